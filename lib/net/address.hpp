@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// One address type for both families, from parsing to table keys.
+#pragma once
+
+#include "lib/net/endian.hpp"
+#include "lib/net/result.hpp"
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+namespace culvert::net {
+
+enum class Family : std::uint8_t { ipv4, ipv6 };
+
+// 16 bytes, wire order. IPv4 lies in the IPv4-mapped range (RFC 4291 2.5.5.2), so equal addresses
+// have equal bytes and the family needs no field of its own. A default-constructed address is "::",
+// used for "none".
+class IpAddress {
+public:
+    constexpr IpAddress() = default;
+
+    // From an IPv4 address in host order: 0xc0000201 is 192.0.2.1.
+    static constexpr IpAddress from_v4(std::uint32_t host) noexcept {
+        IpAddress address;
+        address.bytes_[10] = 0xff;
+        address.bytes_[11] = 0xff;
+        for (std::size_t i = 0; i < 4; ++i) {
+            address.bytes_[12 + i] = static_cast<std::uint8_t>(host >> (8 * (3 - i)));
+        }
+        return address;
+    }
+
+    static constexpr IpAddress from_v6(const std::array<std::uint8_t, 16>& wire) noexcept {
+        IpAddress address;
+        address.bytes_ = wire;
+        return address;
+    }
+
+    // Dotted quad or RFC 4291 2.2 text; "any" is 0.0.0.0. Error EINVAL.
+    static Result<IpAddress> parse(std::string_view text);
+    // Dotted quad or RFC 5952 text.
+    [[nodiscard]] std::string to_string() const;
+
+    [[nodiscard]] constexpr bool is_v4() const noexcept {
+        for (std::size_t i = 0; i < 10; ++i) {
+            if (bytes_[i] != 0) {
+                return false;
+            }
+        }
+        return bytes_[10] == 0xff && bytes_[11] == 0xff;
+    }
+
+    [[nodiscard]] constexpr Family family() const noexcept {
+        return is_v4() ? Family::ipv4 : Family::ipv6;
+    }
+
+    // Host order. Precondition: is_v4().
+    [[nodiscard]] constexpr std::uint32_t v4() const noexcept {
+        return (std::uint32_t{bytes_[12]} << 24) | (std::uint32_t{bytes_[13]} << 16) |
+               (std::uint32_t{bytes_[14]} << 8) | bytes_[15];
+    }
+
+    // Wire order.
+    [[nodiscard]] constexpr const std::array<std::uint8_t, 16>& bytes() const noexcept {
+        return bytes_;
+    }
+
+    // 0.0.0.0 or "::".
+    [[nodiscard]] constexpr bool is_unspecified() const noexcept {
+        for (std::size_t i = 12; i < 16; ++i) {
+            if (bytes_[i] != 0) {
+                return false;
+            }
+        }
+        if (is_v4()) {
+            return true;
+        }
+        for (std::size_t i = 0; i < 12; ++i) {
+            if (bytes_[i] != 0) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    // 224.0.0.0/4 or ff00::/8.
+    [[nodiscard]] constexpr bool is_multicast() const noexcept {
+        return is_v4() ? (bytes_[12] & 0xf0) == 0xe0 : bytes_[0] == 0xff;
+    }
+
+    // 127.0.0.0/8 or ::1.
+    [[nodiscard]] bool is_loopback() const noexcept;
+
+    friend constexpr auto operator<=>(const IpAddress&, const IpAddress&) = default;
+
+private:
+    std::array<std::uint8_t, 16> bytes_{};
+};
+
+static_assert(sizeof(IpAddress) == 16 && std::has_unique_object_representations_v<IpAddress>);
+
+// An address and a length in bits of its own family (0..32 or 0..128).
+struct Prefix {
+    IpAddress address;
+    std::uint8_t length = 0;
+
+    // "10.0.0.0/8"; without a length it is the host prefix; "default" and "any" are 0.0.0.0/0. Host
+    // bits are kept. Error EINVAL.
+    static Result<Prefix> parse(std::string_view text);
+    [[nodiscard]] std::string to_string() const;
+    // The same prefix without its host bits.
+    [[nodiscard]] Prefix network() const noexcept;
+    [[nodiscard]] bool contains(const IpAddress& other) const noexcept;
+
+    // 32 or 128.
+    [[nodiscard]] constexpr std::uint8_t max_length() const noexcept {
+        return address.is_v4() ? 32 : 128;
+    }
+
+    friend constexpr auto operator<=>(const Prefix&, const Prefix&) = default;
+};
+
+}  // namespace culvert::net

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// ICMP (RFC 792, 1191) and ICMPv6 (RFC 4443, 4861): the first eight bytes, which all messages
+// share.
+#pragma once
+
+#include "lib/net/endian.hpp"
+
+#include <cstdint>
+
+namespace culvert::net {
+
+namespace icmp_type {
+inline constexpr std::uint8_t kEchoReply = 0;
+inline constexpr std::uint8_t kDestinationUnreachable = 3;
+inline constexpr std::uint8_t kSourceQuench = 4;
+inline constexpr std::uint8_t kRedirect = 5;
+inline constexpr std::uint8_t kEchoRequest = 8;
+inline constexpr std::uint8_t kTimeExceeded = 11;
+inline constexpr std::uint8_t kParameterProblem = 12;
+}  // namespace icmp_type
+
+// Codes of kDestinationUnreachable.
+namespace icmp_unreachable {
+inline constexpr std::uint8_t kNet = 0;
+inline constexpr std::uint8_t kHost = 1;
+inline constexpr std::uint8_t kProtocol = 2;
+inline constexpr std::uint8_t kPort = 3;
+inline constexpr std::uint8_t kFragmentationNeeded = 4;
+inline constexpr std::uint8_t kSourceRouteFailed = 5;
+inline constexpr std::uint8_t kProhibited = 13;
+}  // namespace icmp_unreachable
+
+struct IcmpHeader {
+    std::uint8_t type;
+    std::uint8_t code;
+    Be16 checksum;  // over the whole message, no pseudo header
+    Be32 rest;      // by type: identifier and sequence; 0 and next-hop MTU; gateway; pointer
+};
+
+static_assert(kIsWireHeader<IcmpHeader, 8>);
+
+// Echo and echo reply, in both ICMP and ICMPv6.
+struct IcmpEchoHeader {
+    std::uint8_t type;
+    std::uint8_t code;
+    Be16 checksum;
+    Be16 identifier;
+    Be16 sequence;
+};
+
+static_assert(kIsWireHeader<IcmpEchoHeader, 8>);
+
+// Destination unreachable, fragmentation needed (RFC 1191, 4).
+struct IcmpFragmentationNeededHeader {
+    std::uint8_t type;
+    std::uint8_t code;
+    Be16 checksum;
+    Be16 unused;
+    Be16 next_hop_mtu;
+};
+
+static_assert(kIsWireHeader<IcmpFragmentationNeededHeader, 8>);
+
+namespace icmpv6_type {
+inline constexpr std::uint8_t kDestinationUnreachable = 1;
+inline constexpr std::uint8_t kPacketTooBig = 2;
+inline constexpr std::uint8_t kTimeExceeded = 3;
+inline constexpr std::uint8_t kParameterProblem = 4;
+inline constexpr std::uint8_t kEchoRequest = 128;
+inline constexpr std::uint8_t kEchoReply = 129;
+inline constexpr std::uint8_t kRouterSolicitation = 133;
+inline constexpr std::uint8_t kRouterAdvertisement = 134;
+inline constexpr std::uint8_t kNeighborSolicitation = 135;
+inline constexpr std::uint8_t kNeighborAdvertisement = 136;
+inline constexpr std::uint8_t kRedirect = 137;
+}  // namespace icmpv6_type
+
+struct Icmpv6Header {
+    std::uint8_t type;
+    std::uint8_t code;
+    Be16 checksum;  // with the IPv6 pseudo header
+    Be32 rest;      // by type: identifier and sequence; MTU; pointer; ND flags
+};
+
+static_assert(kIsWireHeader<Icmpv6Header, 8>);
+
+}  // namespace culvert::net
