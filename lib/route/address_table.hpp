@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The links' own addresses (UI-ADDR-01), and what follows from them: the routes the kernel
+// installs, and the source address of packets that have none (RT-07). Control only.
+#pragma once
+
+#include "lib/net/address.hpp"
+#include "lib/net/result.hpp"
+#include "lib/route/routing.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+namespace culvert::route {
+
+// rtnetlink's numbers: the higher, the narrower.
+enum class Scope : std::uint8_t { global = 0, site = 200, link = 253, host = 254 };
+[[nodiscard]] Scope scope_of(const std::string& name) noexcept;
+
+class AddressTable {
+public:
+    // Errors EEXIST, EINVAL, EAFNOSUPPORT.
+    Result<void> add(const Address& address, bool replace);
+    // Error EADDRNOTAVAIL.
+    Result<Address> remove(LinkId link, const net::Prefix& prefix);
+
+    [[nodiscard]] const std::vector<Address>& all() const noexcept { return addresses_; }
+
+    [[nodiscard]] bool has(LinkId link) const noexcept;
+    // The link's local, connected and broadcast routes while it is up.
+    [[nodiscard]] std::vector<Route> kernel_routes(LinkId link) const;
+    // The address to send from out of `link` to `near`: one in near's subnet (if near is
+    // specified), else the link's first, else another link's for which `usable` holds; none
+    // narrower than `narrowest`. "::" = none.
+    [[nodiscard]] net::IpAddress select(
+        LinkId link,
+        const net::IpAddress& near,
+        Scope narrowest,
+        const std::function<bool(LinkId)>& usable
+    ) const;
+
+private:
+    // Not the first of its link in its subnet: it has no connected route and is not chosen as a
+    // source.
+    [[nodiscard]] bool is_secondary(const Address& address) const noexcept;
+
+    std::vector<Address> addresses_;  // in the order they were added
+};
+
+}  // namespace culvert::route

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What a route lookup ends in: bytes to put in front and the link to send on, or the reason why
+// not.
+#pragma once
+
+#include "lib/net/address.hpp"
+#include "lib/net/link_id.hpp"
+#include "lib/rcu/published_array.hpp"
+
+#include <array>
+#include <cstdint>
+
+namespace culvert::route {
+
+enum class AdjacencyKind : std::uint8_t {
+    no_route,     // ENETUNREACH
+    unreachable,  // route type unreachable: EHOSTUNREACH
+    prohibit,     // EACCES
+    blackhole,    // EINVAL
+    local,        // an address of ours
+    broadcast,    // a subnet broadcast or 255.255.255.255: for us, and not forwarded
+    glean,  // on-link, but no neighbour is known: control must ask for the packet's destination
+    incomplete,  // the next hop is known, its MAC not (yet): control must ask for next_hop
+    rewrite,     // complete: header[0, header_len) goes in front
+};
+
+// Immutable once published. One cache line.
+struct alignas(64) Adjacency {
+    net::IpAddress next_hop;  // incomplete, rewrite: the gateway or the destination itself
+    std::uint32_t mtu = 0;    // largest L3 packet on link_out, bytes
+    LinkId link_out = kNoLink;
+    AdjacencyKind kind = AdjacencyKind::no_route;
+    std::uint8_t header_len = 0;            // bytes; 14 for plain Ethernet
+    std::array<std::uint8_t, 22> header{};  // Ethernet, up to two VLAN tags; wire order
+
+    friend bool operator==(const Adjacency&, const Adjacency&) = default;
+};
+
+static_assert(sizeof(Adjacency) == 64);
+
+using AdjacencyTable = rcu::PublishedArray<Adjacency>;
+using AdjacencyId = AdjacencyTable::Id;
+
+}  // namespace culvert::route

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "lib/route/rib.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace culvert::route {
+
+namespace {
+
+// The order of a prefix's routes.
+std::pair<bool, std::uint32_t> rank_of(const Route& route) noexcept {
+    return {!is_local_table(route), route.metric};
+}
+
+}  // namespace
+
+Rib::Node* Rib::find(const net::Prefix& prefix) {
+    const auto found = nodes_.find(prefix);
+    return found == nodes_.end() ? nullptr : &found->second;
+}
+
+Rib::Node& Rib::find_or_create(const net::Prefix& prefix) {
+    const auto [at, is_new] = nodes_.try_emplace(prefix);
+    if (is_new) {
+        ++nodes_of_length_[prefix.length];
+    }
+    return at->second;
+}
+
+void Rib::drop_if_empty(const net::Prefix& prefix) {
+    const auto found = nodes_.find(prefix);
+    if (found != nodes_.end() && found->second.routes.empty() &&
+        found->second.installed == nullptr) {
+        nodes_.erase(found);
+        --nodes_of_length_[prefix.length];
+    }
+}
+
+void Rib::restore(const net::Prefix& prefix, std::vector<Route> routes) {
+    Node& node = find_or_create(prefix);
+    size_ = size_ - node.routes.size() + routes.size();
+    node.routes = std::move(routes);
+    drop_if_empty(prefix);
+}
+
+Result<void> Rib::modify(RouteVerb verb, const Route& route) {
+    std::vector<Route>& routes = find_or_create(route.prefix).routes;
+    const auto [first, last] =
+        std::equal_range(routes.begin(), routes.end(), route, [](const Route& a, const Route& b) {
+            return rank_of(a) < rank_of(b);
+        });
+    const bool has_same = std::find(first, last, route) != last;
+    if (first == last) {
+        if (verb == RouteVerb::change) {
+            drop_if_empty(route.prefix);
+            return Error{
+                std::errc::no_such_file_or_directory,
+                fmt::format(
+                    "route change {}: there is none with metric {}",
+                    route.prefix.to_string(),
+                    route.metric
+                )};
+        }
+        routes.insert(first, route);
+        ++size_;
+        return {};
+    }
+    const bool is_replacing = verb == RouteVerb::replace || verb == RouteVerb::change;
+    const bool is_refused =
+        verb == RouteVerb::add || (has_same && !(is_replacing && *first == route));
+    if (is_refused) {
+        return Error{
+            std::errc::file_exists,
+            fmt::format(
+                "route {}: one with metric {} exists", route.prefix.to_string(), route.metric
+            )};
+    }
+    if (is_replacing) {
+        *first = route;
+    } else {
+        routes.insert(last, route);
+        ++size_;
+    }
+    return {};
+}
+
+}  // namespace culvert::route

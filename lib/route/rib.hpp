@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// All routes, by prefix: what users and addresses asked for, of which the first of each prefix is
+// in the FIB. Control only.
+#pragma once
+
+#include "lib/net/address.hpp"
+#include "lib/net/result.hpp"
+#include "lib/route/adjacency_set.hpp"
+#include "lib/route/routing.hpp"
+
+#include <array>
+#include <cstddef>
+#include <map>
+#include <vector>
+
+namespace culvert::route {
+
+// Routes that the kernel keeps in its table "local", which it asks before "main".
+[[nodiscard]] inline bool is_local_table(const Route& route) noexcept {
+    return route.type == RouteType::local || route.type == RouteType::broadcast;
+}
+
+class Rib {
+public:
+    // What is known of a prefix.
+    struct Node {
+        std::vector<Route> routes;  // table local first, then by metric; the first one counts
+        AdjacencyEntry* installed = nullptr;  // what the FIB says; also without routes: a neighbour
+        bool holds_neighbour = false;  // `installed` is a gateway, which is kept while it is used
+    };
+
+    // UI-RT-02: what the verb means for routes of the same prefix, table and metric. Errors EEXIST,
+    // ENOENT.
+    Result<void> modify(RouteVerb verb, const Route& route);
+
+    // Takes out the first route of `prefix` for which match(route) holds; false = none.
+    template <typename Match>
+    bool erase_first(const net::Prefix& prefix, Match match) {
+        Node* node = find(prefix);
+        for (std::size_t i = 0; node != nullptr && i < node->routes.size(); ++i) {
+            if (match(node->routes[i])) {
+                node->routes.erase(node->routes.begin() + static_cast<std::ptrdiff_t>(i));
+                --size_;
+                return true;
+            }
+        }
+        return false;
+    }
+
+    // Puts back what modify() changed.
+    void restore(const net::Prefix& prefix, std::vector<Route> routes);
+
+    [[nodiscard]] Node* find(const net::Prefix& prefix);
+    [[nodiscard]] Node& find_or_create(const net::Prefix& prefix);
+    // Forgets the prefix if there is nothing to know.
+    void drop_if_empty(const net::Prefix& prefix);
+
+    // The longest prefix's first route for which accept(route) holds; nullptr = none.
+    template <typename Accept>
+    [[nodiscard]] const Route* longest_match(const net::IpAddress& address, Accept accept) const {
+        for (int length = kMaxLength; length >= 0; --length) {
+            if (nodes_of_length_[static_cast<std::size_t>(length)] == 0) {
+                continue;
+            }
+            const auto found =
+                nodes_.find(net::Prefix{address, static_cast<std::uint8_t>(length)}.network());
+            if (found == nodes_.end()) {
+                continue;
+            }
+            for (const Route& route : found->second.routes) {
+                if (accept(route)) {
+                    return &route;
+                }
+            }
+        }
+        return nullptr;
+    }
+
+    [[nodiscard]] const Route* longest_match(const net::IpAddress& address) const {
+        return longest_match(address, [](const Route&) { return true; });
+    }
+
+    template <typename Visit>
+    void for_each(Visit visit) const {
+        for (const auto& [prefix, node] : nodes_) {
+            for (const Route& route : node.routes) {
+                visit(route);
+            }
+        }
+    }
+
+    // Routes, not prefixes.
+    [[nodiscard]] std::size_t size() const noexcept { return size_; }
+
+private:
+    static constexpr int kMaxLength = 32;
+
+    std::map<net::Prefix, Node> nodes_;
+    std::array<std::size_t, kMaxLength + 1> nodes_of_length_{};
+    std::size_t size_ = 0;
+};
+
+}  // namespace culvert::route

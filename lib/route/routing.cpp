@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "lib/route/routing.hpp"
+
+#include "lib/route/routing_impl.hpp"
+
+#include <utility>
+
+namespace culvert::route {
+
+namespace {
+
+// Beside users' routes and neighbours the FIB holds the routes of addresses.
+constexpr std::uint32_t kFibReserve = 65536;
+
+}  // namespace
+
+Routing::Impl::Impl(
+    rcu::Domain& domain,
+    RoutingActions& actions,
+    const Limits& limits,
+    NeighbourParameters neighbour_parameters,
+    std::unique_ptr<Fib4> fib
+)
+    : domain_(domain)
+    , actions_(actions)
+    , limits_(limits)
+    , fib_(std::move(fib))
+    , adjacencies_(
+          domain, limits.adjacencies, [this](const AdjacencyKey& key) { return describe(key); }
+      )
+    , neighbours_(*this, neighbour_parameters) {}
+
+Routing::Impl::~Impl() {
+    // What was retired refers to members.
+    while (domain_.retired_count() != 0) {
+        domain_.synchronize();
+    }
+}
+
+Result<void> Routing::Impl::start() {
+    return sync({kLimitedBroadcast, 32});
+}
+
+Routing::Routing(std::unique_ptr<Impl> impl)
+    : impl_(std::move(impl)) {}
+
+Routing::~Routing() = default;
+
+Result<std::unique_ptr<Routing>> Routing::create(
+    rcu::Domain& domain,
+    RoutingActions& actions,
+    Limits limits,
+    NeighbourParameters neighbour_parameters
+) {
+    neighbour_parameters.gc_thresh3 = limits.neighbours;
+    CULVERT_TRY(fib, Fib4::create(domain, limits.routes4 + limits.neighbours + kFibReserve));
+    auto impl =
+        std::make_unique<Impl>(domain, actions, limits, neighbour_parameters, std::move(fib));
+    CULVERT_CHECK(impl->start());
+    return std::unique_ptr<Routing>(new Routing(std::move(impl)));
+}
+
+const Fib4& Routing::fib4() const noexcept {
+    return impl_->fib();
+}
+
+const AdjacencyTable& Routing::adjacencies() const noexcept {
+    return impl_->adjacencies();
+}
+
+void Routing::set_link(LinkId link, const LinkParameters& parameters, std::uint64_t now_ms) {
+    impl_->set_link(link, parameters, now_ms);
+}
+
+void Routing::del_link(LinkId link) {
+    impl_->del_link(link);
+}
+
+Result<void> Routing::add_address(const Address& address, bool replace) {
+    return impl_->add_address(address, replace);
+}
+
+Result<void> Routing::del_address(LinkId link, const net::Prefix& prefix) {
+    return impl_->del_address(link, prefix);
+}
+
+std::size_t Routing::flush_addresses(LinkId link) {
+    return impl_->flush_addresses(link);
+}
+
+const std::vector<Address>& Routing::addresses() const noexcept {
+    return impl_->addresses().all();
+}
+
+bool Routing::is_local(const net::IpAddress& address) const noexcept {
+    return impl_->is_local(address);
+}
+
+bool Routing::has_address(LinkId link) const noexcept {
+    return impl_->addresses().has(link);
+}
+
+Result<void> Routing::modify_route(RouteVerb verb, const Route& route) {
+    return impl_->modify_route(verb, route);
+}
+
+Result<void> Routing::del_route(const Route& pattern) {
+    return impl_->del_route(pattern);
+}
+
+void Routing::for_each_route(const std::function<void(const Route&)>& visit) const {
+    impl_->rib().for_each(visit);
+}
+
+Path Routing::lookup(const net::IpAddress& destination, LinkId link, const net::IpAddress& source)
+    const {
+    return impl_->lookup(destination, link, source);
+}
+
+std::uint64_t Routing::generation() const noexcept {
+    return impl_->generation();
+}
+
+NeighbourTable& Routing::neighbours() noexcept {
+    return impl_->neighbours();
+}
+
+void Routing::resolve(
+    LinkId link, const net::IpAddress& next_hop, rte_mbuf* frame, std::uint64_t now_ms
+) {
+    impl_->resolve(link, next_hop, frame, now_ms);
+}
+
+std::optional<Adjacency>
+Routing::neighbour_adjacency(LinkId link, const net::IpAddress& next_hop) const {
+    return impl_->neighbour_adjacency(link, next_hop);
+}
+
+std::uint64_t Routing::tick(std::uint64_t now_ms) {
+    return impl_->tick(now_ms);
+}
+
+}  // namespace culvert::route

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Addresses, routes and neighbours as one whole, kept consistent with what workers read (Fib4,
+// AdjacencyTable). Control only. On-link destinations whose neighbour is known have a /32 of their
+// own in the FIB, so that a worker needs one lookup; on-link prefixes end in a glean adjacency,
+// which brings the first packet here.
+#pragma once
+
+#include "lib/net/address.hpp"
+#include "lib/net/result.hpp"
+#include "lib/route/adjacency.hpp"
+#include "lib/route/fib4.hpp"
+#include "lib/route/neighbour.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace culvert::route {
+
+// What routing must know of a link.
+struct LinkParameters {
+    std::string name{};
+    net::MacAddress mac{};
+    std::uint32_t mtu = 1500;
+    bool up = false;
+};
+
+struct Address {
+    LinkId link = kNoLink;
+    net::Prefix prefix{};  // with host bits: 192.0.2.1/24
+    std::optional<net::IpAddress> broadcast{};
+    std::string scope = "global";
+    std::string label{};  // the link's name
+    bool noprefixroute = false;
+};
+
+enum class RouteType : std::uint8_t { unicast, local, broadcast, unreachable, prohibit, blackhole };
+
+struct Route {
+    net::Prefix prefix{};
+    RouteType type = RouteType::unicast;
+    std::optional<net::IpAddress> gateway{};
+    LinkId link = kNoLink;
+    std::optional<net::IpAddress> preferred_source{};
+    std::uint32_t metric = 0;
+    std::uint32_t mtu = 0;  // 0 = the link's
+    bool mtu_locked = false;
+    bool onlink = false;
+    std::string protocol = "boot";  // boot, kernel, static, ...
+    std::string scope = "global";   // global, link, host
+
+    friend bool operator==(const Route&, const Route&) = default;
+};
+
+enum class RouteVerb : std::uint8_t { add, append, replace, change };
+
+// What a lookup answers: route get, tunnels' outer path, source address choice.
+struct Path {
+    AdjacencyKind kind = AdjacencyKind::no_route;
+    AdjacencyId adjacency = 0;
+    LinkId link = kNoLink;
+    net::IpAddress next_hop;  // gateway, or the destination on-link
+    bool via_gateway = false;
+    net::IpAddress source;  // preferred source (RT-07); unspecified if none
+    std::uint32_t mtu = 0;  // route's mtu or the link's
+    bool mtu_locked = false;
+};
+
+struct Limits {
+    std::uint32_t routes4 = 1048576;
+    std::uint32_t neighbours = 65536;
+    std::uint32_t adjacencies = 1 << 20;
+};
+
+// What control does for routing, besides sending ARP (NeighbourActions' subset that leaves this
+// room).
+class RoutingActions {
+public:
+    virtual ~RoutingActions() = default;
+    // Send an ARP request from (source_mac, source) for target out of link, to `destination`.
+    virtual void send_arp_request(
+        LinkId link,
+        const net::MacAddress& destination,
+        const net::IpAddress& source,
+        const net::IpAddress& target
+    ) = 0;
+    // `frame` starts at the link header, whose bytes are written here before this call. Send it out
+    // of `link`.
+    virtual void send_frame(LinkId link, rte_mbuf* frame) = 0;
+    // The packet is given up; the owner counts and frees it.
+    virtual void give_up(LinkId link, rte_mbuf* frame, QueueVerdict why) = 0;
+    virtual void neighbour_changed(const Neighbour& neighbour, bool removed) = 0;
+    virtual void route_changed(const Route& route, bool removed) = 0;
+    virtual void address_changed(const Address& address, bool removed) = 0;
+};
+
+class Routing {
+public:
+    // Errors: ENOMEM.
+    static Result<std::unique_ptr<Routing>> create(
+        rcu::Domain& domain,
+        RoutingActions& actions,
+        Limits limits,
+        NeighbourParameters neighbour_parameters
+    );
+    ~Routing();
+
+    // --- readers (workers) ---
+    [[nodiscard]] const Fib4& fib4() const noexcept;
+    [[nodiscard]] const AdjacencyTable& adjacencies() const noexcept;
+
+    // --- links ---
+    // A link appeared or changed: up/down moves its addresses' routes in and out of the FIB, a MAC
+    // or MTU change rebuilds its adjacencies.
+    void set_link(LinkId link, const LinkParameters& parameters, std::uint64_t now_ms);
+    void del_link(LinkId link);
+
+    // --- addresses (UI-ADDR-01) --- errors EEXIST, EADDRNOTAVAIL, EINVAL, ENODEV
+    Result<void> add_address(const Address& address, bool replace);
+    Result<void> del_address(LinkId link, const net::Prefix& prefix);
+    std::size_t flush_addresses(LinkId link);
+    [[nodiscard]] const std::vector<Address>& addresses() const noexcept;
+    // Is it one of ours, on any link that is up? (NEI-11, RT-08)
+    [[nodiscard]] bool is_local(const net::IpAddress& address) const noexcept;
+    [[nodiscard]] bool has_address(LinkId link) const noexcept;
+
+    // --- routes (UI-RT-02) --- errors EEXIST, ENOENT, ESRCH, ENETUNREACH, ENETDOWN, ENODEV, EINVAL
+    Result<void> modify_route(RouteVerb verb, const Route& route);
+    // Deletes the first route of the prefix that matches, as `ip route del`. Members of `pattern`
+    // that are as in a default-constructed Route match anything; the type does so among all but
+    // local and broadcast.
+    Result<void> del_route(const Route& pattern);
+    void for_each_route(const std::function<void(const Route&)>& visit
+    ) const;  // by prefix, then metric; with local and broadcast ones
+
+    // The dataplane's answer for `destination`. `link` as RT-02: with it and without a route, the
+    // destination is on-link there. `source`: must be local (RT-01), else no_route.
+    [[nodiscard]] Path lookup(
+        const net::IpAddress& destination, LinkId link = kNoLink, const net::IpAddress& source = {}
+    ) const;
+    // Number that changes whenever any lookup's or adjacency's answer may have changed.
+    [[nodiscard]] std::uint64_t generation() const noexcept;
+
+    // --- neighbours ---
+    [[nodiscard]] NeighbourTable& neighbours() noexcept;
+    // A worker met a glean or incomplete adjacency: `frame` (14 bytes for the link header reserved
+    // in front of the L3 header) waits for next_hop. Takes the packet.
+    void
+    resolve(LinkId link, const net::IpAddress& next_hop, rte_mbuf* frame, std::uint64_t now_ms);
+    // The complete link header towards next_hop, if its neighbour has a MAC now.
+    [[nodiscard]] std::optional<Adjacency>
+    neighbour_adjacency(LinkId link, const net::IpAddress& next_hop) const;
+    std::uint64_t tick(std::uint64_t now_ms);
+
+private:
+    class Impl;
+    explicit Routing(std::unique_ptr<Impl> impl);
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace culvert::route

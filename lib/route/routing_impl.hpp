@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Routing's inside. What a prefix forwards to is always derived anew from routes, addresses and
+// neighbours (wanted()), compared with what the FIB says, and corrected (sync()): there is one
+// place that writes the FIB, and no event needs to know what an earlier one did.
+#pragma once
+
+#include "lib/rcu/domain.hpp"
+#include "lib/route/address_table.hpp"
+#include "lib/route/adjacency_set.hpp"
+#include "lib/route/fib4.hpp"
+#include "lib/route/neighbour.hpp"
+#include "lib/route/rib.hpp"
+#include "lib/route/routing.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace culvert::route {
+
+inline constexpr net::IpAddress kLimitedBroadcast = net::IpAddress::from_v4(0xffffffff);
+
+class Routing::Impl final : private NeighbourActions {
+public:
+    Impl(
+        rcu::Domain& domain,
+        RoutingActions& actions,
+        const Limits& limits,
+        NeighbourParameters neighbour_parameters,
+        std::unique_ptr<Fib4> fib
+    );
+    ~Impl() override;
+    Impl(const Impl&) = delete;
+    Impl& operator=(const Impl&) = delete;
+    // Installs what is there without any route. Error as Fib4::set.
+    Result<void> start();
+
+    // routing_links.cpp
+    void set_link(LinkId link, const LinkParameters& parameters, std::uint64_t now_ms);
+    void del_link(LinkId link);
+    Result<void> add_address(const Address& address, bool replace);
+    Result<void> del_address(LinkId link, const net::Prefix& prefix);
+    std::size_t flush_addresses(LinkId link);
+
+    // routing_routes.cpp
+    Result<void> modify_route(RouteVerb verb, const Route& route);
+    Result<void> del_route(const Route& pattern);
+
+    // routing_lookup.cpp
+    [[nodiscard]] bool is_local(const net::IpAddress& address) const;
+    [[nodiscard]] Path
+    lookup(const net::IpAddress& destination, LinkId link, const net::IpAddress& source) const;
+
+    // routing_neighbours.cpp
+    void
+    resolve(LinkId link, const net::IpAddress& next_hop, rte_mbuf* frame, std::uint64_t now_ms);
+    [[nodiscard]] std::optional<Adjacency>
+    neighbour_adjacency(LinkId link, const net::IpAddress& next_hop) const;
+    std::uint64_t tick(std::uint64_t now_ms);
+
+    [[nodiscard]] const Fib4& fib() const noexcept { return *fib_; }
+
+    [[nodiscard]] const AdjacencyTable& adjacencies() const noexcept {
+        return adjacencies_.table();
+    }
+
+    [[nodiscard]] const AddressTable& addresses() const noexcept { return addresses_; }
+
+    [[nodiscard]] const Rib& rib() const noexcept { return rib_; }
+
+    [[nodiscard]] NeighbourTable& neighbours() noexcept { return neighbours_; }
+
+    [[nodiscard]] std::uint64_t generation() const noexcept { return generation_; }
+
+private:
+    struct Link {
+        LinkParameters parameters;
+        std::vector<Route>
+            kernel_routes;  // what its addresses installed, whether or not users left it there
+    };
+
+    // What the FIB should say for a prefix.
+    struct Wanted {
+        AdjacencyKey key;
+        bool holds_neighbour = false;
+    };
+
+    // NeighbourActions
+    void solicit(const NeighbourKey& key, std::optional<net::MacAddress> unicast_to) override;
+    void changed(const Neighbour& neighbour, bool removed) override;
+    void send(const Neighbour& neighbour, rte_mbuf* packet) override;
+    void give_up(const Neighbour& neighbour, rte_mbuf* packet, QueueVerdict why) override;
+
+    // links and addresses
+    [[nodiscard]] const Link* find_link(LinkId link) const;
+    [[nodiscard]] bool is_up(LinkId link) const;
+    [[nodiscard]] std::string name_of(LinkId link) const;
+    void take_down(LinkId link);
+    Result<void> sync_kernel_routes(LinkId link);
+    void forget_address(const Address& address);
+
+    // routes
+    Result<void> check(Route& route) const;
+    Result<void> check_next_hop(Route& route) const;
+    Result<void> check_gateway(Route& route) const;
+    Result<void> change_rib(RouteVerb verb, const Route& route);
+    void after_removal(const Route& route);
+    void remove_routes_if(const std::function<bool(const Route&)>& pick);
+    [[nodiscard]] std::optional<Wanted>
+    wanted(const net::Prefix& prefix, const Rib::Node* node) const;
+    Result<void> sync(const net::Prefix& prefix);
+    Result<void> install(const net::Prefix& prefix, const Wanted& wanted);
+    Result<void> withdraw(const net::Prefix& prefix);
+    void release(AdjacencyEntry* entry, bool holds_neighbour);
+    void sync_hosts(const net::Prefix& prefix);
+
+    // lookups
+    [[nodiscard]] Path path_of(const Route& route, const net::IpAddress& destination) const;
+    [[nodiscard]] Path on_link_path(const net::IpAddress& destination, LinkId link) const;
+    void complete(Path& path, const AdjacencyKey& unresolved) const;
+    [[nodiscard]] net::IpAddress
+    select_source(LinkId link, const net::IpAddress& near, Scope narrowest) const;
+    [[nodiscard]] std::uint32_t mtu_of(LinkId link, std::uint32_t route_mtu) const;
+
+    // neighbours
+    [[nodiscard]] Adjacency describe(const AdjacencyKey& key) const;
+    [[nodiscard]] std::optional<net::MacAddress>
+    mac_of(LinkId link, const net::IpAddress& next_hop) const;
+    [[nodiscard]] std::optional<net::MacAddress>
+    group_mac_of(LinkId link, const net::IpAddress& next_hop) const;
+    [[nodiscard]] net::IpAddress arp_source(const NeighbourKey& key) const;
+    void send_frame(LinkId link, const net::MacAddress& destination, rte_mbuf* frame);
+
+    rcu::Domain& domain_;
+    RoutingActions& actions_;
+    Limits limits_;
+    std::uint64_t now_ms_ = 0;  // as last told
+    std::uint64_t generation_ = 1;
+    std::map<LinkId, Link> links_;
+    AddressTable addresses_;
+    Rib rib_;
+    std::unique_ptr<Fib4> fib_;
+    AdjacencySet adjacencies_;
+    std::set<std::pair<net::IpAddress, LinkId>>
+        with_mac_;               // neighbours that may have a /32 in the FIB
+    NeighbourTable neighbours_;  // last: its end gives up packets through this object
+};
+
+}  // namespace culvert::route

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Routing: links and their addresses, and the routes that come and go with them.
+#include "lib/route/routing_impl.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace culvert::route {
+
+const Routing::Impl::Link* Routing::Impl::find_link(LinkId link) const {
+    const auto found = links_.find(link);
+    return found == links_.end() ? nullptr : &found->second;
+}
+
+bool Routing::Impl::is_up(LinkId link) const {
+    const Link* found = find_link(link);
+    return found != nullptr && found->parameters.up;
+}
+
+std::string Routing::Impl::name_of(LinkId link) const {
+    const Link* found = find_link(link);
+    return found != nullptr ? found->parameters.name : fmt::format("link {}", link);
+}
+
+void Routing::Impl::set_link(LinkId link, const LinkParameters& parameters, std::uint64_t now_ms) {
+    now_ms_ = now_ms;
+    const auto [at, is_new] = links_.try_emplace(link);
+    const LinkParameters old = at->second.parameters;
+    at->second.parameters = parameters;
+    ++generation_;
+    if (old.up && !parameters.up) {
+        take_down(link);
+    }
+    if (!is_new && old.mac != parameters.mac) {
+        // As the kernel does on NETDEV_CHANGEADDR: ARP starts over.
+        neighbours_.link_down(link);
+    }
+    adjacencies_.refresh_link(link);
+    if (!old.up && parameters.up) {
+        // What does not fit is missing as after any refused add; there is nobody to tell here.
+        static_cast<void>(sync_kernel_routes(link));
+    }
+}
+
+void Routing::Impl::del_link(LinkId link) {
+    if (links_.find(link) == links_.end()) {
+        return;
+    }
+    take_down(link);
+    flush_addresses(link);
+    links_.erase(link);
+    ++generation_;
+}
+
+// The kernel's fib_disable_ip: all routes through the link go, static ones too, and its neighbours
+// (NEI-13).
+void Routing::Impl::take_down(LinkId link) {
+    links_.find(link)->second.kernel_routes.clear();
+    remove_routes_if([link](const Route& route) { return route.link == link; });
+    neighbours_.link_down(link);
+    ++generation_;
+}
+
+// Brings the routes in line with the link's addresses. New ones go in before old ones go out, so
+// that a prefix which both have stays in the FIB.
+Result<void> Routing::Impl::sync_kernel_routes(LinkId id) {
+    Link& link = links_.find(id)->second;
+    std::vector<Route> next;
+    if (link.parameters.up) {
+        next = addresses_.kernel_routes(id);
+    }
+    const std::vector<Route> old = std::exchange(link.kernel_routes, next);
+    Result<void> result;
+    for (const Route& route : next) {
+        if (std::find(old.begin(), old.end(), route) == old.end()) {
+            Result<void> added = change_rib(RouteVerb::append, route);
+            if (!added && added.error().code != std::errc::file_exists) {
+                result = added;
+            }
+        }
+    }
+    for (const Route& route : old) {
+        const bool is_gone = std::find(next.begin(), next.end(), route) == next.end();
+        if (is_gone &&
+            rib_.erase_first(route.prefix, [&](const Route& other) { return other == route; })) {
+            after_removal(route);
+        }
+    }
+    return result;
+}
+
+Result<void> Routing::Impl::add_address(const Address& address, bool replace) {
+    if (find_link(address.link) == nullptr) {
+        return Error{
+            std::errc::no_such_device,
+            fmt::format("address add {}: no link {}", address.prefix.to_string(), address.link)};
+    }
+    Address labelled = address;
+    if (labelled.label.empty()) {
+        labelled.label = name_of(address.link);
+    }
+    AddressTable before = addresses_;
+    CULVERT_CHECK(addresses_.add(labelled, replace));
+    if (Result<void> synced = sync_kernel_routes(address.link); !synced) {
+        addresses_ = std::move(before);
+        static_cast<void>(sync_kernel_routes(address.link));
+        return synced;
+    }
+    ++generation_;
+    actions_.address_changed(labelled, false);
+    return {};
+}
+
+Result<void> Routing::Impl::del_address(LinkId link, const net::Prefix& prefix) {
+    CULVERT_TRY(removed, addresses_.remove(link, prefix));
+    forget_address(removed);
+    return {};
+}
+
+// An address was taken out of the table.
+void Routing::Impl::forget_address(const Address& address) {
+    if (addresses_.has(address.link)) {
+        static_cast<void>(sync_kernel_routes(address.link));
+    } else {
+        take_down(address.link);
+    }
+    const net::IpAddress& own = address.prefix.address;
+    if (!is_local(own)) {
+        remove_routes_if([&own](const Route& route) { return route.preferred_source == own; });
+    }
+    ++generation_;
+    actions_.address_changed(address, true);
+}
+
+std::size_t Routing::Impl::flush_addresses(LinkId link) {
+    std::size_t removed = 0;
+    const std::vector<Address> all = addresses_.all();
+    for (const Address& address : all) {
+        if (address.link == link && del_address(link, address.prefix)) {
+            ++removed;
+        }
+    }
+    return removed;
+}
+
+}  // namespace culvert::route

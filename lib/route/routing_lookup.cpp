@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Routing: what the dataplane would do (RT-*), for `route get`, tunnels and what control sends
+// itself.
+#include "lib/route/routing_impl.hpp"
+
+#include <algorithm>
+
+namespace culvert::route {
+
+namespace {
+
+constexpr std::uint8_t kMulticastLength = 4;  // 224.0.0.0/4
+
+bool is_refusal(const Route& route) noexcept {
+    using enum RouteType;
+    return route.type == unreachable || route.type == prohibit || route.type == blackhole;
+}
+
+}  // namespace
+
+bool Routing::Impl::is_local(const net::IpAddress& address) const {
+    if (!address.is_v4()) {
+        return false;
+    }
+    const Route* route = rib_.longest_match(address);
+    return route != nullptr && route->type == RouteType::local;
+}
+
+net::IpAddress
+Routing::Impl::select_source(LinkId link, const net::IpAddress& near, Scope narrowest) const {
+    return addresses_.select(link, near, narrowest, [this](LinkId other) { return is_up(other); });
+}
+
+// RT-10; a route's own MTU is not larger than what the link takes.
+std::uint32_t Routing::Impl::mtu_of(LinkId link, std::uint32_t route_mtu) const {
+    const Link* found = find_link(link);
+    const std::uint32_t link_mtu = found != nullptr ? found->parameters.mtu : 0;
+    return route_mtu == 0 ? link_mtu : std::min(route_mtu, link_mtu);
+}
+
+Path Routing::Impl::lookup(
+    const net::IpAddress& destination, LinkId link, const net::IpAddress& source
+) const {
+    const bool has_source = !source.is_unspecified();
+    if (!destination.is_v4() || (link != kNoLink && !is_up(link)) ||
+        (has_source && !is_local(source))) {
+        return {};
+    }
+    Path path;
+    const bool is_group = destination.is_multicast() || destination == kLimitedBroadcast;
+    const Route* route = nullptr;
+    if (link == kNoLink || !is_group) {
+        route = rib_.longest_match(destination, [link](const Route& other) {
+            return link == kNoLink || is_refusal(other) || other.link == link;
+        });
+    }
+    // With a link given, a destination that routes refuse is on-link there all the same (RT-02).
+    if (link != kNoLink && (route == nullptr || is_refusal(*route))) {
+        path = on_link_path(destination, link);
+    } else if (route != nullptr) {
+        path = path_of(*route, destination);
+    }
+    if (has_source) {
+        path.source = source;
+    }
+    return path;
+}
+
+Path Routing::Impl::path_of(const Route& route, const net::IpAddress& destination) const {
+    using enum AdjacencyKind;
+    Path path;
+    path.link = route.link;
+    path.next_hop = destination;
+    path.mtu = mtu_of(route.link, route.mtu);
+    path.mtu_locked = route.mtu_locked;
+    if (route.type == RouteType::unicast) {
+        // A group is not sent to a gateway only because there is a default route.
+        const bool is_gateway_for_it =
+            !destination.is_multicast() || route.prefix.length >= kMulticastLength;
+        path.via_gateway = route.gateway.has_value() && is_gateway_for_it;
+        if (path.via_gateway) {
+            path.next_hop = *route.gateway;
+        }
+        const bool is_neighbour = path.via_gateway || route.prefix.length == 32;
+        AdjacencyKey unresolved{route.link, {}, route.mtu, glean};
+        if (is_neighbour) {
+            unresolved = {route.link, path.next_hop, route.mtu, incomplete};
+        }
+        complete(path, unresolved);
+        const net::IpAddress near = path.via_gateway ? path.next_hop : net::IpAddress{};
+        path.source =
+            route.preferred_source.value_or(select_source(route.link, near, scope_of(route.scope)));
+        return path;
+    }
+    switch (route.type) {
+    case RouteType::local:
+        path.kind = local;
+        path.source = route.preferred_source.value_or(destination);
+        break;
+    case RouteType::broadcast:
+        path.kind = broadcast;
+        path.source = route.preferred_source.value_or(select_source(route.link, {}, Scope::link));
+        break;
+    case RouteType::unreachable:
+        path.kind = unreachable;
+        break;
+    case RouteType::prohibit:
+        path.kind = prohibit;
+        break;
+    default:
+        path.kind = blackhole;
+        break;
+    }
+    if (const AdjacencyEntry* entry = adjacencies_.find({.kind = path.kind}); entry != nullptr) {
+        path.adjacency = entry->id;
+    }
+    return path;
+}
+
+Path Routing::Impl::on_link_path(const net::IpAddress& destination, LinkId link) const {
+    Path path;
+    path.link = link;
+    path.next_hop = destination;
+    path.mtu = mtu_of(link, 0);
+    path.source = select_source(link, {}, Scope::link);
+    complete(path, {link, {}, 0, AdjacencyKind::glean});
+    return path;
+}
+
+// Kind and adjacency of a path whose next hop is known. `unresolved` is what the FIB has while the
+// next hop has no MAC.
+void Routing::Impl::complete(Path& path, const AdjacencyKey& unresolved) const {
+    AdjacencyKey key = unresolved;
+    path.kind = key.kind;
+    if (mac_of(path.link, path.next_hop).has_value()) {
+        key.next_hop = path.next_hop;
+        key.kind = AdjacencyKind::incomplete;
+        path.kind = AdjacencyKind::rewrite;
+    }
+    if (const AdjacencyEntry* entry = adjacencies_.find(key); entry != nullptr) {
+        path.adjacency = entry->id;
+    }
+}
+
+}  // namespace culvert::route
