@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "lib/encap/inner_frame.hpp"
+
+namespace culvert::encap {
+
+bool mark_inner_frame(std::uint8_t* frame, std::size_t len, std::uint8_t outer_tos) noexcept {
+    const net::ParsedPacket inner = net::parse_frame(frame, len);
+    if (inner.l3 == net::L3::none) {
+        return true;
+    }
+    const net::EcnResult result = net::ecn_decapsulate(outer_tos, inner.tos);
+    if (result.drop) {
+        return false;
+    }
+    std::uint8_t* header = frame + inner.l3_offset;
+    if (inner.l3 == net::L3::ipv4) {
+        net::set_ecn(*reinterpret_cast<net::Ipv4Header*>(header), result.ecn);
+    } else {
+        net::set_ecn(*reinterpret_cast<net::Ipv6Header*>(header), result.ecn);
+    }
+    return true;
+}
+
+}  // namespace culvert::encap

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What a tunnel must know of the frame it carries: on the way in for the outer header's sake, on
+// the way out to bring congestion marks over.
+#pragma once
+
+#include "lib/net/ecn.hpp"
+#include "lib/net/flow_hash.hpp"
+#include "lib/net/parse.hpp"
+
+#include <cstddef>
+#include <cstdint>
+
+namespace culvert::encap {
+
+// Looked at once a packet, whatever the number of remotes it goes to.
+struct InnerFrame {
+    net::ParsedPacket parsed;     // tos, ttl and DF are 0 for what is not IP
+    std::uint32_t flow_hash = 0;  // never 0 once inspected
+};
+
+// `len`: contiguous bytes at `frame`, at least 14.
+[[nodiscard]] inline InnerFrame inspect_frame(const std::uint8_t* frame, std::size_t len) noexcept {
+    InnerFrame inner;
+    inner.parsed = net::parse_frame(frame, len);
+    inner.flow_hash = net::flow_hash_l3(frame, len, inner.parsed);
+    if (inner.flow_hash == 0) [[unlikely]] {
+        inner.flow_hash = net::flow_hash(frame, len);
+    }
+    return inner;
+}
+
+// VXLAN-RX-14: an untagged frame that says IPv4 or IPv6 holds that header's fixed part. A tagged
+// one is not asked, as in the kernel, which goes by the outermost EtherType.
+[[nodiscard]] inline bool inner_ip_is_whole(const std::uint8_t* frame, std::uint32_t len) noexcept {
+    constexpr std::uint32_t kLongest = sizeof(net::EtherHeader) + sizeof(net::Ipv6Header);
+    if (len >= kLongest) [[likely]] {
+        return true;
+    }
+    const std::uint16_t type = reinterpret_cast<const net::EtherHeader*>(frame)->type.host();
+    if (type == net::ether_type::kIpv4) {
+        return len >= sizeof(net::EtherHeader) + sizeof(net::Ipv4Header);
+    }
+    return type != net::ether_type::kIpv6;
+}
+
+// Brings the outer header's congestion mark into the inner IP header, behind up to two VLAN tags
+// (TUN-ECN-01..04). False: the packet must be dropped. What is not IP passes as it is. `len`:
+// contiguous bytes.
+[[nodiscard]] bool
+mark_inner_frame(std::uint8_t* frame, std::size_t len, std::uint8_t outer_tos) noexcept;
+
+// The same; an unmarked outer header changes nothing, whatever the inner one says.
+[[nodiscard]] inline bool
+decapsulate_ecn(std::uint8_t* frame, std::size_t len, std::uint8_t outer_tos) noexcept {
+    if ((outer_tos & net::kEcnMask) == net::kEcnNotEct) [[likely]] {
+        return true;
+    }
+    return mark_inner_frame(frame, len, outer_tos);
+}
+
+}  // namespace culvert::encap

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// VXLAN (RFC 7348, and Linux where it differs: catalogue area 3): the types that control builds and
+// workers read. The outer header is bytes written down before the packet comes (vxlan_build.hpp);
+// putting it in front is vxlan_push.hpp, taking it off vxlan_pop.hpp.
+#pragma once
+
+#include "lib/net/address.hpp"
+#include "lib/net/ether.hpp"
+#include "lib/net/link_id.hpp"
+#include "lib/net/vxlan.hpp"
+#include "lib/rcu/published_array.hpp"
+#include "lib/route/adjacency.hpp"
+
+#include <array>
+#include <cstdint>
+#include <memory>
+
+namespace culvert::encap {
+
+enum class DontFragment : std::uint8_t { unset = 0, set = 1, inherit = 2 };  // VXLAN-CRE-24
+
+// A vxlan device as configured. Immutable once published.
+struct VxlanConfig {
+    std::uint32_t vni = 0;
+    net::IpAddress local;    // "::" = chosen by route
+    net::IpAddress remote;   // default remote; "::" = none
+    LinkId lower = kNoLink;  // dev
+    std::uint16_t destination_port = net::kVxlanLinuxPort;
+    std::uint16_t source_port_min = 0;  // 0 0 = 32768..60999 (VXLAN-SPORT-01)
+    std::uint16_t source_port_max = 0;
+    std::uint8_t ttl = 0;  // 0 = 64, or 1 to a multicast group
+    bool ttl_inherit = false;
+    std::uint8_t tos = 0;  // exactly 1 = inherit (VXLAN-TX-23)
+    DontFragment df = DontFragment::unset;
+    bool udp_checksum = true;  // VXLAN-CSUM-01
+    bool learning = true;
+    std::uint32_t ageing_s = 300;
+    std::uint32_t limit = 0;
+    friend bool operator==(const VxlanConfig&, const VxlanConfig&) = default;
+};
+
+// inner Ethernet 14 + VXLAN 8 + UDP 8 + IPv4 20 (VXLAN-CRE-16)
+inline constexpr std::uint32_t kVxlanOverheadIpv4 = 50;
+
+// Why a template cannot send, or that it can.
+enum class TunnelState : std::uint8_t {
+    ready,       // all bytes are there
+    unresolved,  // all but the outer Ethernet header: the next hop's MAC is not known (yet)
+    no_route,    // VXLAN-TX-25
+    loop,        // the route leads back into this tunnel: VXLAN-TX-26
+    local,       // the route is to ourselves: VXLAN-TX-28
+    no_remote,   // remote address 0: VXLAN-TX-21
+};
+
+// One remote of one device, flattened over its route and neighbour: everything in front of the
+// inner frame. Immutable once published.
+struct alignas(64) VxlanTemplate {
+    static constexpr std::uint8_t kLinkHeaderLen = 14;
+    static constexpr std::uint8_t kIpOffset = kLinkHeaderLen;
+    static constexpr std::uint8_t kUdpOffset = kIpOffset + 20;
+    static constexpr std::uint8_t kVxlanOffset = kUdpOffset + 8;
+    static constexpr std::uint8_t kLength = kVxlanOffset + 8;  // 50
+
+    // Ethernet | IPv4 | UDP | VXLAN. What a packet decides is 0: length, id, source port and both
+    // checksums, TTL and DF if inherited, the DSCP if inherited, and the ECN bits.
+    std::array<std::uint8_t, 64> bytes{};
+    std::uint32_t ip_sum = 0;   // of the IPv4 header as in bytes, folded to 16 bits (checksum.hpp)
+    std::uint32_t udp_sum = 0;  // of pseudo header, UDP header and VXLAN header as in bytes, folded
+    net::IpAddress next_hop;    // of the outer route; for `unresolved`
+    std::uint32_t mtu = 0;      // of the outer path, bytes of outer IP packet
+    std::uint32_t vni = 0;      // for `local`: what to find
+    std::uint16_t destination_port = 0;
+    std::uint16_t source_port_min = 0;  // resolved range, max exclusive
+    std::uint16_t source_port_span = 0;
+    LinkId device = kNoLink;  // the vxlan link
+    LinkId link_out = kNoLink;
+    TunnelState state = TunnelState::no_remote;
+    bool udp_checksum = true;
+    bool ttl_inherit = false;
+    bool tos_inherit = false;
+    DontFragment df = DontFragment::unset;
+    friend bool operator==(const VxlanTemplate&, const VxlanTemplate&) = default;
+};
+
+static_assert(sizeof(VxlanTemplate) == 128);
+
+using VxlanTemplates = rcu::PublishedArray<VxlanTemplate>;
+
+// What an FDB entry leads to, under the id of its fdb::RemoteLists list: the templates of its
+// remotes, first one first.
+struct VxlanDestination {
+    net::IpAddress first_address;  // compared with the outer source on receive (VXLAN-LRN-03)
+    LinkId first_via = kNoLink;    // VXLAN-LRN-07
+    LinkId device = kNoLink;
+    std::uint32_t count = 0;
+    std::array<VxlanTemplates::Id, 4> inline_ids{};        // the first four
+    std::unique_ptr<const VxlanTemplates::Id[]> more_ids;  // the rest, count - 4
+
+    // Precondition: index < count.
+    [[nodiscard]] VxlanTemplates::Id id(std::uint32_t index) const noexcept {
+        return index < inline_ids.size() ? inline_ids[index] : more_ids[index - inline_ids.size()];
+    }
+};
+
+using VxlanDestinations = rcu::PublishedArray<VxlanDestination>;
+
+// Which device a (UDP destination port, VNI) belongs to. Value of the demultiplexer's hash table:
+// the LinkId.
+struct VxlanKey {
+    std::uint64_t packed = 0;
+
+    static constexpr VxlanKey make(std::uint16_t udp_port, std::uint32_t vni) noexcept {
+        return {(std::uint64_t{udp_port} << 32) | vni};
+    }
+
+    // The entry that says "a socket is open on this port".
+    static constexpr VxlanKey socket(std::uint16_t udp_port) noexcept {
+        return make(udp_port, 0xffffffff);
+    }
+
+    friend constexpr bool operator==(const VxlanKey&, const VxlanKey&) = default;
+};
+
+}  // namespace culvert::encap

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "lib/encap/vxlan_build.hpp"
+
+#include "lib/net/checksum.hpp"
+#include "lib/net/flow_hash.hpp"
+#include "lib/net/ip_protocol.hpp"
+#include "lib/net/ipv4.hpp"
+#include "lib/net/udp.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace culvert::encap {
+
+namespace {
+
+constexpr std::uint8_t kInheritTos = 1;
+// data_len and total length are 16 bits, and the link header is in front of the IP packet.
+constexpr std::uint32_t kMaxOuterIp = 65535 - VxlanTemplate::kLinkHeaderLen;
+
+TunnelState judge(
+    const VxlanConfig& config,
+    LinkId device,
+    const VxlanRemote& remote,
+    const route::Path& path,
+    const std::optional<route::Adjacency>& neighbour
+) {
+    if (remote.address.is_unspecified()) {
+        return TunnelState::no_remote;
+    }
+    const bool has_ipv4_local = config.local.is_unspecified() || config.local.is_v4();
+    if (!remote.address.is_v4() || !has_ipv4_local) {
+        return TunnelState::no_route;
+    }
+    switch (path.kind) {
+    case route::AdjacencyKind::local:
+        return TunnelState::local;
+    case route::AdjacencyKind::glean:
+    case route::AdjacencyKind::incomplete:
+    case route::AdjacencyKind::rewrite:
+    case route::AdjacencyKind::broadcast:
+        break;
+    case route::AdjacencyKind::no_route:
+    case route::AdjacencyKind::unreachable:
+    case route::AdjacencyKind::prohibit:
+    case route::AdjacencyKind::blackhole:
+        return TunnelState::no_route;
+    }
+    if (path.link == device) {
+        return TunnelState::loop;
+    }
+    if (!neighbour.has_value()) {
+        return TunnelState::unresolved;
+    }
+    return neighbour->header_len == VxlanTemplate::kLinkHeaderLen ? TunnelState::ready
+                                                                  : TunnelState::no_route;
+}
+
+std::uint8_t time_to_live(const VxlanConfig& config, const net::IpAddress& remote) {
+    if (config.ttl_inherit) {
+        return 0;
+    }
+    if (config.ttl != 0) {
+        return config.ttl;
+    }
+    return remote.is_multicast() ? 1 : net::kIpv4DefaultTtl;
+}
+
+// TUN-TX-20: a route with a locked MTU sends without DF.
+DontFragment dont_fragment(const VxlanConfig& config, const route::Path& path) {
+    return path.mtu_locked ? DontFragment::unset : config.df;
+}
+
+void set_source_ports(const VxlanConfig& config, VxlanTemplate& outer) {
+    std::uint16_t min = config.source_port_min;
+    std::uint16_t max = config.source_port_max;
+    if (min >= max) {
+        min = net::kDefaultSourcePortMin;
+        max = net::kDefaultSourcePortMax;
+    }
+    outer.source_port_min = min;
+    outer.source_port_span = static_cast<std::uint16_t>(max - min);
+}
+
+void write_headers(
+    const VxlanConfig& config,
+    const VxlanRemote& remote,
+    const route::Path& path,
+    VxlanTemplate& outer
+) {
+    const net::IpAddress& local = config.local.is_unspecified() ? path.source : config.local;
+    net::Ipv4Header ip{};
+    ip.version_and_ihl = net::kIpv4VersionIhl;
+    ip.type_of_service =
+        outer.tos_inherit ? std::uint8_t{0} : static_cast<std::uint8_t>(config.tos & ~3U);
+    ip.flags_and_offset =
+        net::Be16{outer.df == DontFragment::set ? net::kIpv4DontFragment : std::uint16_t{0}};
+    ip.time_to_live = time_to_live(config, remote.address);
+    ip.protocol = net::ip_protocol::kUdp;
+    ip.source = net::Be32{local.is_v4() ? local.v4() : 0};
+    ip.destination = net::Be32{remote.address.v4()};
+
+    net::UdpHeader udp{};
+    udp.destination = net::Be16{remote.port};
+    const net::VxlanHeader vxlan = net::VxlanHeader::make(remote.vni);
+
+    std::uint8_t* const bytes = outer.bytes.data();
+    const net::Be16 type{net::ether_type::kIpv4};
+    std::memcpy(bytes + offsetof(net::EtherHeader, type), &type, sizeof(type));
+    std::memcpy(bytes + VxlanTemplate::kIpOffset, &ip, sizeof(ip));
+    std::memcpy(bytes + VxlanTemplate::kUdpOffset, &udp, sizeof(udp));
+    std::memcpy(bytes + VxlanTemplate::kVxlanOffset, &vxlan, sizeof(vxlan));
+
+    outer.ip_sum = net::sum_fold(net::ipv4_header_sum(ip));
+    const std::uint64_t pseudo =
+        net::pseudo_header_sum_v4(ip.source, ip.destination, net::ip_protocol::kUdp, 0);
+    outer.udp_sum = net::sum_fold(net::sum_bytes(
+        bytes + VxlanTemplate::kUdpOffset,
+        VxlanTemplate::kLength - VxlanTemplate::kUdpOffset,
+        pseudo
+    ));
+}
+
+}  // namespace
+
+VxlanTemplate build_vxlan_template(
+    const VxlanConfig& config,
+    LinkId device,
+    const VxlanRemote& remote,
+    const route::Path& path,
+    const std::optional<route::Adjacency>& neighbour
+) {
+    VxlanTemplate outer;
+    outer.state = judge(config, device, remote, path, neighbour);
+    outer.device = device;
+    outer.vni = remote.vni;
+    outer.destination_port = remote.port;
+    if (outer.state != TunnelState::ready && outer.state != TunnelState::unresolved) {
+        return outer;
+    }
+    outer.link_out = path.link;
+    outer.next_hop = path.next_hop;
+    outer.mtu = path.mtu == 0 ? kMaxOuterIp : std::min(path.mtu, kMaxOuterIp);
+    outer.udp_checksum = config.udp_checksum;
+    outer.ttl_inherit = config.ttl_inherit;
+    outer.tos_inherit = config.tos == kInheritTos;
+    outer.df = dont_fragment(config, path);
+    set_source_ports(config, outer);
+    write_headers(config, remote, path, outer);
+    if (outer.state == TunnelState::ready) {
+        outer.link_out = neighbour->link_out;
+        std::memcpy(outer.bytes.data(), neighbour->header.data(), VxlanTemplate::kLinkHeaderLen);
+    }
+    return outer;
+}
+
+}  // namespace culvert::encap

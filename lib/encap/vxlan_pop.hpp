@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The outer header of a received VXLAN packet: what it says, whether it is sound, and taking it
+// off. Which link it belongs to, and what is learned from it, is the pipeline's.
+#pragma once
+
+#include "lib/encap/mbuf.hpp"
+#include "lib/net/endian.hpp"
+#include "lib/net/ether.hpp"
+#include "lib/net/ipv4.hpp"
+#include "lib/net/udp.hpp"
+#include "lib/net/vxlan.hpp"
+
+#include <rte_mbuf.h>
+
+#include <cstdint>
+
+namespace culvert::encap {
+
+// What the rest of the way needs of the outer headers.
+struct VxlanOuter {
+    net::Be32 source;  // IPv4
+    std::uint32_t vni;
+    std::uint16_t udp_port;      // destination
+    std::uint16_t frame_offset;  // of the inner frame, from the packet's data
+    std::uint8_t tos;
+};
+
+enum class UdpVerdict : std::uint8_t { good, truncated, length, checksum };
+enum class VxlanVerdict : std::uint8_t { good, truncated, no_vni_flag };
+
+// The device's word on the outer UDP checksum. When it looked inside the tunnel its L4 flags are
+// about the inner packet.
+[[nodiscard]] inline bool outer_checksum_is_known_good(const rte_mbuf* packet) noexcept {
+    const std::uint64_t flags = packet->ol_flags;
+    if ((flags & RTE_MBUF_F_RX_OUTER_L4_CKSUM_MASK) == RTE_MBUF_F_RX_OUTER_L4_CKSUM_GOOD) {
+        return true;
+    }
+    return (flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_GOOD &&
+           (packet->packet_type & RTE_PTYPE_TUNNEL_MASK) == 0;
+}
+
+// Whether header, payload and pseudo header sum up. Precondition: the UDP length is the packet's
+// rest from `udp_offset` on, as many as 65535.
+[[nodiscard]] inline bool udp_checksum_is_valid(
+    const rte_mbuf* packet, const net::Ipv4Header& ip, std::uint16_t udp_offset
+) noexcept {
+    const auto length = static_cast<std::uint16_t>(packet->pkt_len - udp_offset);
+    const std::uint64_t pseudo =
+        net::pseudo_header_sum_v4(ip.source, ip.destination, net::ip_protocol::kUdp, length);
+    return net::sum_is_valid(net::sum_add(sum_packet(packet, udp_offset), pseudo));
+}
+
+// The offset of the UDP header. Precondition: a validated IPv4 header lies at `l3_offset`.
+[[nodiscard]] inline std::uint16_t
+udp_offset_of(const rte_mbuf* packet, std::uint16_t l3_offset) noexcept {
+    const auto* ip = rte_pktmbuf_mtod_offset(packet, const net::Ipv4Header*, l3_offset);
+    return static_cast<std::uint16_t>(l3_offset + ip->header_len_bytes());
+}
+
+namespace detail {
+
+inline void
+read_outer(const rte_mbuf* packet, std::uint16_t l3_offset, VxlanOuter& outer) noexcept {
+    const auto* data = rte_pktmbuf_mtod(packet, const std::uint8_t*);
+    const auto& ip = *reinterpret_cast<const net::Ipv4Header*>(data + l3_offset);
+    const std::uint16_t udp_offset = udp_offset_of(packet, l3_offset);
+    const auto& udp = *reinterpret_cast<const net::UdpHeader*>(data + udp_offset);
+    const auto& vxlan =
+        *reinterpret_cast<const net::VxlanHeader*>(data + udp_offset + sizeof(net::UdpHeader));
+    outer.source = ip.source;
+    outer.vni = vxlan.vni();
+    outer.udp_port = udp.destination.host();
+    outer.frame_offset =
+        static_cast<std::uint16_t>(udp_offset + sizeof(net::UdpHeader) + sizeof(net::VxlanHeader));
+    outer.tos = ip.type_of_service;
+}
+
+}  // namespace detail
+
+// True: everything up to the inner Ethernet header is there and as it should be, but for the lookup
+// of port and VNI; `outer` is set. False: something is unusual, and the functions below say what,
+// asked in the kernel's order (VXLAN-RX-18). Precondition: at `l3_offset` lies an IPv4 header that
+// was validated, options and all, and the packet ends where its total length says.
+[[nodiscard]] inline bool
+vxlan_parse(const rte_mbuf* packet, std::uint16_t l3_offset, VxlanOuter& outer) noexcept {
+    constexpr std::uint32_t kHeaders =
+        sizeof(net::UdpHeader) + sizeof(net::VxlanHeader) + sizeof(net::EtherHeader);
+    const auto* data = rte_pktmbuf_mtod(packet, const std::uint8_t*);
+    const auto& ip = *reinterpret_cast<const net::Ipv4Header*>(data + l3_offset);
+    const std::uint16_t udp_offset = udp_offset_of(packet, l3_offset);
+    if (packet->data_len < udp_offset + kHeaders) [[unlikely]] {
+        return false;
+    }
+    const auto& udp = *reinterpret_cast<const net::UdpHeader*>(data + udp_offset);
+    const auto& vxlan =
+        *reinterpret_cast<const net::VxlanHeader*>(data + udp_offset + sizeof(net::UdpHeader));
+    const bool is_plain = (vxlan.flags.raw() == net::Be32{net::vxlan::kVniValid}.raw()) &
+                          (vxlan.reserved() == 0) &
+                          (udp.length.host() == packet->pkt_len - udp_offset);
+    if (!is_plain) [[unlikely]] {
+        return false;
+    }
+    if (udp.checksum.raw() != 0 && !outer_checksum_is_known_good(packet) &&
+        !udp_checksum_is_valid(packet, ip, udp_offset)) [[unlikely]] {
+        return false;
+    }
+    detail::read_outer(packet, l3_offset, outer);
+    return true;
+}
+
+// First of the sorting-out: is it sound UDP? Cuts off what follows the UDP length (VXLAN-SOCK-11).
+[[nodiscard]] UdpVerdict examine_udp(rte_mbuf* packet, std::uint16_t l3_offset) noexcept;
+// Precondition: examine_udp() said good.
+[[nodiscard]] std::uint16_t
+udp_destination_port(const rte_mbuf* packet, std::uint16_t l3_offset) noexcept;
+// Second: a VXLAN header with a VNI? Then `outer` is set. Precondition as before.
+[[nodiscard]] VxlanVerdict
+examine_vxlan(const rte_mbuf* packet, std::uint16_t l3_offset, VxlanOuter& outer) noexcept;
+
+// Last, once the VNI has been found. Preconditions: examine_vxlan() said good.
+[[nodiscard]] inline bool
+has_inner_ether(const rte_mbuf* packet, const VxlanOuter& outer) noexcept {
+    return packet->data_len >= outer.frame_offset + sizeof(net::EtherHeader);
+}
+
+[[nodiscard]] bool has_reserved_bits(const rte_mbuf* packet, const VxlanOuter& outer) noexcept;
+
+// Takes the outer headers off; the packet begins at the inner frame. Precondition:
+// has_inner_ether().
+inline void vxlan_strip(rte_mbuf* packet, const VxlanOuter& outer) noexcept {
+    strip_front(packet, outer.frame_offset);
+    forget_offloads(packet);
+}
+
+}  // namespace culvert::encap

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The outer header in front of a frame: one copy of the template, then what this packet decides.
+// No byte is read back that was just written: sums come from the template and from values in
+// registers, since a wide load over narrow stores waits for them (20 cycles).
+#pragma once
+
+#include "lib/encap/inner_frame.hpp"
+#include "lib/encap/mbuf.hpp"
+#include "lib/encap/vxlan.hpp"
+#include "lib/net/ipv4.hpp"
+#include "lib/net/tcp.hpp"
+#include "lib/net/udp.hpp"
+
+#include <rte_mbuf.h>
+
+#include <cstdint>
+#include <cstring>
+
+namespace culvert::encap {
+
+enum class VxlanPushed : std::uint8_t {
+    done,
+    no_headroom,  // VXLAN-TX-32
+    too_big,      // the outer IP packet is larger than the path's MTU
+};
+
+namespace detail {
+
+// The one's-complement sum of less than 65536 16-bit words, folded and complemented.
+[[nodiscard]] inline std::uint16_t complement_of(std::uint32_t sum) noexcept {
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum += sum >> 16;
+    return static_cast<std::uint16_t>(~sum);
+}
+
+// The sum of the whole inner frame without reading its payload: where the transport checksum is
+// known to be right, header and payload sum up to the complement of their pseudo header (what Linux
+// calls local checksum offload, VXLAN-CSUM-03). False: not such a packet, its bytes must be summed.
+[[nodiscard]] bool sum_by_transport_checksum(
+    const rte_mbuf* packet, const InnerFrame& inner, std::uint64_t& sum
+) noexcept;
+
+[[nodiscard]] inline std::uint64_t
+sum_of_inner(const rte_mbuf* packet, const InnerFrame& inner) noexcept {
+    const bool verified =
+        (packet->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_GOOD;
+    std::uint64_t sum = 0;
+    if (verified && sum_by_transport_checksum(packet, inner, sum)) {
+        return sum;
+    }
+    return sum_packet(packet, 0);
+}
+
+}  // namespace detail
+
+// The outer source port of a flow (VXLAN-SPORT-02); the template's range is resolved.
+[[nodiscard]] inline std::uint16_t
+vxlan_source_port(const VxlanTemplate& outer, std::uint32_t flow_hash) noexcept {
+    flow_hash ^= flow_hash << 16;
+    const std::uint64_t scaled = std::uint64_t{flow_hash} * outer.source_port_span;
+    return static_cast<std::uint16_t>((scaled >> 32) + outer.source_port_min);
+}
+
+// Puts `outer` in front of the frame at the packet's data, whose headers `inner` describes. The
+// packet is unchanged unless `done`. Precondition: outer.state is ready or unresolved (then the
+// Ethernet addresses are 0); the frame has at least 14 bytes.
+[[nodiscard]] inline VxlanPushed vxlan_push(
+    rte_mbuf* packet,
+    const VxlanTemplate& outer,
+    const InnerFrame& inner,
+    std::uint16_t identification
+) noexcept {
+    if (rte_pktmbuf_headroom(packet) < VxlanTemplate::kLength) [[unlikely]] {
+        return VxlanPushed::no_headroom;
+    }
+    constexpr std::uint32_t kIpOverhead = VxlanTemplate::kLength - VxlanTemplate::kIpOffset;
+    const std::uint32_t total_length = packet->pkt_len + kIpOverhead;
+    if (total_length > outer.mtu) [[unlikely]] {
+        return VxlanPushed::too_big;
+    }
+    const net::Be16 ip_length{static_cast<std::uint16_t>(total_length)};
+    const net::Be16 udp_length{static_cast<std::uint16_t>(total_length - sizeof(net::Ipv4Header))};
+    const net::Be16 id{identification};
+    const net::Be16 source_port{vxlan_source_port(outer, inner.flow_hash)};
+    std::uint64_t udp_sum = 0;
+    if (outer.udp_checksum) {
+        udp_sum = detail::sum_of_inner(packet, inner);
+    }
+
+    auto* const bytes = rte_pktmbuf_mtod(packet, std::uint8_t*) - VxlanTemplate::kLength;
+    std::memcpy(bytes, outer.bytes.data(), VxlanTemplate::kLength);
+    auto& ip = *reinterpret_cast<net::Ipv4Header*>(bytes + VxlanTemplate::kIpOffset);
+    auto& udp = *reinterpret_cast<net::UdpHeader*>(bytes + VxlanTemplate::kUdpOffset);
+
+    // What is added here is 0 in the template, so an addition to the sum is all.
+    std::uint32_t ip_sum = outer.ip_sum + ip_length.raw() + id.raw();
+    const std::uint8_t base_tos =
+        outer.tos_inherit ? inner.parsed.tos : outer.bytes[VxlanTemplate::kIpOffset + 1];
+    const std::uint8_t tos = net::ecn_encapsulate(base_tos, inner.parsed.tos);
+    const auto added_tos =
+        static_cast<std::uint8_t>(tos - outer.bytes[VxlanTemplate::kIpOffset + 1]);
+    ip.type_of_service = tos;
+    ip_sum += net::Be16{added_tos}.raw();
+    if (outer.ttl_inherit) [[unlikely]] {
+        const std::uint8_t ttl = inner.parsed.ttl != 0 ? inner.parsed.ttl : net::kIpv4DefaultTtl;
+        ip.time_to_live = ttl;
+        ip_sum += net::Be16{static_cast<std::uint16_t>(ttl << 8)}.raw();
+    }
+    if (outer.df == DontFragment::inherit) [[unlikely]] {
+        // VXLAN-TX-30: IPv6 is never fragmented on the way.
+        if (inner.parsed.dont_fragment || inner.parsed.l3 == net::L3::ipv6) {
+            const net::Be16 flag{net::kIpv4DontFragment};
+            ip.flags_and_offset = flag;
+            ip_sum += flag.raw();
+        }
+    }
+    ip.total_length = ip_length;
+    ip.identification = id;
+    ip.checksum = net::Be16::from_raw(detail::complement_of(ip_sum));
+    udp.source = source_port;
+    udp.length = udp_length;
+    if (outer.udp_checksum) {
+        const std::uint64_t headers =
+            std::uint64_t{outer.udp_sum} + source_port.raw() + 2 * std::uint64_t{udp_length.raw()};
+        udp.checksum = net::udp_checksum_from_sum(net::sum_add(udp_sum, headers));
+    }
+
+    packet->data_off = static_cast<std::uint16_t>(packet->data_off - VxlanTemplate::kLength);
+    packet->data_len = static_cast<std::uint16_t>(packet->data_len + VxlanTemplate::kLength);
+    packet->pkt_len += VxlanTemplate::kLength;
+    forget_offloads(packet);
+    return VxlanPushed::done;
+}
+
+}  // namespace culvert::encap
