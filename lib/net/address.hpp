@@ -94,6 +94,7 @@ public:
     // 127.0.0.0/8 or ::1.
     [[nodiscard]] bool is_loopback() const noexcept;
 
+    // NOLINTNEXTLINE(modernize-use-nullptr): the tool takes the comparison with 0 for a pointer
     friend constexpr auto operator<=>(const IpAddress&, const IpAddress&) = default;
 
 private:
@@ -120,6 +121,7 @@ struct Prefix {
         return address.is_v4() ? 32 : 128;
     }
 
+    // NOLINTNEXTLINE(modernize-use-nullptr): the tool takes the comparison with 0 for a pointer
     friend constexpr auto operator<=>(const Prefix&, const Prefix&) = default;
 };
 

@@ -47,6 +47,7 @@ struct MacAddress {
         return !is_zero() && !is_multicast();
     }
 
+    // NOLINTNEXTLINE(modernize-use-nullptr): the tool takes the comparison with 0 for a pointer
     friend constexpr auto operator<=>(const MacAddress&, const MacAddress&) = default;
 };
 

@@ -8,13 +8,6 @@ namespace culvert::net {
 
 namespace {
 
-// Odd constants with well-spread bits: the fractional parts of the golden ratio and of the square
-// roots of 2 and 3.
-constexpr std::uint64_t kMultiplier1 = 0x9e3779b97f4a7c15;
-constexpr std::uint64_t kMultiplier2 = 0x6a09e667f3bcc909;
-constexpr std::uint64_t kMultiplier3 = 0xbb67ae8584caa73b;
-
-constexpr std::uint64_t kSeedIpv4 = 4;
 constexpr std::uint64_t kSeedIpv6 = 6;
 constexpr std::uint64_t kSeedMac = 2;
 
@@ -25,19 +18,8 @@ Unsigned load(const std::uint8_t* data) noexcept {
     return value;
 }
 
-// One step: every bit of `word` reaches the bits above it by the multiplication, those below it by
-// the shift.
-std::uint64_t mix(std::uint64_t state, std::uint64_t word) noexcept {
-    state = (state ^ word) * kMultiplier1;
-    return state ^ (state >> 32);
-}
-
-std::uint32_t finish(std::uint64_t state) noexcept {
-    state *= kMultiplier2;
-    state ^= state >> 29;
-    state *= kMultiplier3;
-    return static_cast<std::uint32_t>(state >> 32);
-}
+using detail::finish;
+using detail::mix;
 
 bool has_ports(std::uint8_t protocol) noexcept {
     return protocol == ip_protocol::kTcp || protocol == ip_protocol::kUdp ||
@@ -60,24 +42,17 @@ Ports read_ports(const std::uint8_t* data, std::size_t len, const ParsedPacket& 
     return {load<std::uint16_t>(l4), load<std::uint16_t>(l4 + 2)};
 }
 
-// What is neither an address nor ordered: protocol and the two ports, lower end first.
-std::uint64_t tail(std::uint8_t protocol, Ports ports, std::uint32_t flow_label = 0) noexcept {
-    return (std::uint64_t{flow_label} << 40) | (std::uint64_t{protocol} << 32) |
-           (std::uint64_t{ports.source} << 16) | ports.destination;
-}
+using detail::tail;
 
 std::uint32_t
 hash_ipv4(const std::uint8_t* data, std::size_t len, const ParsedPacket& packet) noexcept {
     const std::uint8_t* ip = data + packet.l3_offset;
-    std::uint64_t low = load<std::uint32_t>(ip + offsetof(Ipv4Header, source));
-    std::uint64_t high = load<std::uint32_t>(ip + offsetof(Ipv4Header, destination));
-    Ports ports = read_ports(data, len, packet);
-    if (high < low || (high == low && ports.destination < ports.source)) {
-        std::swap(low, high);
-        std::swap(ports.source, ports.destination);
-    }
-    const std::uint64_t state = mix(kSeedIpv4, (low << 32) | high);
-    return finish(mix(state, tail(packet.protocol, ports)));
+    const Ports ports = read_ports(data, len, packet);
+    return flow_hash_ipv4(
+        {load<std::uint32_t>(ip + offsetof(Ipv4Header, source)), ports.source},
+        {load<std::uint32_t>(ip + offsetof(Ipv4Header, destination)), ports.destination},
+        packet.protocol
+    );
 }
 
 struct Ipv6Words {
@@ -111,7 +86,7 @@ hash_ipv6(const std::uint8_t* data, std::size_t len, const ParsedPacket& packet)
     state = mix(state, low.second);
     state = mix(state, high.first);
     state = mix(state, high.second);
-    return finish(mix(state, tail(protocol, ports, packet.flow_label)));
+    return finish(mix(state, tail(protocol, ports.source, ports.destination, packet.flow_label)));
 }
 
 std::uint32_t hash_macs(const EtherHeader& ether, std::uint16_t ether_type) noexcept {

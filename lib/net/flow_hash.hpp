@@ -13,6 +13,59 @@ namespace culvert::net {
 inline constexpr std::uint16_t kDefaultSourcePortMin = 32768;
 inline constexpr std::uint16_t kDefaultSourcePortMax = 60999;
 
+namespace detail {
+
+// Odd constants with well-spread bits: the fractional parts of the golden ratio and of the square
+// roots of 2 and 3.
+inline constexpr std::uint64_t kMultiplier1 = 0x9e3779b97f4a7c15;
+inline constexpr std::uint64_t kMultiplier2 = 0x6a09e667f3bcc909;
+inline constexpr std::uint64_t kMultiplier3 = 0xbb67ae8584caa73b;
+
+// One step: every bit of `word` reaches the bits above it by the multiplication, those below it by
+// the shift.
+[[nodiscard]] constexpr std::uint64_t mix(std::uint64_t state, std::uint64_t word) noexcept {
+    state = (state ^ word) * kMultiplier1;
+    return state ^ (state >> 32);
+}
+
+[[nodiscard]] constexpr std::uint32_t finish(std::uint64_t state) noexcept {
+    state *= kMultiplier2;
+    state ^= state >> 29;
+    state *= kMultiplier3;
+    return static_cast<std::uint32_t>(state >> 32);
+}
+
+// What is neither an address nor ordered: protocol and the two ports, lower end's first.
+[[nodiscard]] constexpr std::uint64_t tail(
+    std::uint8_t protocol, std::uint16_t first, std::uint16_t second, std::uint32_t flow_label = 0
+) noexcept {
+    return (std::uint64_t{flow_label} << 40) | (std::uint64_t{protocol} << 32) |
+           (std::uint64_t{first} << 16) | second;
+}
+
+}  // namespace detail
+
+// One end of an IPv4 flow, as the machine loads it from the wire. Port 0: none.
+struct FlowEndIpv4 {
+    std::uint32_t address;
+    std::uint16_t port;
+};
+
+// flow_hash_l3() of an IPv4 packet whose headers the caller has read. May be 0.
+[[nodiscard]] constexpr std::uint32_t
+flow_hash_ipv4(FlowEndIpv4 source, FlowEndIpv4 destination, std::uint8_t protocol) noexcept {
+    constexpr std::uint64_t kSeed = 4;
+    const std::uint64_t one = (std::uint64_t{source.address} << 16) | source.port;
+    const std::uint64_t other = (std::uint64_t{destination.address} << 16) | destination.port;
+    const std::uint64_t low = one < other ? one : other;
+    const std::uint64_t high = one < other ? other : one;
+    const std::uint64_t state = detail::mix(kSeed, ((low >> 16) << 32) | (high >> 16));
+    return detail::finish(detail::mix(
+        state,
+        detail::tail(protocol, static_cast<std::uint16_t>(low), static_cast<std::uint16_t>(high))
+    ));
+}
+
 // The same for both directions of a flow, never 0. TCP, UDP, UDP-Lite, SCTP and DCCP: addresses,
 // ports, protocol. Other protocols and all fragments: addresses and protocol. IPv6 with a flow
 // label: addresses, label and protocol, as Linux does it, so there the two directions are alike

@@ -24,6 +24,7 @@ struct AdjacencyKey {
     std::uint32_t mtu = 0;      // the route's own; 0 = the link's
     AdjacencyKind kind = AdjacencyKind::no_route;
 
+    // NOLINTNEXTLINE(modernize-use-nullptr): the tool takes the comparison with 0 for a pointer
     friend auto operator<=>(const AdjacencyKey&, const AdjacencyKey&) = default;
 };
 

@@ -305,8 +305,8 @@ Result<std::unique_ptr<Fib4>> Fib4::create(rcu::Domain& domain, std::uint32_t ma
 
 void Fib4::lookup_bulk(const std::uint32_t* addresses, AdjacencyId* ids, unsigned n)
     const noexcept {
-    std::array<std::uint64_t, kMaxBulk>
-        hops;  // NOLINT(cppcoreguidelines-pro-type-member-init): rte_fib writes it
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): rte_fib writes what is read
+    std::array<std::uint64_t, kMaxBulk> hops;
     rte_fib* fib = state_->fib.load(std::memory_order_acquire);
     const std::atomic<AdjacencyId>* slots = state_->slots;
     // It takes a pointer to non-const but writes nothing there.

@@ -40,6 +40,7 @@ enum class NeighbourState : std::uint8_t {
 struct NeighbourKey {
     LinkId link = kNoLink;
     net::IpAddress address;
+    // NOLINTNEXTLINE(modernize-use-nullptr): the tool takes the comparison with 0 for a pointer
     friend auto operator<=>(const NeighbourKey&, const NeighbourKey&) = default;
 };
 

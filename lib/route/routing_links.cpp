@@ -65,13 +65,13 @@ void Routing::Impl::take_down(LinkId link) {
 
 // Brings the routes in line with the link's addresses. New ones go in before old ones go out, so
 // that a prefix which both have stays in the FIB.
-Result<void> Routing::Impl::sync_kernel_routes(LinkId id) {
-    Link& link = links_.find(id)->second;
+Result<void> Routing::Impl::sync_kernel_routes(LinkId link) {
+    Link& state = links_.find(link)->second;
     std::vector<Route> next;
-    if (link.parameters.up) {
-        next = addresses_.kernel_routes(id);
+    if (state.parameters.up) {
+        next = addresses_.kernel_routes(link);
     }
-    const std::vector<Route> old = std::exchange(link.kernel_routes, next);
+    const std::vector<Route> old = std::exchange(state.kernel_routes, next);
     Result<void> result;
     for (const Route& route : next) {
         if (std::find(old.begin(), old.end(), route) == old.end()) {

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Every reason for which a packet ends here, in one table: the name users see, what it means, and
+// the kernel counters that move with it. There is no other way to free a packet in the pipeline.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+namespace culvert::pipeline {
+
+// The rtnl_link_stats64 counters a drop moves, by the catalogue's counter tables (2.6, 3.16). A
+// set.
+enum class KernelCounters : std::uint16_t {
+    none = 0,
+    rx_errors = 1 << 0,
+    rx_dropped = 1 << 1,
+    rx_length_errors = 1 << 2,
+    rx_crc_errors = 1 << 3,
+    rx_frame_errors = 1 << 4,
+    rx_fifo_errors = 1 << 5,
+    tx_errors = 1 << 6,
+    tx_dropped = 1 << 7,
+    tx_carrier_errors = 1 << 8,
+    tx_aborted_errors = 1 << 9,
+    tx_fifo_errors = 1 << 10,
+    collisions = 1 << 11,
+};
+
+constexpr KernelCounters operator|(KernelCounters a, KernelCounters b) noexcept {
+    return static_cast<KernelCounters>(
+        static_cast<std::uint16_t>(a) | static_cast<std::uint16_t>(b)
+    );
+}
+
+constexpr bool contains(KernelCounters set, KernelCounters one) noexcept {
+    return (static_cast<std::uint16_t>(set) & static_cast<std::uint16_t>(one)) != 0;
+}
+
+enum class Direction : std::uint8_t { rx, tx };
+
+// Name, direction, kernel counters, help. The name is the enumerator.
+#define CULVERT_DROP_REASONS(X)                                                                    \
+    X(link_down_rx, rx, rx_dropped, "the link it arrived on is not up")                            \
+    X(link_down_tx, tx, tx_dropped, "the link it was to leave by is not up")                       \
+    X(link_gone, tx, none, "the link was deleted while the packet was on its way")                 \
+    X(depth_exceeded,                                                                              \
+      tx,                                                                                          \
+      tx_dropped,                                                                                  \
+      "more than 8 tunnels or bridges inside each other: a configuration loop")                    \
+    X(pool_exhausted, tx, tx_dropped, "no packet buffer was free for a copy")                      \
+    X(vector_full, tx, tx_dropped, "a flood made more copies than a worker can hold at once")      \
+    X(ether_truncated, rx, none, "shorter than an Ethernet header")                                \
+    X(ether_other_host,                                                                            \
+      rx,                                                                                          \
+      none,                                                                                        \
+      "the destination MAC is another station's, and the link is in no bridge")                    \
+    X(ether_type_unknown, rx, none, "nothing here takes this EtherType")                           \
+    X(vlan_unknown, rx, none, "tagged for a VLAN that no link has")                                \
+    X(ip6_not_supported,                                                                           \
+      rx,                                                                                          \
+      none,                                                                                        \
+      "IPv6 to this processor itself or to be routed: not supported yet")                          \
+    X(bridge_source_invalid, rx, none, "the source MAC is zero or a group")                        \
+    X(bridge_link_local,                                                                           \
+      rx,                                                                                          \
+      none,                                                                                        \
+      "a link-local group (01:80:c2:00:00:0x), which a bridge does not forward")                   \
+    X(bridge_same_port, rx, none, "the destination is behind the port it came from (hairpin off)") \
+    X(bridge_no_port, rx, none, "to be flooded, but no other member can take it")                  \
+    X(bridge_mtu_exceeded, tx, none, "larger than the MTU of the member it was to leave by")       \
+    X(bridge_not_local, rx, none, "for the bridge itself, which is down or has no use for it")     \
+    X(arp_malformed, rx, none, "an ARP packet with wrong lengths, types or addresses")             \
+    X(ip4_truncated, rx, none, "shorter than its IPv4 header says")                                \
+    X(ip4_version, rx, none, "EtherType IPv4 but another version in the header")                   \
+    X(ip4_header_length, rx, none, "IPv4 header length below 20 bytes or beyond the packet")       \
+    X(ip4_total_length, rx, none, "IPv4 total length below the header's or beyond the packet")     \
+    X(ip4_checksum, rx, none, "wrong IPv4 header checksum")                                        \
+    X(ip4_source_invalid,                                                                          \
+      rx,                                                                                          \
+      none,                                                                                        \
+      "source is a group, loopback, the limited broadcast or one of our addresses")                \
+    X(ip4_destination_invalid, rx, none, "the destination is loopback or in 0.0.0.0/8")            \
+    X(ip4_no_route, rx, none, "no route to the destination")                                       \
+    X(ip4_unreachable, rx, none, "the route says unreachable")                                     \
+    X(ip4_prohibit, rx, none, "the route says prohibit")                                           \
+    X(ip4_blackhole, rx, none, "the route says blackhole")                                         \
+    X(ip4_not_forwarded, rx, none, "a group or broadcast address, which is not forwarded")         \
+    X(ip4_ttl_exceeded, rx, none, "time to live ran out")                                          \
+    X(ip4_too_big,                                                                                 \
+      tx,                                                                                          \
+      none,                                                                                        \
+      "larger than the MTU of the way out; fragmenting is not supported yet")                      \
+    X(ip4_no_headroom, tx, tx_dropped, "no room for the link header")                              \
+    X(ip4_fragment_local,                                                                          \
+      rx,                                                                                          \
+      none,                                                                                        \
+      "a fragment for this processor; reassembly is not supported yet")                            \
+    X(ip4_protocol_unknown,                                                                        \
+      rx,                                                                                          \
+      none,                                                                                        \
+      "for this processor, but nothing here takes this IP protocol")                               \
+    X(icmp_malformed, rx, none, "ICMP for this processor: truncated or wrong checksum")            \
+    X(icmp_not_handled, rx, none, "ICMP for this processor of a type it does not answer")          \
+    X(udp_truncated, rx, none, "shorter than a UDP header")                                        \
+    X(udp_length, rx, none, "UDP length below 8 or beyond the packet (UdpInErrors)")               \
+    X(udp_checksum, rx, none, "wrong UDP checksum (UdpInCsumErrors)")                              \
+    X(udp_no_port, rx, none, "UDP to a port that no tunnel listens on (UdpNoPorts)")               \
+    X(vxlan_truncated, rx, none, "shorter than a VXLAN header (VXLAN-RX-01)")                      \
+    X(vxlan_no_vni_flag, rx, none, "the I flag is not set (VXLAN-RX-02)")                          \
+    X(vxlan_reserved_bits, rx, none, "a reserved flag or byte is not zero (VXLAN-RX-03)")          \
+    X(vxlan_unknown_vni, rx, none, "no vxlan link has this VNI on this port (VXLAN-RX-08)")        \
+    X(vxlan_inner_truncated,                                                                       \
+      rx,                                                                                          \
+      none,                                                                                        \
+      "the inner frame is shorter than an Ethernet header (VXLAN-RX-09)")                          \
+    X(vxlan_own_source, rx, none, "the inner source MAC is the link's own (VXLAN-RX-10)")          \
+    X(vxlan_source_invalid,                                                                        \
+      rx,                                                                                          \
+      none,                                                                                        \
+      "learning, and the inner source MAC is zero or a group (VXLAN-LRN-02)")                      \
+    X(vxlan_source_pinned,                                                                         \
+      rx,                                                                                          \
+      none,                                                                                        \
+      "the inner source MAC has a static entry behind another VTEP (VXLAN-LRN-04)")                \
+    X(vxlan_inner_ip_truncated,                                                                    \
+      rx,                                                                                          \
+      rx_length_errors | KernelCounters::rx_errors,                                                \
+      "the inner IP header is not whole (VXLAN-RX-14)")                                            \
+    X(vxlan_ecn,                                                                                   \
+      rx,                                                                                          \
+      rx_frame_errors | KernelCounters::rx_errors,                                                 \
+      "congestion marked outside, but the inner packet is not ECN-capable (TUN-ECN-01)")           \
+    X(vxlan_no_destination, tx, tx_dropped, "no FDB entry and no default remote (VXLAN-TX-05)")    \
+    X(vxlan_no_remote, tx, tx_dropped, "the FDB entry's remote is 0.0.0.0 (VXLAN-TX-21)")          \
+    X(vxlan_no_route,                                                                              \
+      tx,                                                                                          \
+      tx_carrier_errors | KernelCounters::tx_errors,                                               \
+      "no route to the remote (VXLAN-TX-25)")                                                      \
+    X(vxlan_loop,                                                                                  \
+      tx,                                                                                          \
+      collisions | KernelCounters::tx_errors,                                                      \
+      "the route to the remote leads into the tunnel itself (VXLAN-TX-26)")                        \
+    X(vxlan_local_no_device,                                                                       \
+      tx,                                                                                          \
+      tx_errors,                                                                                   \
+      "the remote is ourselves, and no vxlan link here has that VNI and port (VXLAN-TX-28)")       \
+    X(vxlan_no_headroom, tx, tx_errors, "no room for the outer header (VXLAN-TX-32)")              \
+    X(vxlan_frame_truncated,                                                                       \
+      tx,                                                                                          \
+      tx_errors,                                                                                   \
+      "to be encapsulated, but shorter than an Ethernet header")                                   \
+    X(vxlan_too_big,                                                                               \
+      tx,                                                                                          \
+      tx_dropped,                                                                                  \
+      "outer packet larger than the path's MTU; fragmenting is not supported yet")                 \
+    X(neighbour_failed, tx, none, "the next hop did not answer (NEI-02)")                          \
+    X(neighbour_queue_full,                                                                        \
+      tx,                                                                                          \
+      none,                                                                                        \
+      "waited for the next hop and was the oldest of too many (NEI-03)")                           \
+    X(neighbour_table_full, tx, none, "no room for another neighbour (NEI-09)")                    \
+    X(neighbour_removed, tx, none, "waited for a next hop that was deleted")                       \
+    X(control_ring_full, rx, none, "for control, which had too much waiting")                      \
+    X(worker_ring_full, tx, none, "for another worker or from control, whose ring was full")       \
+    X(port_tx_full, tx, tx_dropped, "the port's transmit queue took no more")                      \
+    X(port_stopped, tx, tx_dropped, "the port is stopped or gone")                                 \
+    X(shutdown, rx, none, "still on its way when culvert stopped")
+
+enum class Drop : std::uint8_t {
+#define CULVERT_DROP_ENUM(name, direction, counters, help) name,
+    CULVERT_DROP_REASONS(CULVERT_DROP_ENUM)
+#undef CULVERT_DROP_ENUM
+};
+
+struct DropInfo {
+    std::string_view name;
+    Direction direction;
+    KernelCounters counters;
+    std::string_view help;
+};
+
+inline constexpr auto kDropInfo = std::to_array<DropInfo>({
+#define CULVERT_DROP_INFO(name, direction, counters, help)                                         \
+    {#name, Direction::direction, KernelCounters::counters, help},
+    CULVERT_DROP_REASONS(CULVERT_DROP_INFO)
+#undef CULVERT_DROP_INFO
+});
+inline constexpr std::size_t kDropCount = kDropInfo.size();
+static_assert(kDropCount <= 128, "the counter rows are 128 wide");
+
+constexpr const DropInfo& info(Drop reason) noexcept {
+    return kDropInfo[static_cast<std::size_t>(reason)];
+}
+
+}  // namespace culvert::pipeline

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// MAC addresses in frames as numbers, with as few loads as may be.
+#pragma once
+
+#include "lib/net/link_id.hpp"
+
+#include <bit>
+#include <cstdint>
+#include <cstring>
+
+namespace culvert::pipeline {
+
+// The six bytes as the machine loads them: to compare with another such number, nothing else.
+[[nodiscard]] inline std::uint64_t mac_of(const std::uint8_t* mac) noexcept {
+    std::uint32_t first = 0;
+    std::uint16_t last = 0;
+    std::memcpy(&first, mac, sizeof(first));
+    std::memcpy(&last, mac + sizeof(first), sizeof(last));
+    return first | (std::uint64_t{last} << 32);
+}
+
+// The MAC in the upper 48 bits, first byte on the wire highest, and two more bytes below. Reads 8
+// bytes.
+[[nodiscard]] inline std::uint64_t mac_and_two_more(const std::uint8_t* mac) noexcept {
+    std::uint64_t raw = 0;
+    std::memcpy(&raw, mac, sizeof(raw));
+    return std::endian::native == std::endian::little ? __builtin_bswap64(raw) : raw;
+}
+
+// fdb::Key's packed form of such a number.
+[[nodiscard]] constexpr std::uint64_t fdb_key(std::uint64_t mac_and_more, LinkId domain) noexcept {
+    return (mac_and_more & ~std::uint64_t{0xffff}) | domain;
+}
+
+}  // namespace culvert::pipeline

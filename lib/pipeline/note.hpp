@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What the stages write down about a packet: one cache line in the mbuf's private area.
+#pragma once
+
+#include "lib/net/address.hpp"
+#include "lib/net/link_id.hpp"
+
+#include <rte_mbuf.h>
+
+#include <cstdint>
+
+namespace culvert::pipeline {
+
+// Why a packet goes to control.
+enum class Punt : std::uint8_t {
+    arp,      // data at the Ethernet header
+    icmp,     // to an address of ours; data at the Ethernet header, l3_offset set
+    resolve,  // data at a link header to be written, for next_hop on link_out
+};
+
+struct alignas(64) Note {
+    LinkId link_in;   // innermost link it was received on
+    LinkId link_out;  // where it is to leave
+    std::uint16_t
+        l3_offset;  // bytes from the data's start to the L3 header; set by the stage that found it
+    std::uint8_t depth;  // tunnels and bridges gone through
+    Punt punt;
+    std::uint32_t flow_hash;  // of the inner frame
+    net::IpAddress next_hop;  // Punt::resolve
+};
+
+static_assert(sizeof(Note) == 64);
+
+inline Note& note(rte_mbuf* packet) noexcept {
+    return *static_cast<Note*>(rte_mbuf_to_priv(packet));
+}
+
+}  // namespace culvert::pipeline

@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// IPv4 input and forwarding: check the header as Linux's ip_rcv does, look up all destinations of
+// up to 64 packets at once, then deliver here or rewrite and send on.
+#include "lib/net/checksum.hpp"
+#include "lib/net/ether.hpp"
+#include "lib/net/ip_protocol.hpp"
+#include "lib/net/ipv4.hpp"
+#include "lib/pipeline/scratch.hpp"
+#include "lib/pipeline/worker.hpp"
+
+#include <cstring>
+
+namespace culvert::pipeline {
+
+namespace {
+
+constexpr std::uint32_t kChunk = 64;
+constexpr std::uint32_t kFirstGroup = 0xe0000000;  // 224.0.0.0
+constexpr std::uint32_t kLimitedBroadcast = 0xffffffff;
+
+struct Chunk {
+    Scratch<rte_mbuf*, kChunk> packets;
+    Scratch<std::uint32_t, kChunk> destinations;
+    Scratch<route::AdjacencyId, kChunk> adjacencies;
+    std::uint32_t count = 0;
+};
+
+// What a run of packets to one adjacency shares.
+struct Way {
+    route::AdjacencyId id = route::AdjacencyTable::kNone;
+    const route::Adjacency* adjacency = nullptr;
+    const Link* link = nullptr;  // of a rewrite; nullptr = gone
+};
+
+// Sources looked up for being ours, the last one.
+struct LocalSource {
+    std::uint32_t address = 0;
+    bool is_ours = false;
+};
+
+net::Ipv4Header* header_of(rte_mbuf* packet) noexcept {
+    return rte_pktmbuf_mtod_offset(packet, net::Ipv4Header*, note(packet).l3_offset);
+}
+
+// 0.0.0.0/8, 127.0.0.0/8 and 224.0.0.0 upwards: addresses that need a closer look.
+constexpr bool is_special(std::uint32_t address) noexcept {
+    const auto first = static_cast<std::uint8_t>(address >> 24);
+    return first == 0 || first == 127 || first >= 224;
+}
+
+constexpr bool is_group(std::uint32_t address) noexcept {
+    return (address >> 28) == 0xe || address == kLimitedBroadcast;
+}
+
+// Ethernet's padding, or whatever follows the datagram: off.
+[[gnu::noinline]] void trim(rte_mbuf* packet, std::uint32_t frame_len) noexcept {
+    rte_pktmbuf_pkt_len(packet) = frame_len;
+    std::uint32_t left = frame_len;
+    rte_mbuf* segment = packet;
+    while (left > rte_pktmbuf_data_len(segment)) {
+        left -= rte_pktmbuf_data_len(segment);
+        segment = segment->next;
+    }
+    rte_pktmbuf_data_len(segment) = static_cast<std::uint16_t>(left);
+    if (rte_mbuf* rest = segment->next; rest != nullptr) {
+        packet->nb_segs = 1;
+        for (const rte_mbuf* kept = packet; kept != segment; kept = kept->next) {
+            ++packet->nb_segs;
+        }
+        segment->next = nullptr;
+        rte_pktmbuf_free(rest);
+    }
+}
+
+enum class Check : std::uint8_t { ok, bad };
+
+Check refuse(Worker& worker, rte_mbuf* packet, Drop reason) noexcept {
+    worker.drop(packet, note(packet).link_in, reason);
+    return Check::bad;
+}
+
+// Addresses that no packet from outside may have (ip_route_input_slow).
+[[gnu::noinline]] Check check_addresses(
+    Worker& worker, rte_mbuf* packet, std::uint32_t source, std::uint32_t destination
+) noexcept {
+    const bool source_is_fine = !is_special(source) || (source >= kFirstGroup && !is_group(source));
+    if (!source_is_fine) {
+        return refuse(worker, packet, Drop::ip4_source_invalid);
+    }
+    if (is_special(destination) && destination < kFirstGroup) {
+        return refuse(worker, packet, Drop::ip4_destination_invalid);
+    }
+    return Check::ok;
+}
+
+// A header of other than 20 bytes, or of another version, or cut off.
+[[gnu::noinline]] Check
+check_unusual(Worker& worker, rte_mbuf* packet, std::uint32_t available) noexcept {
+    if (available < sizeof(net::Ipv4Header)) {
+        return refuse(worker, packet, Drop::ip4_truncated);
+    }
+    const net::Ipv4Header& ip = *header_of(packet);
+    if (ip.version() != 4) {
+        return refuse(worker, packet, Drop::ip4_version);
+    }
+    if (ip.header_len_bytes() < sizeof(net::Ipv4Header) || ip.header_len_bytes() > available) {
+        return refuse(worker, packet, Drop::ip4_header_length);
+    }
+    return Check::ok;
+}
+
+bool checksum_is_valid(const rte_mbuf* packet, const net::Ipv4Header& ip) noexcept {
+    const std::uint64_t verdict = packet->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK;
+    return verdict == RTE_MBUF_F_RX_IP_CKSUM_GOOD ||
+           net::ipv4_header_checksum_is_valid(ip, ip.header_len_bytes());
+}
+
+// ICMP-07, in the order of ip_rcv. Bad packets are gone.
+inline Check check_header(Worker& worker, rte_mbuf* packet) noexcept {
+    const std::uint32_t l3_offset = note(packet).l3_offset;
+    const std::uint32_t in_segment = rte_pktmbuf_data_len(packet);
+    const std::uint32_t available = in_segment > l3_offset ? in_segment - l3_offset : 0;
+    const net::Ipv4Header& ip = *header_of(packet);
+    if (available < sizeof(net::Ipv4Header) || ip.version_and_ihl != net::kIpv4VersionIhl)
+        [[unlikely]] {
+        if (check_unusual(worker, packet, available) == Check::bad) {
+            return Check::bad;
+        }
+    }
+    if (!checksum_is_valid(packet, ip)) [[unlikely]] {
+        return refuse(worker, packet, Drop::ip4_checksum);
+    }
+    const std::uint32_t frame_len = l3_offset + ip.total_length.host();
+    if (frame_len != rte_pktmbuf_pkt_len(packet)) [[unlikely]] {
+        if (frame_len > rte_pktmbuf_pkt_len(packet) ||
+            ip.total_length.host() < ip.header_len_bytes()) {
+            return refuse(worker, packet, Drop::ip4_total_length);
+        }
+        trim(packet, frame_len);
+    }
+    const std::uint32_t source = ip.source.host();
+    const std::uint32_t destination = ip.destination.host();
+    if (is_special(source) || is_special(destination)) [[unlikely]] {
+        return check_addresses(worker, packet, source, destination);
+    }
+    return Check::ok;
+}
+
+void look_up(Worker& worker, Chunk& chunk) noexcept {
+    const route::AdjacencyTable& table = worker.tables.adjacencies;
+    worker.tables.fib4.lookup_bulk(&chunk.destinations[0], &chunk.adjacencies[0], chunk.count);
+    route::AdjacencyId different = 0;
+    for (std::uint32_t i = 0; i < chunk.count; ++i) {
+        different |= chunk.adjacencies[i] ^ chunk.adjacencies[0];
+    }
+    if (different == 0) {
+        return;
+    }
+    for (std::uint32_t i = 0; i < chunk.count; ++i) {
+        table.prefetch(chunk.adjacencies[i]);
+    }
+    for (std::uint32_t i = 0; i < chunk.count; ++i) {
+        __builtin_prefetch(table.read(chunk.adjacencies[i]));
+    }
+}
+
+// A source that is one of our addresses: somebody else uses it, or it came back to us.
+bool is_our_address(Worker& worker, std::uint32_t source, LocalSource& last) noexcept {
+    if (last.address != source) {
+        last.address = source;
+        const route::Adjacency* adjacency =
+            worker.tables.adjacencies.read(worker.tables.fib4.lookup(source));
+        last.is_ours = adjacency != nullptr && (adjacency->kind == route::AdjacencyKind::local ||
+                                                adjacency->kind == route::AdjacencyKind::broadcast);
+    }
+    return last.is_ours;
+}
+
+// For this processor.
+void deliver(Worker& worker, rte_mbuf* packet, bool broadcast, LocalSource& last) noexcept {
+    const net::Ipv4Header& ip = *header_of(packet);
+    const LinkId link = note(packet).link_in;
+    if (is_our_address(worker, ip.source.host(), last)) [[unlikely]] {
+        worker.drop(packet, link, Drop::ip4_source_invalid);
+    } else if (ip.is_fragment()) [[unlikely]] {
+        worker.drop(packet, link, Drop::ip4_fragment_local);
+    } else if (ip.protocol == net::ip_protocol::kUdp) [[likely]] {
+        worker.enqueue(Stage::vxlan_pop, packet);
+    } else if (ip.protocol == net::ip_protocol::kIcmp) {
+        if (broadcast) {
+            // As with the kernel's default icmp_echo_ignore_broadcasts.
+            worker.drop(packet, link, Drop::icmp_not_handled);
+        } else {
+            worker.punt(packet, Punt::icmp);
+        }
+    } else {
+        worker.drop(packet, link, Drop::ip4_protocol_unknown);
+    }
+}
+
+// One less, and the checksum with it: 0x0100 less in a 16-bit word is 0x0100 more in the checksum,
+// the carry brought round (RFC 1624).
+inline void decrement_ttl(net::Ipv4Header& ip) noexcept {
+    --ip.time_to_live;
+    const std::uint32_t sum = std::uint32_t{ip.checksum.raw()} + net::Be16{0x0100}.raw();
+    ip.checksum = net::Be16::from_raw(static_cast<std::uint16_t>(sum + (sum >= 0xffff ? 1 : 0)));
+}
+
+// Makes the data start `link_header_len` bytes before the L3 header.
+inline bool place_link_header(rte_mbuf* packet, std::uint16_t link_header_len) noexcept {
+    Note& packet_note = note(packet);
+    const std::uint16_t have = packet_note.l3_offset;
+    if (have == link_header_len) [[likely]] {
+        return true;
+    }
+    packet_note.l3_offset = link_header_len;
+    if (have > link_header_len) {
+        return rte_pktmbuf_adj(packet, static_cast<std::uint16_t>(have - link_header_len)) !=
+               nullptr;
+    }
+    return rte_pktmbuf_prepend(packet, static_cast<std::uint16_t>(link_header_len - have)) !=
+           nullptr;
+}
+
+// What ip_forward asks of a packet before it leaves. Bad packets are gone.
+inline Check check_forward(
+    Worker& worker, rte_mbuf* packet, std::uint32_t destination, const route::Adjacency& adjacency
+) noexcept {
+    const net::Ipv4Header& ip = *header_of(packet);
+    // What came as a link-layer group is not forwarded, whoever it is for.
+    const bool to_group = (*rte_pktmbuf_mtod(packet, const std::uint8_t*) & 1) != 0;
+    if (to_group || (destination >= kFirstGroup && is_group(destination))) [[unlikely]] {
+        return refuse(worker, packet, Drop::ip4_not_forwarded);
+    }
+    if (ip.time_to_live <= 1) [[unlikely]] {
+        return refuse(worker, packet, Drop::ip4_ttl_exceeded);
+    }
+    if (ip.total_length.host() > adjacency.mtu) [[unlikely]] {
+        worker.drop(packet, adjacency.link_out, Drop::ip4_too_big);
+        return Check::bad;
+    }
+    return Check::ok;
+}
+
+// The next hop's MAC is not known: control asks for it and keeps the packet meanwhile.
+void resolve(
+    Worker& worker, rte_mbuf* packet, std::uint32_t destination, const route::Adjacency& adjacency
+) noexcept {
+    if (check_forward(worker, packet, destination, adjacency) == Check::bad) {
+        return;
+    }
+    decrement_ttl(*header_of(packet));
+    if (!place_link_header(packet, sizeof(net::EtherHeader))) [[unlikely]] {
+        worker.drop(packet, adjacency.link_out, Drop::ip4_no_headroom);
+        return;
+    }
+    Note& packet_note = note(packet);
+    packet_note.link_out = adjacency.link_out;
+    packet_note.next_hop = adjacency.kind == route::AdjacencyKind::glean
+                               ? net::IpAddress::from_v4(destination)
+                               : adjacency.next_hop;
+    worker.punt(packet, Punt::resolve);
+}
+
+inline void write_link_header(std::uint8_t* data, const route::Adjacency& adjacency) noexcept {
+    if (adjacency.header_len == sizeof(net::EtherHeader)) [[likely]] {
+        std::memcpy(data, adjacency.header.data(), sizeof(net::EtherHeader));
+    } else {
+        std::memcpy(data, adjacency.header.data(), adjacency.header_len);
+    }
+}
+
+inline void
+rewrite(Worker& worker, rte_mbuf* packet, std::uint32_t destination, const Way& way) noexcept {
+    const route::Adjacency& adjacency = *way.adjacency;
+    if (check_forward(worker, packet, destination, adjacency) == Check::bad) [[unlikely]] {
+        return;
+    }
+    if (way.link == nullptr) [[unlikely]] {
+        worker.drop(packet, adjacency.link_out, Drop::link_gone);
+        return;
+    }
+    decrement_ttl(*header_of(packet));
+    if (!place_link_header(packet, adjacency.header_len)) [[unlikely]] {
+        worker.drop(packet, adjacency.link_out, Drop::ip4_no_headroom);
+        return;
+    }
+    write_link_header(rte_pktmbuf_mtod(packet, std::uint8_t*), adjacency);
+    worker.output(packet, *way.link);
+}
+
+[[gnu::cold]] Drop refusal_of(const route::Adjacency* adjacency) noexcept {
+    switch (adjacency != nullptr ? adjacency->kind : route::AdjacencyKind::no_route) {
+    case route::AdjacencyKind::unreachable:
+        return Drop::ip4_unreachable;
+    case route::AdjacencyKind::prohibit:
+        return Drop::ip4_prohibit;
+    case route::AdjacencyKind::blackhole:
+        return Drop::ip4_blackhole;
+    default:
+        return Drop::ip4_no_route;
+    }
+}
+
+// Everything but a rewrite.
+[[gnu::noinline]] void finish_here(
+    Worker& worker, rte_mbuf* packet, std::uint32_t destination, const Way& way, LocalSource& last
+) noexcept {
+    using route::AdjacencyKind;
+    const AdjacencyKind kind =
+        way.adjacency != nullptr ? way.adjacency->kind : AdjacencyKind::no_route;
+    if (kind == AdjacencyKind::local || kind == AdjacencyKind::broadcast) {
+        deliver(worker, packet, kind == AdjacencyKind::broadcast, last);
+    } else if (kind == AdjacencyKind::glean || kind == AdjacencyKind::incomplete) {
+        resolve(worker, packet, destination, *way.adjacency);
+    } else if (is_group(destination)) {
+        worker.drop(packet, note(packet).link_in, Drop::ip4_not_forwarded);
+    } else {
+        worker.drop(packet, note(packet).link_in, refusal_of(way.adjacency));
+    }
+}
+
+Way find_way(const Worker& worker, route::AdjacencyId id) noexcept {
+    Way way{id, worker.tables.adjacencies.read(id), nullptr};
+    if (way.adjacency != nullptr && way.adjacency->kind == route::AdjacencyKind::rewrite) {
+        way.link = worker.tables.links.read(way.adjacency->link_out);
+    }
+    return way;
+}
+
+void send_on(Worker& worker, const Chunk& chunk) noexcept {
+    Way way;
+    LocalSource last;
+    for (std::uint32_t i = 0; i < chunk.count; ++i) {
+        if (chunk.adjacencies[i] != way.id) [[unlikely]] {
+            way = find_way(worker, chunk.adjacencies[i]);
+        }
+        const std::uint32_t destination = chunk.destinations[i];
+        if (way.adjacency != nullptr && way.adjacency->kind == route::AdjacencyKind::rewrite)
+            [[likely]] {
+            rewrite(worker, chunk.packets[i], destination, way);
+        } else {
+            finish_here(worker, chunk.packets[i], destination, way, last);
+        }
+    }
+}
+
+}  // namespace
+
+void ip4_stage(Worker& worker) noexcept {
+    Vector& in = worker.vector(Stage::ip4);
+    const std::uint32_t room =
+        std::min(worker.output_room(), worker.vector(Stage::vxlan_pop).room());
+    const std::uint32_t n = std::min(in.count, room);
+    for (std::uint32_t done = 0; done < n;) {
+        Chunk chunk;
+        const std::uint32_t end = std::min(n, done + kChunk);
+        for (; done < end; ++done) {
+            rte_mbuf* packet = in.packets[done];
+            if (check_header(worker, packet) == Check::ok) [[likely]] {
+                chunk.packets[chunk.count] = packet;
+                chunk.destinations[chunk.count] = header_of(packet)->destination.host();
+                ++chunk.count;
+            }
+        }
+        if (chunk.count != 0) {
+            look_up(worker, chunk);
+            send_on(worker, chunk);
+        }
+    }
+    in.take_front(n);
+}
+
+}  // namespace culvert::pipeline

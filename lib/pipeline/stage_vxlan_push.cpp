@@ -1,0 +1,466 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Frames to vxlan links: destination MAC -> FDB entry -> remotes -> templates, then the outer
+// header in front of each copy (catalogue 3.7, 3.8).
+//
+// A packet with several remotes is copied for all but the first; the original goes to the first
+// one, last (VXLAN-TX-07). The copies may be more than a vector holds, so the stage can stop
+// anywhere between two of them: Worker::push_resume says how far the packet at the vector's front
+// has come, and the next round goes on from there. If the entry changes in between, the rest goes
+// to the remotes of the new one.
+#include "lib/encap/vxlan_push.hpp"
+#include "lib/pipeline/frame.hpp"
+#include "lib/pipeline/scratch.hpp"
+#include "lib/pipeline/tally.hpp"
+#include "lib/pipeline/worker.hpp"
+
+#include <rte_prefetch.h>
+
+#include <algorithm>
+
+namespace culvert::pipeline {
+
+namespace {
+
+constexpr std::uint32_t kChunk = 64;  // what one bulk lookup takes
+static_assert(kChunk <= rcu::HashTable<fdb::Key, fdb::Value>::kMaxBulk);
+
+class VxlanPush {
+public:
+    explicit VxlanPush(Worker& worker) noexcept
+        : worker_(worker)
+        , tx_(worker.counters)
+        , resume_(worker.push_resume) {}
+
+    // Takes packets from `first` of the stage's vector, at most kChunk; returns how many met their
+    // fate. Fewer than `count`: no room for more.
+    std::uint32_t run(std::uint32_t first, std::uint32_t count) noexcept;
+
+    // Copies already made of the packet that run() stopped at.
+    [[nodiscard]] std::uint32_t resume() const noexcept { return resume_; }
+
+private:
+    // Where the packets of one MAC on one link go.
+    struct Target {
+        const Link* device;
+        const encap::VxlanDestination* destination;  // nullptr: no entry
+        const encap::VxlanTemplate* direct;  // if there is one remote, and its way ends at a port
+    };
+
+    static constexpr std::uint8_t kRefused = 0xff;
+
+    void gather(rte_mbuf* const* packets, std::uint32_t count) noexcept;
+    void look_up() noexcept;
+    bool find_default(const Link& device, fdb::Value& value) noexcept;
+    void refuse(rte_mbuf* packet) noexcept;
+    bool replicate(rte_mbuf* packet, const Target& target) noexcept;
+    void dispatch(
+        rte_mbuf* packet,
+        const encap::VxlanTemplate* outer,
+        const encap::InnerFrame& inner,
+        const Link& device
+    ) noexcept;
+    void send(
+        rte_mbuf* packet,
+        const encap::VxlanTemplate& outer,
+        const encap::InnerFrame& inner,
+        const Link& device
+    ) noexcept;
+    bool push(
+        rte_mbuf* packet,
+        const encap::VxlanTemplate& outer,
+        const encap::InnerFrame& inner,
+        const Link& device
+    ) noexcept;
+    void deliver_locally(
+        rte_mbuf* packet, const encap::VxlanTemplate& outer, const Link& device
+    ) noexcept;
+    [[nodiscard]] const Link* find_local(const encap::VxlanTemplate& outer) const noexcept;
+    [[nodiscard]] bool has_room_for(const encap::VxlanTemplate* outer) noexcept;
+
+    [[nodiscard]] bool has_room(Stage stage) const noexcept {
+        return worker_.vector(stage).room() != 0;
+    }
+
+    [[gnu::always_inline]] static encap::InnerFrame inspect(const rte_mbuf* packet) noexcept {
+        return encap::inspect_frame(
+            rte_pktmbuf_mtod(packet, const std::uint8_t*), packet->data_len
+        );
+    }
+
+    void choose_way(LinkId link_out) noexcept {
+        if (link_out != way_id_) [[unlikely]] {
+            way_id_ = link_out;
+            way_ = worker_.tables.links.read(link_out);
+        }
+    }
+
+    Worker& worker_;
+    TxTally tx_;
+    std::uint32_t resume_;
+
+    // The way out of the last packet.
+    LinkId way_id_ = kNoLink;
+    const Link* way_ = nullptr;
+
+    // The default entry of the last device that needed it.
+    const Link* default_device_ = nullptr;
+    bool default_found_ = false;
+    fdb::Value default_value_{};
+
+    // Per distinct key, neighbours in the burst having been compared. The first key_count_ are set.
+    std::uint32_t key_count_ = 0;
+    Scratch<fdb::Key, kChunk> keys_;
+    Scratch<Target, kChunk> targets_;
+    Scratch<std::uint8_t, kChunk> key_of_;  // per packet
+};
+
+void VxlanPush::gather(rte_mbuf* const* packets, std::uint32_t count) noexcept {
+    const Link* device = nullptr;
+    LinkId device_id = kNoLink;
+    fdb::Key last{};
+    key_count_ = 0;
+    for (std::uint32_t i = 0; i < count; ++i) {
+        rte_mbuf* packet = packets[i];
+        const LinkId id = note(packet).link_out;
+        if (id != device_id) [[unlikely]] {
+            device_id = id;
+            device = worker_.tables.links.read(id);
+            if (device != nullptr && (!device->up || device->kind != LinkKind::vxlan)) {
+                device = nullptr;
+            }
+        }
+        if (device == nullptr || packet->data_len < sizeof(net::EtherHeader)) [[unlikely]] {
+            key_of_[i] = kRefused;
+            continue;
+        }
+        const auto* frame = rte_pktmbuf_mtod(packet, const std::uint8_t*);
+        const fdb::Key key{fdb_key(mac_and_two_more(frame), id)};
+        if (key_count_ == 0 || !(key == last)) {
+            last = key;
+            keys_[key_count_] = key;
+            targets_[key_count_].device = device;
+            ++key_count_;
+        }
+        key_of_[i] = static_cast<std::uint8_t>(key_count_ - 1);
+    }
+}
+
+// VXLAN-TX-05: the entry of the all-zero MAC takes what no other entry does.
+bool VxlanPush::find_default(const Link& device, fdb::Value& value) noexcept {
+    if (&device != default_device_) {
+        default_device_ = &device;
+        const fdb::Key key = fdb::Key::make(device.id, net::MacAddress{});
+        default_found_ = worker_.tables.fdb.find(key, default_value_);
+        if (default_found_) {
+            worker_.tables.fdb.refresh(key, default_value_, worker_.now_s);
+        }
+    }
+    value = default_value_;
+    return default_found_;
+}
+
+void VxlanPush::look_up() noexcept {
+    Scratch<fdb::Value, kChunk> values;
+    const Tables& tables = worker_.tables;
+    const std::uint64_t found = tables.fdb.find_bulk(keys_.data(), values.data(), key_count_);
+    for (std::uint32_t k = 0; k < key_count_; ++k) {
+        Target& target = targets_[k];
+        target.destination = nullptr;
+        target.direct = nullptr;
+        if ((found >> k & 1) != 0) [[likely]] {
+            tables.fdb.refresh(keys_[k], values[k], worker_.now_s);  // VXLAN-AGE-02
+        } else if (!find_default(*target.device, values[k])) {
+            continue;
+        }
+        target.destination = tables.vxlan_destinations.read(values[k].target());
+        rte_prefetch0(target.destination);
+    }
+    for (std::uint32_t k = 0; k < key_count_; ++k) {
+        Target& target = targets_[k];
+        if (target.destination != nullptr && target.destination->count == 1) [[likely]] {
+            target.direct = tables.vxlan_templates.read(target.destination->inline_ids[0]);
+            rte_prefetch0(target.direct);
+            rte_prefetch0(reinterpret_cast<const std::uint8_t*>(target.direct) + 64);
+        }
+    }
+    for (std::uint32_t k = 0; k < key_count_; ++k) {
+        Target& target = targets_[k];
+        if (target.direct == nullptr) [[unlikely]] {
+            continue;
+        }
+        choose_way(target.direct->link_out);
+        const bool is_direct = target.direct->state == encap::TunnelState::ready &&
+                               way_ != nullptr && way_->kind == LinkKind::port && way_->up;
+        if (!is_direct) [[unlikely]] {
+            target.direct = nullptr;
+        }
+    }
+}
+
+// False: the packet is dropped.
+[[gnu::always_inline]] inline bool VxlanPush::push(
+    rte_mbuf* packet,
+    const encap::VxlanTemplate& outer,
+    const encap::InnerFrame& inner,
+    const Link& device
+) noexcept {
+    const std::uint32_t frame_len = packet->pkt_len;
+    switch (encap::vxlan_push(packet, outer, inner, worker_.ip_identification)) {
+    case encap::VxlanPushed::done:
+        break;
+    case encap::VxlanPushed::no_headroom:
+        worker_.drop(packet, device.id, Drop::vxlan_no_headroom);
+        return false;
+    case encap::VxlanPushed::too_big:
+        worker_.drop(packet, device.id, Drop::vxlan_too_big);
+        return false;
+    }
+    ++worker_.ip_identification;
+    // VXLAN-TX-35: what counts is the inner L3 packet.
+    constexpr std::uint16_t kEther = sizeof(net::EtherHeader);
+    tx_.add(device.id, frame_len - std::max(inner.parsed.l3_offset, kEther));
+    return true;
+}
+
+std::uint32_t VxlanPush::run(std::uint32_t first, std::uint32_t count) noexcept {
+    rte_mbuf* const* packets = &worker_.vector(Stage::vxlan_push).packets[first];
+    gather(packets, count);
+    look_up();
+    Vector& ports = worker_.vector(Stage::port_tx);
+    for (std::uint32_t i = 0; i < count; ++i) {
+        rte_mbuf* packet = packets[i];
+        if (key_of_[i] == kRefused) [[unlikely]] {
+            refuse(packet);
+            resume_ = 0;
+            continue;
+        }
+        const Target& target = targets_[key_of_[i]];
+        const encap::VxlanTemplate* outer = target.direct;
+        if (outer == nullptr || ports.room() == 0) [[unlikely]] {
+            if (!replicate(packet, target)) {
+                return i;
+            }
+            continue;
+        }
+        resume_ = 0;
+        if (push(packet, *outer, inspect(packet), *target.device)) [[likely]] {
+            note(packet).link_out = outer->link_out;
+            ports.packets[ports.count++] = packet;
+        }
+    }
+    return count;
+}
+
+[[gnu::cold]] void VxlanPush::refuse(rte_mbuf* packet) noexcept {
+    const LinkId id = note(packet).link_out;
+    const Link* device = worker_.tables.links.read(id);
+    if (device == nullptr || device->kind != LinkKind::vxlan) {
+        worker_.drop(packet, id, Drop::link_gone);
+    } else if (!device->up) {
+        worker_.drop(packet, id, Drop::link_down_tx);
+    } else {
+        worker_.drop(packet, id, Drop::vxlan_frame_truncated);
+    }
+}
+
+// Every remote but the first a copy, then the first the original. False: the packet stays, with
+// resume_ for the next round.
+bool VxlanPush::replicate(rte_mbuf* packet, const Target& target) noexcept {
+    const encap::VxlanDestination* destination = target.destination;
+    if (destination == nullptr || destination->count == 0) {
+        worker_.drop(packet, target.device->id, Drop::vxlan_no_destination);
+        resume_ = 0;
+        return true;
+    }
+    const encap::VxlanTemplates& templates = worker_.tables.vxlan_templates;
+    const encap::InnerFrame inner = inspect(packet);
+    for (std::uint32_t i = std::max(resume_, 1U); i < destination->count; ++i) {
+        const encap::VxlanTemplate* outer = templates.read(destination->id(i));
+        if (!has_room_for(outer)) {
+            resume_ = i;
+            return false;
+        }
+        rte_mbuf* copy = worker_.copy(packet);
+        if (copy != nullptr) [[likely]] {
+            dispatch(copy, outer, inner, *target.device);
+        }
+    }
+    const encap::VxlanTemplate* outer = templates.read(destination->id(0));
+    if (!has_room_for(outer)) {
+        resume_ = destination->count;
+        return false;
+    }
+    dispatch(packet, outer, inner, *target.device);
+    resume_ = 0;
+    return true;
+}
+
+bool VxlanPush::has_room_for(const encap::VxlanTemplate* outer) noexcept {
+    if (outer == nullptr) {
+        return true;
+    }
+    if (outer->state == encap::TunnelState::local) {
+        const Link* local = find_local(*outer);
+        if (local == nullptr) {
+            return true;
+        }
+        return has_room(local->master == kNoLink ? Stage::ethernet : Stage::bridge);
+    }
+    if (outer->state != encap::TunnelState::ready) {
+        return true;
+    }
+    choose_way(outer->link_out);
+    if (way_ == nullptr) {
+        return true;
+    }
+    switch (way_->kind) {
+    case LinkKind::port:
+        return has_room(Stage::port_tx);
+    case LinkKind::bridge:
+        return has_room(Stage::bridge);
+    case LinkKind::vxlan:
+        return has_room(Stage::vxlan_push);
+    case LinkKind::dummy:
+        break;
+    }
+    return true;
+}
+
+// Precondition: has_room_for(outer).
+void VxlanPush::dispatch(
+    rte_mbuf* packet,
+    const encap::VxlanTemplate* outer,
+    const encap::InnerFrame& inner,
+    const Link& device
+) noexcept {
+    if (outer == nullptr) [[unlikely]] {
+        worker_.drop(packet, device.id, Drop::vxlan_no_destination);
+        return;
+    }
+    switch (outer->state) {
+    case encap::TunnelState::ready:
+        choose_way(outer->link_out);
+        send(packet, *outer, inner, device);
+        break;
+    case encap::TunnelState::unresolved:
+        if (push(packet, *outer, inner, device)) {
+            note(packet).next_hop = outer->next_hop;
+            note(packet).link_out = outer->link_out;
+            worker_.punt(packet, Punt::resolve);
+        }
+        break;
+    case encap::TunnelState::local:
+        deliver_locally(packet, *outer, device);
+        break;
+    case encap::TunnelState::no_route:
+        worker_.drop(packet, device.id, Drop::vxlan_no_route);
+        break;
+    case encap::TunnelState::loop:
+        worker_.drop(packet, device.id, Drop::vxlan_loop);
+        break;
+    case encap::TunnelState::no_remote:
+        worker_.drop(packet, device.id, Drop::vxlan_no_remote);
+        break;
+    }
+}
+
+// Precondition: choose_way(outer.link_out), and there is room behind it.
+void VxlanPush::send(
+    rte_mbuf* packet,
+    const encap::VxlanTemplate& outer,
+    const encap::InnerFrame& inner,
+    const Link& device
+) noexcept {
+    // TUN-TX-23: what the lower link refuses is the tunnel's loss.
+    if (way_ == nullptr || !way_->up) [[unlikely]] {
+        worker_.drop(packet, device.id, way_ == nullptr ? Drop::link_gone : Drop::link_down_tx);
+        return;
+    }
+    // At a port the way ends; all else may lead back here.
+    if (way_->kind != LinkKind::port && ++note(packet).depth > kMaxDepth) [[unlikely]] {
+        worker_.drop(packet, device.id, Drop::depth_exceeded);
+        return;
+    }
+    if (push(packet, outer, inner, device)) [[likely]] {
+        worker_.output(packet, *way_);
+    }
+}
+
+// The running device with this VNI and port (VXLAN-TX-28), or nullptr.
+const Link* VxlanPush::find_local(const encap::VxlanTemplate& outer) const noexcept {
+    std::uint64_t id = kNoLink;
+    const auto key = encap::VxlanKey::make(outer.destination_port, outer.vni);
+    if (!worker_.tables.vxlan_demux.find(key, id)) {
+        return nullptr;
+    }
+    return worker_.tables.links.read(static_cast<LinkId>(id));
+}
+
+// VXLAN-BYP-01: no outer header, no ECN, no TTL; both sides count the whole frame, and what the
+// target learns cannot make it drop the packet.
+[[gnu::cold]] void VxlanPush::deliver_locally(
+    rte_mbuf* packet, const encap::VxlanTemplate& outer, const Link& device
+) noexcept {
+    constexpr net::IpAddress kLoopback = net::IpAddress::from_v4(0x7f000001);
+    const Link* target = find_local(outer);
+    if (target == nullptr) {
+        worker_.drop(packet, device.id, Drop::vxlan_local_no_device);
+        return;
+    }
+    if (!target->up) {
+        worker_.drop(packet, target->id, Drop::link_down_rx);
+        return;
+    }
+    if (++note(packet).depth > kMaxDepth) {
+        worker_.drop(packet, device.id, Drop::depth_exceeded);
+        return;
+    }
+    const auto& ether = *rte_pktmbuf_mtod(packet, const net::EtherHeader*);
+    if (target->vxlan.learning && ether.source.is_valid_station()) {
+        fdb::Value value{};
+        const fdb::Key key = fdb::Key::make(target->id, ether.source);
+        const bool known = worker_.tables.fdb.find(key, value);
+        if (known) {
+            worker_.tables.fdb.refresh(key, value, worker_.now_s);
+        }
+        const encap::VxlanDestination* destination =
+            known ? worker_.tables.vxlan_destinations.read(value.target()) : nullptr;
+        const bool same = destination != nullptr && destination->first_address == kLoopback &&
+                          destination->first_via == kNoLink;
+        if (!same && !(known && value.is_pinned())) {
+            worker_.learned(fdb::LearnEvent{kLoopback, ether.source, target->id, kNoLink, {}});
+        }
+    }
+    const std::uint32_t len = packet->pkt_len;
+    tx_.add(device.id, len);
+    LinkCounters& row = worker_.counters.link(target->id);
+    row.rx_packets.add(1);
+    row.rx_bytes.add(len);
+    encap::forget_offloads(packet);
+    worker_.input(packet, *target);
+}
+
+}  // namespace
+
+void vxlan_push_stage(Worker& worker) noexcept {
+    Vector& vector = worker.vector(Stage::vxlan_push);
+    const std::uint32_t count = vector.count;  // tunnels inside tunnels append more
+    if (count == 0) {
+        return;
+    }
+    VxlanPush push(worker);
+    std::uint32_t done = 0;
+    while (done < count) {
+        const std::uint32_t chunk = std::min(count - done, kChunk);
+        const std::uint32_t taken = push.run(done, chunk);
+        done += taken;
+        if (taken < chunk) [[unlikely]] {
+            break;
+        }
+    }
+    worker.push_progress += done + (push.resume() != worker.push_resume ? 1U : 0U);
+    worker.push_resume = push.resume();
+    vector.take_front(done);
+}
+
+}  // namespace culvert::pipeline

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// All that workers read and control writes, in one place.
+#pragma once
+
+#include "lib/encap/vxlan.hpp"
+#include "lib/fdb/table.hpp"
+#include "lib/pipeline/link.hpp"
+#include "lib/rcu/domain.hpp"
+#include "lib/rcu/hash_table.hpp"
+#include "lib/route/adjacency.hpp"
+#include "lib/route/fib4.hpp"
+
+namespace culvert::pipeline {
+
+// (UDP port, VNI) -> the vxlan link, as in Link.
+using VxlanDemux = rcu::HashTable<encap::VxlanKey, std::uint64_t>;
+
+// worker: ro, control: wo
+struct Tables {
+    Links& links;
+    fdb::Table& fdb;
+    VxlanDemux& vxlan_demux;
+    encap::VxlanDestinations& vxlan_destinations;  // by fdb::RemoteLists id
+    encap::VxlanTemplates& vxlan_templates;
+    const route::Fib4& fib4;
+    const route::AdjacencyTable& adjacencies;
+};
+
+}  // namespace culvert::pipeline

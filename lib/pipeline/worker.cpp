@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "lib/pipeline/worker.hpp"
+
+#include <rte_cycles.h>
+
+#include <unistd.h>
+
+#include <cstring>
+
+namespace culvert::pipeline {
+
+void Doorbell::ring() noexcept {
+    // Sequentially consistent, like control's store before its last look at the rings: either it
+    // sees what was put there, or this sees that it sleeps.
+    if (control_sleeps.exchange(false, std::memory_order_seq_cst)) {
+        const std::uint64_t one = 1;
+        // The descriptor's counter cannot overflow: control empties it whenever it wakes.
+        [[maybe_unused]] const ssize_t written = ::write(event_fd, &one, sizeof(one));
+    }
+}
+
+Worker::Worker(
+    const WorkerConfig& worker_config,
+    const Tables& shared_tables,
+    rcu::Domain& rcu_domain,
+    CounterBlock& own_counters,
+    Doorbell& control_doorbell,
+    rte_mempool* packet_pool
+)
+    : config(worker_config)
+    , tables(shared_tables)
+    , domain(rcu_domain)
+    , counters(own_counters)
+    , doorbell(control_doorbell)
+    , pool(packet_pool)
+    , tsc_hz(rte_get_tsc_hz())
+    , next_second_tsc(worker_config.start_tsc)
+    , round_tsc(rte_rdtsc()) {
+    learn_epoch = 1;  // slots hold 0
+}
+
+[[gnu::cold]] void Worker::drop(rte_mbuf* packet, LinkId link, Drop reason) noexcept {
+    counters.drop(link, reason);
+    counters.dropped.add(1);
+    rte_pktmbuf_free(packet);
+}
+
+void Worker::consume(rte_mbuf* packet) noexcept {
+    counters.consumed.add(1);
+    rte_pktmbuf_free(packet);
+}
+
+void Worker::punt(rte_mbuf* packet, Punt why) noexcept {
+    note(packet).punt = why;
+    if (rings.to_control == nullptr || rte_ring_sp_enqueue(rings.to_control, packet) != 0)
+        [[unlikely]] {
+        drop(packet, note(packet).link_in, Drop::control_ring_full);
+    }
+    punted = true;
+}
+
+void Worker::learned(const fdb::LearnEvent& event) noexcept {
+    const std::uint64_t mac = event.mac.value();
+    LearnSlot& slot = learn_filter[(mac ^ (mac >> 6) ^ event.domain) % learn_filter.size()];
+    if (slot.epoch == learn_epoch && slot.event.mac == event.mac &&
+        slot.event.domain == event.domain && slot.event.port == event.port &&
+        slot.event.source == event.source) {
+        return;
+    }
+    if (rings.learned == nullptr ||
+        rte_ring_sp_enqueue_elem(
+            rings.learned, const_cast<fdb::LearnEvent*>(&event), sizeof(event)
+        ) != 0) [[unlikely]] {
+        learn_events_lost.add(1);
+    } else {
+        slot = {event, learn_epoch};
+    }
+    punted = true;
+}
+
+rte_mbuf* Worker::copy(rte_mbuf* packet) noexcept {
+    counters.replicated.add(1);
+    rte_mbuf* twin = rte_pktmbuf_copy(packet, pool, 0, UINT32_MAX);
+    if (twin == nullptr) [[unlikely]] {
+        counters.drop(note(packet).link_out, Drop::pool_exhausted);
+        counters.dropped.add(1);
+        return nullptr;
+    }
+    note(twin) = note(packet);
+    return twin;
+}
+
+namespace {
+
+// Where the packets of a ring or vector were to go, or came from: the link their drop counts on.
+enum class Charge : std::uint8_t { link_in, link_out };
+
+std::uint32_t shut_down(Worker& worker, rte_mbuf* packet, Charge charge) noexcept {
+    const Note& packet_note = note(packet);
+    worker.drop(
+        packet,
+        charge == Charge::link_in ? packet_note.link_in : packet_note.link_out,
+        Drop::shutdown
+    );
+    return 1;
+}
+
+std::uint32_t drain_ring(Worker& worker, rte_ring* ring, Charge charge) noexcept {
+    std::uint32_t drained = 0;
+    void* object = nullptr;
+    while (ring != nullptr && rte_ring_sc_dequeue(ring, &object) == 0) {
+        drained += shut_down(worker, static_cast<rte_mbuf*>(object), charge);
+    }
+    return drained;
+}
+
+}  // namespace
+
+std::uint32_t drain(Worker& worker) noexcept {
+    std::uint32_t drained = 0;
+    for (std::size_t stage = 0; stage < worker.vectors.size(); ++stage) {
+        Vector& vector = worker.vectors[stage];
+        const bool leaving = stage == static_cast<std::size_t>(Stage::port_tx) ||
+                             stage == static_cast<std::size_t>(Stage::vxlan_push);
+        for (std::uint32_t i = 0; i < vector.count; ++i) {
+            drained +=
+                shut_down(worker, vector.packets[i], leaving ? Charge::link_out : Charge::link_in);
+        }
+        vector.count = 0;
+    }
+    for (TxBuffer& buffer : worker.tx_buffers) {
+        for (std::uint32_t i = 0; i < buffer.count; ++i) {
+            drained += shut_down(worker, buffer.packets[i], Charge::link_out);
+        }
+        buffer.count = 0;
+    }
+    worker.tx_pending = 0;
+    drained += drain_ring(worker, worker.rings.to_control, Charge::link_in);
+    drained += drain_ring(worker, worker.rings.from_control, Charge::link_out);
+    for (rte_ring* ring : worker.rings.handover) {
+        drained += drain_ring(worker, ring, Charge::link_out);
+    }
+    return drained;
+}
+
+}  // namespace culvert::pipeline

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// A worker: its queues, its vectors between stages, its counters and its rings. One a worker lcore;
+// nothing in it is touched by another thread but where it says so.
+#pragma once
+
+#include "lib/fdb/table.hpp"
+#include "lib/pipeline/counters.hpp"
+#include "lib/pipeline/note.hpp"
+#include "lib/pipeline/tables.hpp"
+
+#include <rte_ring.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace culvert::pipeline {
+
+inline constexpr std::uint32_t kMaxBurst = 256;
+inline constexpr std::uint32_t kMaxPorts = 32;  // RTE_MAX_ETHPORTS of Debian's build
+inline constexpr std::uint8_t kMaxDepth = 8;    // XMIT_RECURSION_LIMIT of 6.1
+inline constexpr std::uint32_t kVectorSize = 1024;
+
+// The stages, in the order a packet usually meets them; run_stages() goes round until all vectors
+// are empty.
+enum class Stage : std::uint8_t {
+    ethernet,    // a frame for a link in no bridge, or for the bridge itself
+    bridge,      // a frame from a member, or from the bridge's own address
+    ip4,         // validated and looked up
+    vxlan_pop,   // UDP to an address of ours
+    vxlan_push,  // a frame to a vxlan link (link_out)
+    port_tx,     // a complete frame to a port (link_out)
+    count,
+};
+
+// Packets waiting for a stage.
+struct Vector {
+    std::uint32_t count = 0;
+    std::array<rte_mbuf*, kVectorSize> packets;
+
+    [[nodiscard]] std::uint32_t room() const noexcept { return kVectorSize - count; }
+
+    // A stage has taken the first `n`; what is behind them moves up.
+    void take_front(std::uint32_t n) noexcept {
+        count -= n;
+        if (count != 0) [[unlikely]] {
+            std::copy_n(packets.begin() + n, count, packets.begin());
+        }
+    }
+};
+
+struct RxQueue {
+    std::uint16_t port_id;
+    std::uint16_t queue_id;
+    LinkId link;
+};
+
+// How a worker reaches a port: its own queue, or another worker's ring where the port has fewer
+// queues than workers.
+struct TxPath {
+    bool has_queue = false;
+    std::uint16_t queue_id = 0;
+    std::uint16_t owner = 0;  // worker to hand over to when there is no queue
+};
+
+struct TxBuffer {
+    std::uint16_t count = 0;
+    LinkId link = kNoLink;
+    std::array<rte_mbuf*, kMaxBurst> packets;
+};
+
+// What `show lcores` prints. Owner writes, anyone reads.
+struct LoopCounters {
+    Counter cycles_busy;  // TSC cycles of rounds that found packets
+    Counter cycles_idle;
+    Counter bursts;   // non-empty receive bursts
+    Counter packets;  // received in them
+};
+
+// What learned() last told of the MACs that share a slot.
+struct LearnSlot {
+    fdb::LearnEvent event;
+    std::uint32_t epoch = 0;
+};
+
+// The rings between one worker and control; single producer, single consumer each.
+struct WorkerRings {
+    rte_ring* to_control = nullptr;    // rte_mbuf*, Note::punt says why
+    rte_ring* learned = nullptr;       // fdb::LearnEvent by value (rte_ring_*_elem of 32 bytes)
+    rte_ring* from_control = nullptr;  // rte_mbuf*: complete frames, Note::link_out says where
+    std::vector<rte_ring*>
+        handover;  // [from worker]: frames to a port whose queue is ours; nullptr for oneself
+};
+
+// Wakes control out of its sleep at most once a sleep.
+struct alignas(64) Doorbell {
+    std::atomic<bool> control_sleeps{false};  // control: set before it sleeps; worker: takes it
+    int event_fd = -1;
+
+    void ring() noexcept;  // worker, after it put something into a ring
+};
+
+struct WorkerConfig {
+    std::uint32_t index = 0;  // dense; also the rcu reader id
+    std::uint32_t lcore = 0;
+    std::uint32_t burst = 32;
+    std::uint32_t idle_sleep_us = 0;  // 0 = poll without rest
+    std::uint64_t start_tsc =
+        0;  // where culvert's monotonic clock starts; the same for all, control too
+    std::vector<RxQueue> rx_queues;
+    std::array<TxPath, kMaxPorts> tx_paths{};
+};
+
+struct alignas(64) Worker {
+    Worker(
+        const WorkerConfig& config,
+        const Tables& tables,
+        rcu::Domain& domain,
+        CounterBlock& counters,
+        Doorbell& doorbell,
+        rte_mempool* pool
+    );
+
+    // --- what stages use ---
+    // Hands a packet on. Precondition: room() in that stage's vector; stages that make more packets
+    // than they take ask first.
+    void enqueue(Stage stage, rte_mbuf* packet) noexcept {
+        Vector& vector = vectors[static_cast<std::size_t>(stage)];
+        vector.packets[vector.count++] = packet;
+    }
+
+    [[nodiscard]] Vector& vector(Stage stage) noexcept {
+        return vectors[static_cast<std::size_t>(stage)];
+    }
+
+    // The packet's fate: counted on `link`, freed.
+    void drop(rte_mbuf* packet, LinkId link, Drop reason) noexcept;
+    // To control; a full ring is a counted drop.
+    void punt(rte_mbuf* packet, Punt why) noexcept;
+    // A MAC seen first or elsewhere; the same event is not repeated within some 100 us. A full ring
+    // loses the event, not the packet.
+    void learned(const fdb::LearnEvent& event) noexcept;
+    // A copy with a note of its own, counted as replicated. When the pool is empty: nullptr, and
+    // pool_exhausted is counted on Note::link_out, for which the copy was to be.
+    rte_mbuf* copy(rte_mbuf* packet) noexcept;
+    // A complete L2 frame leaves by `link_out`, whatever kind that is: to port_tx, bridge or
+    // vxlan_push; a dummy takes it. Precondition: room in all of these.
+    void output(rte_mbuf* packet, LinkId link_out) noexcept;
+    void output(rte_mbuf* packet, const Link& link) noexcept;
+    // How many packets output() can take.
+    [[nodiscard]] std::uint32_t output_room() const noexcept;
+    // The packet ended here as intended; counted and freed.
+    void consume(rte_mbuf* packet) noexcept;
+    // An L2 frame arrives on `link` (after rx or pop): to bridge or ethernet. Counts nothing.
+    void input(rte_mbuf* packet, const Link& link) noexcept;
+
+    const WorkerConfig config;
+    const Tables& tables;
+    rcu::Domain& domain;
+    CounterBlock& counters;
+    Doorbell& doorbell;
+    rte_mempool* pool;
+    WorkerRings rings;
+    std::vector<WorkerRings*> peers;  // other workers' rings, for handover; [own index] is unused
+    std::array<Vector, static_cast<std::size_t>(Stage::count)> vectors;
+    std::array<TxBuffer, kMaxPorts> tx_buffers;
+    LoopCounters loop;
+    Counter learn_events_lost;
+    std::uint32_t now_s = 0;              // culvert's monotonic clock, set once a round
+    std::uint16_t ip_identification = 0;  // of the next outer header (TUN-TX-19)
+    // vxlan_push: remotes already served of the packet at its vector's front
+    std::uint32_t push_resume = 0;
+    // Changes whenever vxlan_push got anywhere: a tunnel in a tunnel puts a packet back into the vector
+    // it came from.
+    std::uint32_t push_progress = 0;
+    bool punted = false;  // something was put into a ring to control in this round
+    std::uint32_t tx_pending = 0;   // bit = port whose tx_buffers entry holds packets
+    std::uint32_t learn_epoch = 0;  // what learned() has told since it changed is not told again
+    std::array<LearnSlot, 64> learn_filter{};
+    std::uint64_t tsc_hz = 0;
+    std::uint64_t next_second_tsc = 0;  // when now_s changes
+    std::uint64_t round_tsc = 0;        // start of this round
+    bool round_was_busy = false;        // the last one
+    std::atomic<bool>* stop = nullptr;  // control: wo; ends worker_loop
+    std::atomic<bool>* receiving =
+        nullptr;  // control: wo; false = `stop` at the prompt: queues are not read
+};
+
+// One round: receive from every queue, run the stages, transmit. Returns the number of packets
+// taken from queues and rings.
+std::uint32_t poll_once(Worker& worker) noexcept;
+// Runs what stages have before them, and transmits, until all vectors are empty. For tests and
+// poll_once.
+void run_stages(Worker& worker) noexcept;
+void flush_tx(Worker& worker) noexcept;
+// Until *worker.stop. Goes rcu-online and -offline itself.
+void worker_loop(Worker& worker) noexcept;
+// Control, when the worker's thread has ended: what is left in its vectors, buffers and rings is
+// dropped as `shutdown`. Learn events are thrown away. Returns the number of packets.
+std::uint32_t drain(Worker& worker) noexcept;
+
+// The stages, a file each (lib/pipeline/stage_*.cpp). Each takes what is in its vector and leaves
+// it empty or, when a later vector has no room, with the rest.
+void ethernet_stage(Worker& worker) noexcept;
+void bridge_stage(Worker& worker) noexcept;
+void ip4_stage(Worker& worker) noexcept;
+void vxlan_pop_stage(Worker& worker) noexcept;
+void vxlan_push_stage(Worker& worker) noexcept;
+void port_tx_stage(Worker& worker) noexcept;
+
+inline void Worker::output(rte_mbuf* packet, const Link& link) noexcept {
+    Note& packet_note = note(packet);
+    packet_note.link_out = link.id;
+    if (!link.up) [[unlikely]] {
+        drop(packet, link.id, Drop::link_down_tx);
+    } else if (link.kind == LinkKind::port) [[likely]] {
+        enqueue(Stage::port_tx, packet);
+    } else if (link.kind == LinkKind::vxlan) {
+        enqueue(Stage::vxlan_push, packet);
+    } else if (link.kind == LinkKind::bridge) {
+        packet_note.link_in = link.id;
+        enqueue(Stage::bridge, packet);
+    } else {
+        LinkCounters& row = counters.link(link.id);
+        row.tx_packets.add(1);
+        row.tx_bytes.add(rte_pktmbuf_pkt_len(packet));
+        consume(packet);
+    }
+}
+
+inline void Worker::output(rte_mbuf* packet, LinkId link_out) noexcept {
+    const Link* link = tables.links.read(link_out);
+    if (link == nullptr) [[unlikely]] {
+        drop(packet, link_out, Drop::link_gone);
+        return;
+    }
+    output(packet, *link);
+}
+
+inline std::uint32_t Worker::output_room() const noexcept {
+    auto room = [this](Stage stage) { return vectors[static_cast<std::size_t>(stage)].room(); };
+    return std::min({room(Stage::port_tx), room(Stage::vxlan_push), room(Stage::bridge)});
+}
+
+inline void Worker::input(rte_mbuf* packet, const Link& link) noexcept {
+    note(packet).link_in = link.id;
+    enqueue(link.master == kNoLink ? Stage::ethernet : Stage::bridge, packet);
+}
+
+}  // namespace culvert::pipeline
