@@ -3,6 +3,16 @@
 
 namespace culvert::encap {
 
+InnerFrame inspect_any_frame(const std::uint8_t* frame, std::size_t len) noexcept {
+    InnerFrame inner;
+    inner.parsed = net::parse_frame(frame, len);
+    inner.flow_hash = net::flow_hash_l3(frame, len, inner.parsed);
+    if (inner.flow_hash == 0) [[unlikely]] {
+        inner.flow_hash = net::flow_hash(frame, len);
+    }
+    return inner;
+}
+
 bool mark_inner_frame(std::uint8_t* frame, std::size_t len, std::uint8_t outer_tos) noexcept {
     const net::ParsedPacket inner = net::parse_frame(frame, len);
     if (inner.l3 == net::L3::none) {

@@ -7,6 +7,7 @@
 #include "lib/net/flow_hash.hpp"
 #include "lib/net/parse.hpp"
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -19,13 +20,49 @@ struct InnerFrame {
 };
 
 // `len`: contiguous bytes at `frame`, at least 14.
-[[nodiscard]] inline InnerFrame inspect_frame(const std::uint8_t* frame, std::size_t len) noexcept {
-    InnerFrame inner;
-    inner.parsed = net::parse_frame(frame, len);
-    inner.flow_hash = net::flow_hash_l3(frame, len, inner.parsed);
-    if (inner.flow_hash == 0) [[unlikely]] {
-        inner.flow_hash = net::flow_hash(frame, len);
+[[nodiscard]] InnerFrame inspect_any_frame(const std::uint8_t* frame, std::size_t len) noexcept;
+
+// The same, short for what most frames are: untagged IPv4 without options, whole TCP or UDP.
+[[nodiscard]] [[gnu::always_inline]] inline InnerFrame
+inspect_frame(const std::uint8_t* frame, std::size_t len) noexcept {
+    constexpr std::uint16_t kL3 = sizeof(net::EtherHeader);
+    constexpr std::uint16_t kL4 = kL3 + sizeof(net::Ipv4Header);
+    constexpr std::size_t kPorts = 4;
+    constexpr std::uint32_t kTypeAndIhl =
+        std::uint32_t{net::ether_type::kIpv4} << 8 | net::kIpv4VersionIhl;
+    if (len < kL4 + kPorts) [[unlikely]] {
+        return inspect_any_frame(frame, len);
     }
+    // EtherType, version and header length, TOS.
+    const std::uint32_t word = net::detail::load<net::Be32>(frame + kL3 - 2).host();
+    const auto& ip = *reinterpret_cast<const net::Ipv4Header*>(frame + kL3);
+    const std::uint16_t flags = ip.flags_and_offset.raw();
+    const std::uint16_t fragment = net::Be16{net::kIpv4MoreFragments | net::kIpv4OffsetMask}.raw();
+    const bool has_ports =
+        ip.protocol == net::ip_protocol::kTcp || ip.protocol == net::ip_protocol::kUdp;
+    if (word >> 8 != kTypeAndIhl || (flags & fragment) != 0 || !has_ports) [[unlikely]] {
+        return inspect_any_frame(frame, len);
+    }
+    const auto ports = net::detail::load<std::uint32_t>(frame + kL4);
+    constexpr bool kLittle = std::endian::native == std::endian::little;
+    const auto low_half = static_cast<std::uint16_t>(ports);
+    const auto high_half = static_cast<std::uint16_t>(ports >> 16);
+    InnerFrame inner;
+    inner.flow_hash = net::flow_hash_ipv4(
+        {ip.source.raw(), kLittle ? low_half : high_half},
+        {ip.destination.raw(), kLittle ? high_half : low_half},
+        ip.protocol
+    );
+    if (inner.flow_hash == 0) [[unlikely]] {
+        return inspect_any_frame(frame, len);
+    }
+    inner.parsed.l3_offset = kL3;
+    inner.parsed.l4_offset = kL4;
+    inner.parsed.l3 = net::L3::ipv4;
+    inner.parsed.protocol = ip.protocol;
+    inner.parsed.tos = static_cast<std::uint8_t>(word);
+    inner.parsed.ttl = ip.time_to_live;
+    inner.parsed.dont_fragment = (flags & net::Be16{net::kIpv4DontFragment}.raw()) != 0;
     return inner;
 }
 

@@ -79,6 +79,7 @@ struct alignas(64) VxlanTemplate {
     bool ttl_inherit = false;
     bool tos_inherit = false;
     DontFragment df = DontFragment::unset;
+    bool inherits = false;  // any of TTL, TOS and DF
     friend bool operator==(const VxlanTemplate&, const VxlanTemplate&) = default;
 };
 

@@ -145,6 +145,7 @@ VxlanTemplate build_vxlan_template(
     outer.ttl_inherit = config.ttl_inherit;
     outer.tos_inherit = config.tos == kInheritTos;
     outer.df = dont_fragment(config, path);
+    outer.inherits = outer.ttl_inherit || outer.tos_inherit || outer.df == DontFragment::inherit;
     set_source_ports(config, outer);
     write_headers(config, remote, path, outer);
     if (outer.state == TunnelState::ready) {

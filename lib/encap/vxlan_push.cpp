@@ -40,8 +40,30 @@ bool carries_checksum(
 
 }  // namespace
 
+std::uint32_t inherit(const VxlanTemplate& outer, InnerFrame inner, net::Ipv4Header& ip) noexcept {
+    std::uint32_t added = 0;
+    if (outer.tos_inherit) {
+        const auto dscp = static_cast<std::uint8_t>(inner.parsed.tos & ~net::kEcnMask);
+        ip.type_of_service = static_cast<std::uint8_t>(ip.type_of_service | dscp);
+        added += net::Be16{dscp}.raw();
+    }
+    if (outer.ttl_inherit) {
+        const std::uint8_t ttl = inner.parsed.ttl != 0 ? inner.parsed.ttl : net::kIpv4DefaultTtl;
+        ip.time_to_live = ttl;
+        added += net::Be16{static_cast<std::uint16_t>(ttl << 8)}.raw();
+    }
+    // VXLAN-TX-30: IPv6 is never fragmented on the way.
+    const bool dont_fragment = inner.parsed.dont_fragment || inner.parsed.l3 == net::L3::ipv6;
+    if (outer.df == DontFragment::inherit && dont_fragment) {
+        const net::Be16 flag{net::kIpv4DontFragment};
+        ip.flags_and_offset = flag;
+        added += flag.raw();
+    }
+    return added;
+}
+
 bool sum_by_transport_checksum(
-    const rte_mbuf* packet, const InnerFrame& inner, std::uint64_t& sum
+    const rte_mbuf* packet, InnerFrame inner, std::uint64_t& sum
 ) noexcept {
     const net::ParsedPacket& parsed = inner.parsed;
     if (parsed.l4_offset == 0 || parsed.is_fragment) {

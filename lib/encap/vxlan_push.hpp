@@ -36,9 +36,13 @@ namespace detail {
 // The sum of the whole inner frame without reading its payload: where the transport checksum is
 // known to be right, header and payload sum up to the complement of their pseudo header (what Linux
 // calls local checksum offload, VXLAN-CSUM-03). False: not such a packet, its bytes must be summed.
-[[nodiscard]] bool sum_by_transport_checksum(
-    const rte_mbuf* packet, const InnerFrame& inner, std::uint64_t& sum
-) noexcept;
+[[nodiscard]] bool
+sum_by_transport_checksum(const rte_mbuf* packet, InnerFrame inner, std::uint64_t& sum) noexcept;
+
+// Copies what is inherited into the outer header, which has it 0 as yet, but for the ECN bits.
+// Returns what that adds to the header's sum.
+[[nodiscard]] std::uint32_t
+inherit(const VxlanTemplate& outer, InnerFrame inner, net::Ipv4Header& ip) noexcept;
 
 [[nodiscard]] inline std::uint64_t
 sum_of_inner(const rte_mbuf* packet, const InnerFrame& inner) noexcept {
@@ -64,7 +68,7 @@ vxlan_source_port(const VxlanTemplate& outer, std::uint32_t flow_hash) noexcept 
 // Puts `outer` in front of the frame at the packet's data, whose headers `inner` describes. The
 // packet is unchanged unless `done`. Precondition: outer.state is ready or unresolved (then the
 // Ethernet addresses are 0); the frame has at least 14 bytes.
-[[nodiscard]] inline VxlanPushed vxlan_push(
+[[nodiscard]] [[gnu::always_inline]] inline VxlanPushed vxlan_push(
     rte_mbuf* packet,
     const VxlanTemplate& outer,
     const InnerFrame& inner,
@@ -94,25 +98,11 @@ vxlan_source_port(const VxlanTemplate& outer, std::uint32_t flow_hash) noexcept 
 
     // What is added here is 0 in the template, so an addition to the sum is all.
     std::uint32_t ip_sum = outer.ip_sum + ip_length.raw() + id.raw();
-    const std::uint8_t base_tos =
-        outer.tos_inherit ? inner.parsed.tos : outer.bytes[VxlanTemplate::kIpOffset + 1];
-    const std::uint8_t tos = net::ecn_encapsulate(base_tos, inner.parsed.tos);
-    const auto added_tos =
-        static_cast<std::uint8_t>(tos - outer.bytes[VxlanTemplate::kIpOffset + 1]);
-    ip.type_of_service = tos;
-    ip_sum += net::Be16{added_tos}.raw();
-    if (outer.ttl_inherit) [[unlikely]] {
-        const std::uint8_t ttl = inner.parsed.ttl != 0 ? inner.parsed.ttl : net::kIpv4DefaultTtl;
-        ip.time_to_live = ttl;
-        ip_sum += net::Be16{static_cast<std::uint16_t>(ttl << 8)}.raw();
-    }
-    if (outer.df == DontFragment::inherit) [[unlikely]] {
-        // VXLAN-TX-30: IPv6 is never fragmented on the way.
-        if (inner.parsed.dont_fragment || inner.parsed.l3 == net::L3::ipv6) {
-            const net::Be16 flag{net::kIpv4DontFragment};
-            ip.flags_and_offset = flag;
-            ip_sum += flag.raw();
-        }
+    const std::uint8_t ecn = net::ecn_encapsulate(0, inner.parsed.tos);
+    ip.type_of_service = static_cast<std::uint8_t>(outer.bytes[VxlanTemplate::kIpOffset + 1] | ecn);
+    ip_sum += net::Be16{ecn}.raw();
+    if (outer.inherits) [[unlikely]] {
+        ip_sum += detail::inherit(outer, inner, ip);
     }
     ip.total_length = ip_length;
     ip.identification = id;

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// addr add, replace, del, show, flush (UI-ADDR-01).
+#include "lib/control/command_context.hpp"
+#include "lib/control/output_address.hpp"
+#include "lib/control/output_link.hpp"
+
+#include <fmt/format.h>
+
+namespace culvert::control {
+
+namespace {
+
+constexpr int kIpv6Family = 6;
+
+net::IpAddress broadcast_of(const net::Prefix& prefix) {
+    std::uint32_t hosts =
+        prefix.length == 0 ? 0xffffffff : (std::uint32_t{1} << (32 - prefix.length)) - 1;
+    return net::IpAddress::from_v4(prefix.address.v4() | hosts);
+}
+
+Result<void> add(Context& context, const Arguments& arguments, bool replace) {
+    route::Address address;
+    address.link = *arguments.get<LinkId>("dev");
+    address.prefix = *arguments.get<net::Prefix>("local");
+    if (!address.prefix.address.is_v4()) {
+        return Error{std::errc::address_family_not_supported, "IPv6 is not supported yet"};
+    }
+    if (arguments.text("broadcast") == "+" && address.prefix.length < 31) {
+        address.broadcast = broadcast_of(address.prefix);
+    } else {
+        address.broadcast = arguments.get<net::IpAddress>("broadcast");
+    }
+    if (arguments.has("scope")) {
+        address.scope = std::string(arguments.text("scope"));
+    } else if (address.prefix.address.is_loopback()) {
+        address.scope = "host";
+    }
+    address.label = arguments.has("label") ? std::string(arguments.text("label"))
+                                           : context.core.links().name_of(address.link);
+    address.noprefixroute = arguments.has("noprefixroute");
+    return context.core.routing().add_address(address, replace);
+}
+
+}  // namespace
+
+Result<void> addr_add(Context& context, const Arguments& arguments) {
+    return add(context, arguments, false);
+}
+
+Result<void> addr_replace(Context& context, const Arguments& arguments) {
+    return add(context, arguments, true);
+}
+
+Result<void> addr_del(Context& context, const Arguments& arguments) {
+    LinkId link = *arguments.get<LinkId>("dev");
+    return context.core.routing().del_address(link, *arguments.get<net::Prefix>("local"));
+}
+
+Result<void> addr_flush(Context& context, const Arguments& arguments) {
+    LinkId link = *arguments.get<LinkId>("dev");
+    std::size_t count = context.core.routing().flush_addresses(link);
+    if (context.options.statistics > 0 && !context.out.is_json()) {
+        context.out.text(
+            count == 0 ? std::string("Nothing to flush.\n")
+                       : fmt::format("{} addresses deleted\n", count)
+        );
+    }
+    return {};
+}
+
+Result<void> addr_show(Context& context, const Arguments& arguments) {
+    if (context.out.is_json()) {
+        context.out.list();
+    }
+    auto wanted = arguments.get<LinkId>("dev");
+    const int family = context.options.family;
+    context.core.links().for_each([&](const LinkRecord& link) {
+        auto addresses = addresses_of(context, link.id);
+        // With -4 or -6 ip(8) leaves out links without such an address, and the link layer's line.
+        bool is_listed = family == 0 || (family != kIpv6Family && !addresses.empty());
+        if ((wanted && link.id != *wanted) || (arguments.has("up") && !link.admin_up) ||
+            !is_listed) {
+            return;
+        }
+        const int statistics = context.options.statistics;
+        if (context.out.is_json()) {
+            Json json = link_head_json(context, link, false);
+            json["addr_info"] = Json::array();
+            for (const ShownAddress& address : addresses) {
+                json["addr_info"].push_back(address_json(address));
+            }
+            if (statistics > 0) {
+                json["stats64"] = stats_json(context.core.stats(link.id), statistics);
+            }
+            context.out.entry(json);
+            return;
+        }
+        context.out.text(link_head_text(context, link, false));
+        if (family == 0) {
+            context.out.text(link_address_text(context, link));
+        }
+        for (const ShownAddress& address : addresses) {
+            context.out.text(address_text(address));
+        }
+        if (statistics > 0) {
+            context.out.text(stats_text(context.core.stats(link.id), statistics));
+        }
+    });
+    return {};
+}
+
+}  // namespace culvert::control

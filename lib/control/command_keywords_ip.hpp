@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Keywords of `addr`, `route` and `neigh`.
+#pragma once
+
+#include "lib/control/command_keywords.hpp"
+
+#include <array>
+
+namespace culvert::control {
+
+inline constexpr Keyword kAddress = {
+    .name = "local",
+    .kind = Kind::prefix,
+    .value = "PREFIX",
+    .positional = true,
+    .required = true,
+    .help = "192.0.2.1/24; without a length /32"};
+
+inline constexpr auto kAddrAdd = std::to_array<Keyword>({
+    kAddress,
+    kDevRequired,
+    {.name = "broadcast",
+     .aliases = "brd",
+     .kind = Kind::address,
+     .value = "ADDR",
+     .words = "+ -",
+     .help = "the broadcast address; + is the prefix's own"},
+    {.name = "scope",
+     .kind = Kind::choice,
+     .words = "global link host",
+     .help = "where it is valid"},
+    {.name = "label", .kind = Kind::text, .value = "LABEL", .help = "what listings show it with"},
+    {.name = "noprefixroute", .help = "without the route to its prefix"},
+});
+
+inline constexpr auto kAddrDel = std::to_array<Keyword>({kAddress, kDevRequired});
+inline constexpr auto kAddrShow =
+    std::to_array<Keyword>({kShowDev, {.name = "up", .help = "only links that are up"}});
+inline constexpr auto kAddrFlush = std::to_array<Keyword>({kDevPositional});
+
+inline constexpr Keyword kTable = {
+    .name = "table",
+    .kind = Kind::choice,
+    .value = "T",
+    .words = "main 254",
+    .help = "the only table there is yet"};
+inline constexpr Keyword kProtocol = {
+    .name = "proto",
+    .aliases = "protocol",
+    .kind = Kind::text,
+    .value = "PROTO",
+    .help = "who made it: boot, static, kernel, ..."};
+inline constexpr Keyword kRouteScope = {
+    .name = "scope",
+    .kind = Kind::choice,
+    .words = "global link host",
+    .help = "how far away it is"};
+inline constexpr Keyword kMetric = {
+    .name = "metric",
+    .aliases = "preference priority",
+    .kind = Kind::number,
+    .value = "N",
+    .help = "the lowest wins"};
+inline constexpr Keyword kVia = {
+    .name = "via",
+    .kind = Kind::address,
+    .value = "ADDR",
+    .modifier = "inet",
+    .help = "the gateway"};
+inline constexpr Keyword kRouteSource = {
+    .name = "src",
+    .kind = Kind::address,
+    .value = "ADDR",
+    .help = "source address of packets made here"};
+inline constexpr Keyword kUnicast = {.name = "unicast", .help = "an ordinary route"};
+inline constexpr Keyword kUnreachable = {.name = "unreachable", .help = "host unreachable"};
+inline constexpr Keyword kProhibit = {.name = "prohibit", .help = "administratively prohibited"};
+inline constexpr Keyword kBlackhole = {.name = "blackhole", .help = "dropped without a word"};
+
+inline constexpr auto kRouteAdd = std::to_array<Keyword>({
+    {.name = "to",
+     .kind = Kind::prefix,
+     .value = "PREFIX",
+     .positional = true,
+     .required = true,
+     .help = "the destinations; or default"},
+    kVia,
+    {.name = "dev", .kind = Kind::link, .value = "NAME", .help = "the link to send on"},
+    kRouteSource,
+    kMetric,
+    {.name = "mtu",
+     .kind = Kind::number,
+     .value = "N",
+     .modifier = "lock",
+     .help = "largest packet on this path"},
+    {.name = "onlink", .help = "the gateway is on the link, whatever routes say"},
+    kProtocol,
+    kRouteScope,
+    kTable,
+    kUnicast,
+    kUnreachable,
+    kProhibit,
+    kBlackhole,
+});
+
+inline constexpr auto kRouteDel = std::to_array<Keyword>({
+    {.name = "to",
+     .kind = Kind::prefix,
+     .value = "PREFIX",
+     .positional = true,
+     .required = true,
+     .help = "the destinations"},
+    kVia,
+    {.name = "dev", .kind = Kind::link, .value = "NAME", .help = "the link it sends on"},
+    kRouteSource,
+    kMetric,
+    kProtocol,
+    kRouteScope,
+    kTable,
+    kUnicast,
+    kUnreachable,
+    kProhibit,
+    kBlackhole,
+});
+
+#define CULVERT_ROUTE_FILTER(help_text)                                                            \
+    {.name = "to",                                                                                 \
+     .kind = Kind::prefix,                                                                         \
+     .value = "PREFIX",                                                                            \
+     .positional = true,                                                                           \
+     .help = help_text},                                                                           \
+        {.name = "root",                                                                           \
+         .kind = Kind::prefix,                                                                     \
+         .value = "PREFIX",                                                                        \
+         .help = "only prefixes within this one"},                                                 \
+        {.name = "match",                                                                          \
+         .kind = Kind::prefix,                                                                     \
+         .value = "PREFIX",                                                                        \
+         .help = "only prefixes that this one is within"},                                         \
+        {.name = "exact", .kind = Kind::prefix, .value = "PREFIX", .help = "only this prefix"},    \
+        kDevFilter, kVia, kProtocol, kRouteScope, {                                                \
+        .name = "table", .kind = Kind::choice, .value = "T", .words = "main 254 local 255 all",    \
+        .help = "local: our own addresses"                                                         \
+    }
+
+inline constexpr auto kRouteShow =
+    std::to_array<Keyword>({CULVERT_ROUTE_FILTER("only this prefix")});
+inline constexpr auto kRouteFlush =
+    std::to_array<Keyword>({CULVERT_ROUTE_FILTER("only this prefix")});
+#undef CULVERT_ROUTE_FILTER
+
+inline constexpr auto kRouteGet = std::to_array<Keyword>({
+    {.name = "to",
+     .kind = Kind::address,
+     .value = "ADDR",
+     .positional = true,
+     .required = true,
+     .help = "where to"},
+    {.name = "from", .kind = Kind::address, .value = "ADDR", .help = "the packet's source"},
+    {.name = "iif", .kind = Kind::link, .value = "NAME", .help = "as if it came in here"},
+    {.name = "oif",
+     .aliases = "dev",
+     .kind = Kind::link,
+     .value = "NAME",
+     .help = "as if bound to this link"},
+});
+
+inline constexpr auto kNeighAdd = std::to_array<Keyword>({
+    {.name = "to",
+     .kind = Kind::address,
+     .value = "ADDR",
+     .positional = true,
+     .required = true,
+     .help = "its IP address"},
+    kDevRequired,
+    {.name = "lladdr",
+     .kind = Kind::mac,
+     .value = "MAC",
+     .complaint = "Invalid link address",
+     .help = "its MAC"},
+    {.name = "nud",
+     .kind = Kind::choice,
+     .words = "permanent noarp reachable stale none incomplete delay probe failed",
+     .help = "its state; permanent if not said"},
+    {.name = "router", .help = "it routes"},
+});
+inline constexpr auto kNeighDel = std::to_array<Keyword>({
+    {.name = "to",
+     .kind = Kind::address,
+     .value = "ADDR",
+     .positional = true,
+     .required = true,
+     .help = "its IP address"},
+    kDevRequired,
+    {.name = "lladdr", .kind = Kind::mac, .value = "MAC", .help = "accepted and ignored"},
+});
+inline constexpr auto kNeighShow = std::to_array<Keyword>({
+    {.name = "to",
+     .kind = Kind::prefix,
+     .value = "PREFIX",
+     .positional = true,
+     .help = "only within this prefix"},
+    kDevFilter,
+    {.name = "nud",
+     .kind = Kind::choice,
+     .words = "all permanent noarp reachable stale none incomplete delay probe failed",
+     .help = "only in this state"},
+});
+
+}  // namespace culvert::control

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// link add, set, del, show; bridge link set, show.
+#include "lib/control/command_context.hpp"
+#include "lib/control/output_link.hpp"
+
+#include <fmt/format.h>
+
+namespace culvert::control {
+
+namespace {
+
+encap::DontFragment dont_fragment(std::string_view word) {
+    if (word == "set") {
+        return encap::DontFragment::set;
+    }
+    return word == "inherit" ? encap::DontFragment::inherit : encap::DontFragment::unset;
+}
+
+VxlanOptions vxlan_options(const Arguments& arguments) {
+    VxlanOptions options;
+    options.vni = arguments.number<std::uint32_t>("id");
+    options.remote = arguments.get<net::IpAddress>("remote");
+    options.local = arguments.get<net::IpAddress>("local");
+    if (arguments.has("dev")) {
+        options.dev = std::string(arguments.text("dev"));
+    }
+    options.destination_port = arguments.number<std::uint16_t>("dstport");
+    if (auto range = arguments.get<NumberPair>("srcport")) {
+        options.source_port_min = static_cast<std::uint16_t>(range->first);
+        options.source_port_max = static_cast<std::uint16_t>(range->second);
+    }
+    // As iproute2: `inherit` is an attribute of its own, which is not sent with a number.
+    if (arguments.text("ttl") == "inherit") {
+        options.ttl_inherit = true;
+    } else if (arguments.has("ttl")) {
+        options.ttl = arguments.number<std::uint8_t>("ttl").value_or(0);  // auto
+    }
+    if (arguments.has("tos")) {
+        options.tos = arguments.number<std::uint8_t>("tos").value_or(1);  // inherit (VXLAN-TX-23)
+    }
+    if (arguments.has("df")) {
+        options.df = dont_fragment(arguments.text("df"));
+    }
+    options.udp_checksum = arguments.get<bool>("udpcsum");
+    options.learning = arguments.get<bool>("learning");
+    if (arguments.has("ageing")) {
+        options.ageing_s = arguments.number<std::uint32_t>("ageing").value_or(0);  // none
+    }
+    if (arguments.has("maxaddress")) {
+        options.limit = arguments.number<std::uint32_t>("maxaddress").value_or(0);  // unlimited
+    }
+    return options;
+}
+
+BridgeOptions bridge_options(const Arguments& arguments) {
+    BridgeOptions options;
+    if (auto centiseconds = arguments.number<std::uint32_t>("ageing_time")) {
+        options.ageing_s = *centiseconds / 100;
+    }
+    return options;
+}
+
+pipeline::LinkKind kind_of(const LinkType& type) {
+    if (type.name == "vxlan") {
+        return pipeline::LinkKind::vxlan;
+    }
+    return type.name == "bridge" ? pipeline::LinkKind::bridge : pipeline::LinkKind::dummy;
+}
+
+bool is_shown(const LinkRecord& link, const Arguments& filter) {
+    auto wanted = filter.get<LinkId>("dev");
+    auto master = filter.get<LinkId>("master");
+    std::string_view type = filter.text("type");
+    return (!wanted || link.id == *wanted) && (!master || link.master == *master) &&
+           (type.empty() || kind_name(link.kind) == type) && (!filter.has("up") || link.admin_up) &&
+           (!filter.has("down") || !link.admin_up);
+}
+
+}  // namespace
+
+Result<void> link_add(Context& context, const Arguments& arguments) {
+    if (arguments.type() == nullptr) {
+        return syntax_error(context, "Not enough information: \"type\" argument is required");
+    }
+    LinkAddRequest request;
+    request.name = std::string(arguments.text("name"));
+    request.kind = kind_of(*arguments.type());
+    request.mtu = arguments.number<std::uint32_t>("mtu");
+    request.address = arguments.get<net::MacAddress>("address");
+    if (request.kind == pipeline::LinkKind::vxlan) {
+        request.vxlan = vxlan_options(arguments.type_arguments());
+        if (!request.vxlan.vni) {  // VXLAN-CRE-10
+            return syntax_error(context, "vxlan: missing virtual network identifier");
+        }
+    } else if (request.kind == pipeline::LinkKind::bridge) {
+        request.bridge = bridge_options(arguments.type_arguments());
+    }
+    CULVERT_TRY(link, context.core.links().add(request));
+    (void)link;
+    return {};
+}
+
+Result<void> link_set(Context& context, const Arguments& arguments) {
+    if (arguments.has("up") && arguments.has("down")) {
+        return syntax_error(context, "either \"up\" or \"down\", not both");
+    }
+    if (arguments.has("master") && arguments.has("nomaster")) {
+        return syntax_error(context, "either \"master\" or \"nomaster\", not both");
+    }
+    LinkId link = *arguments.get<LinkId>("dev");
+    LinkSetRequest request;
+    if (arguments.has("up") || arguments.has("down")) {
+        request.up = arguments.has("up");
+    }
+    request.mtu = arguments.number<std::uint32_t>("mtu");
+    request.address = arguments.get<net::MacAddress>("address");
+    if (arguments.has("name")) {
+        request.name = std::string(arguments.text("name"));
+    }
+    if (arguments.has("master") || arguments.has("nomaster")) {
+        request.master = std::string(arguments.text("master"));
+    }
+    if (arguments.type() != nullptr) {
+        pipeline::LinkKind kind = kind_of(*arguments.type());
+        if (context.core.links().find(link)->kind != kind) {
+            return Error{
+                std::errc::operation_not_supported,
+                fmt::format("it is no {} link", arguments.type()->name)};
+        }
+        if (kind == pipeline::LinkKind::vxlan) {
+            request.vxlan = vxlan_options(arguments.type_arguments());
+        } else if (kind == pipeline::LinkKind::bridge) {
+            request.bridge = bridge_options(arguments.type_arguments());
+        }
+    }
+    return context.core.links().set(link, request);
+}
+
+Result<void> link_del(Context& context, const Arguments& arguments) {
+    return context.core.links().del(*arguments.get<LinkId>("dev"));
+}
+
+Result<void> link_show(Context& context, const Arguments& arguments) {
+    if (context.out.is_json()) {
+        context.out.list();
+    }
+    context.core.links().for_each([&](const LinkRecord& link) {
+        if (!is_shown(link, arguments)) {
+            return;
+        }
+        if (context.out.is_json()) {
+            context.out.entry(link_json(context, link));
+        } else {
+            context.out.text(link_text(context, link));
+        }
+    });
+    return {};
+}
+
+Result<void> bridge_link_set(Context& context, const Arguments& arguments) {
+    LinkId link = *arguments.get<LinkId>("dev");
+    if (context.core.links().find(link)->master == kNoLink) {
+        return Error{std::errc::operation_not_supported, "it is in no bridge"};
+    }
+    LinkSetRequest request;
+    request.learning = arguments.get<bool>("learning");
+    request.flood = arguments.get<bool>("flood");
+    request.mcast_flood = arguments.get<bool>("mcast_flood");
+    request.bcast_flood = arguments.get<bool>("bcast_flood");
+    request.hairpin = arguments.get<bool>("hairpin");
+    request.isolated = arguments.get<bool>("isolated");
+    return context.core.links().set(link, request);
+}
+
+Result<void> bridge_link_show(Context& context, const Arguments& arguments) {
+    if (context.out.is_json()) {
+        context.out.list();
+    }
+    auto wanted = arguments.get<LinkId>("dev");
+    context.core.links().for_each([&](const LinkRecord& link) {
+        if (link.master == kNoLink || (wanted && link.id != *wanted)) {
+            return;
+        }
+        if (context.out.is_json()) {
+            context.out.entry(bridge_link_json(context, link));
+        } else {
+            context.out.text(bridge_link_text(context, link));
+        }
+    });
+    return {};
+}
+
+}  // namespace culvert::control

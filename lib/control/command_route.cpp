@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// route add, append, replace, change, del, show, get, flush (UI-RT-*).
+#include "lib/control/command_context.hpp"
+#include "lib/control/output_route.hpp"
+
+#include <fmt/format.h>
+
+#include <vector>
+
+namespace culvert::control {
+
+namespace {
+
+bool is_ipv6_only(const Context& context) {
+    return context.options.family == 6;
+}
+
+Result<route::RouteType> type_of(Context& context, const Arguments& arguments) {
+    struct Name {
+        std::string_view word;
+        route::RouteType type;
+    };
+
+    constexpr Name kNames[] = {
+        {"unicast", route::RouteType::unicast},
+        {"unreachable", route::RouteType::unreachable},
+        {"prohibit", route::RouteType::prohibit},
+        {"blackhole", route::RouteType::blackhole}};
+    route::RouteType type = route::RouteType::unicast;
+    int given = 0;
+    for (const Name& name : kNames) {
+        if (arguments.has(name.word)) {
+            type = name.type;
+            ++given;
+        }
+    }
+    if (given > 1) {
+        return syntax_error(context, "more than one route type");
+    }
+    return type;
+}
+
+// What add and del have in common.
+Result<route::Route> route_of(Context& context, const Arguments& arguments) {
+    route::Route route;
+    route.prefix = *arguments.get<net::Prefix>("to");
+    if (!route.prefix.address.is_v4()) {
+        return Error{std::errc::address_family_not_supported, "IPv6 is not supported yet"};
+    }
+    CULVERT_TRY(type, type_of(context, arguments));
+    route.type = type;
+    route.gateway = arguments.get<net::IpAddress>("via");
+    route.link = arguments.get<LinkId>("dev").value_or(kNoLink);
+    route.preferred_source = arguments.get<net::IpAddress>("src");
+    route.metric = arguments.number<std::uint32_t>("metric").value_or(0);
+    return route;
+}
+
+Result<void> modify(Context& context, const Arguments& arguments, route::RouteVerb verb) {
+    CULVERT_TRY(route, route_of(context, arguments));
+    const bool is_unicast = route.type == route::RouteType::unicast;
+    if (is_unicast && !route.gateway && route.link == kNoLink) {
+        return Error{std::errc::no_such_device, "it needs \"via\" or \"dev\""};
+    }
+    if (!is_unicast && (route.gateway || route.link != kNoLink)) {
+        return Error{
+            std::errc::invalid_argument,
+            fmt::format("{} routes take no via and no dev", route_type_name(route.type))};
+    }
+    if (route.prefix.network() != route.prefix) {
+        return Error{std::errc::invalid_argument, "Invalid prefix for given prefix length"};
+    }
+    if (const Argument* mtu = arguments.find("mtu")) {
+        route.mtu = *arguments.number<std::uint32_t>("mtu");
+        route.mtu_locked = mtu->modified;
+    }
+    route.onlink = arguments.has("onlink");
+    route.protocol = arguments.has("proto") ? std::string(arguments.text("proto")) : "boot";
+    if (arguments.has("scope")) {
+        route.scope = std::string(arguments.text("scope"));
+    } else {
+        route.scope = is_unicast && !route.gateway ? "link" : "global";
+    }
+    return context.core.routing().modify_route(verb, route);
+}
+
+struct Filter {
+    explicit Filter(const Arguments& arguments)
+        : exact(arguments.get<net::Prefix>("to"))
+        , root(arguments.get<net::Prefix>("root"))
+        , match(arguments.get<net::Prefix>("match"))
+        , link(arguments.get<LinkId>("dev"))
+        , gateway(arguments.get<net::IpAddress>("via"))
+        , protocol(arguments.text("proto"))
+        , scope(arguments.text("scope"))
+        , table(arguments.text("table")) {
+        if (!exact) {
+            exact = arguments.get<net::Prefix>("exact");
+        }
+    }
+
+    [[nodiscard]] bool is_wanted(const route::Route& route) const {
+        const bool wants_local = table == "local" || table == "255";
+        if (table != "all" && is_in_local_table(route) != wants_local) {
+            return false;
+        }
+        const net::Prefix& prefix = route.prefix;
+        return (!exact || prefix == exact->network()) &&
+               (!root || (root->length <= prefix.length && root->contains(prefix.address))) &&
+               (!match || (prefix.length <= match->length && prefix.contains(match->address))) &&
+               (!link || route.link == *link) && (!gateway || route.gateway == gateway) &&
+               (protocol.empty() || route.protocol == protocol) &&
+               (scope.empty() || route.scope == scope);
+    }
+
+    std::optional<net::Prefix> exact;
+    std::optional<net::Prefix> root;
+    std::optional<net::Prefix> match;
+    std::optional<LinkId> link;
+    std::optional<net::IpAddress> gateway;
+    std::string_view protocol;
+    std::string_view scope;
+    std::string_view table;
+};
+
+}  // namespace
+
+Result<void> route_add(Context& context, const Arguments& arguments) {
+    return modify(context, arguments, route::RouteVerb::add);
+}
+
+Result<void> route_append(Context& context, const Arguments& arguments) {
+    return modify(context, arguments, route::RouteVerb::append);
+}
+
+Result<void> route_replace(Context& context, const Arguments& arguments) {
+    return modify(context, arguments, route::RouteVerb::replace);
+}
+
+Result<void> route_change(Context& context, const Arguments& arguments) {
+    return modify(context, arguments, route::RouteVerb::change);
+}
+
+Result<void> route_del(Context& context, const Arguments& arguments) {
+    CULVERT_TRY(route, route_of(context, arguments));
+    route.protocol = std::string(arguments.text("proto"));
+    route.scope = std::string(arguments.text("scope"));
+    return context.core.routing().del_route(route);
+}
+
+Result<void> route_show(Context& context, const Arguments& arguments) {
+    Filter filter(arguments);
+    RouteColumns columns{.device = !filter.link, .table = filter.table == "all"};
+    if (context.out.is_json()) {
+        context.out.list();
+    }
+    // Of all tables, the main one stands first.
+    for (bool local : {false, true}) {
+        context.core.routing().for_each_route([&](const route::Route& route) {
+            if (is_in_local_table(route) != local || !filter.is_wanted(route) ||
+                is_ipv6_only(context)) {
+                return;
+            }
+            if (context.out.is_json()) {
+                context.out.entry(route_json(context, route, columns));
+            } else {
+                context.out.text(route_text(context, route, columns));
+            }
+        });
+    }
+    return {};
+}
+
+Result<void> route_get(Context& context, const Arguments& arguments) {
+    RouteQuery query;
+    query.destination = *arguments.get<net::IpAddress>("to");
+    query.from = arguments.get<net::IpAddress>("from");
+    query.link_in = arguments.get<LinkId>("iif").value_or(kNoLink);
+    // A packet that comes in need not have a source of ours.
+    net::IpAddress source =
+        query.link_in == kNoLink ? query.from.value_or(net::IpAddress()) : net::IpAddress();
+    route::Path path = context.core.routing().lookup(
+        query.destination, arguments.get<LinkId>("oif").value_or(kNoLink), source
+    );
+    switch (path.kind) {
+    case route::AdjacencyKind::no_route:
+        return Error{std::errc::network_unreachable, "Network is unreachable"};
+    case route::AdjacencyKind::unreachable:
+        return Error{std::errc::host_unreachable, "No route to host"};
+    case route::AdjacencyKind::prohibit:
+        return Error{std::errc::permission_denied, "Permission denied"};
+    case route::AdjacencyKind::blackhole:
+        return Error{std::errc::invalid_argument, "Invalid argument: a blackhole route"};
+    default:
+        break;
+    }
+    if (context.out.is_json()) {
+        context.out.entry(path_json(context, query, path));
+    } else {
+        context.out.text(path_text(context, query, path));
+    }
+    return {};
+}
+
+Result<void> route_flush(Context& context, const Arguments& arguments) {
+    if (arguments.size() == 0) {
+        return syntax_error(context, "\"route flush\" requires arguments");
+    }
+    Filter filter(arguments);
+    std::vector<route::Route> doomed;
+    context.core.routing().for_each_route([&](const route::Route& route) {
+        if (filter.is_wanted(route)) {
+            doomed.push_back(route);
+        }
+    });
+    for (const route::Route& route : doomed) {
+        CULVERT_CHECK(context.core.routing().del_route(route));
+    }
+    if (context.options.statistics > 0 && !context.out.is_json()) {
+        context.out.text(
+            doomed.empty() ? std::string("Nothing to flush.\n")
+                           : fmt::format("{} routes deleted\n", doomed.size())
+        );
+    }
+    return {};
+}
+
+}  // namespace culvert::control

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "lib/control/core.hpp"
+
+#include "lib/control/core_state.hpp"
+#include "lib/rcu/hash_table_writer.hpp"
+
+#include <fmt/format.h>
+#include <rte_cycles.h>
+#include <rte_mbuf.h>
+#include <rte_mempool.h>
+#include <rte_ring.h>
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <new>
+
+namespace culvert::control {
+
+namespace {
+
+constexpr std::uint32_t kInitialDemux = 256;
+
+// Lists and templates are shared by MACs, so there are seldom more than MACs; numbers wait for a
+// grace period before they are used again. Only what is used costs memory.
+std::uint32_t list_capacity(const Sizes& sizes) {
+    return std::max<std::uint32_t>(4 * std::min<std::uint32_t>(sizes.fdb, 1U << 28U), 65536);
+}
+
+}  // namespace
+
+Core::Impl::Impl(Core& core, std::uint32_t worker_count, Sizes wanted, rte_mempool* packet_pool)
+    : sizes(wanted)
+    , pool(packet_pool)
+    , domain(std::max(worker_count, 1U))
+    , links(domain, kMaxLinks)
+    , demux(domain, kInitialDemux, std::size_t{2} * kMaxLinks)
+    , destinations(domain, list_capacity(wanted))
+    , templates(domain, list_capacity(wanted))
+    , fdb(domain, wanted.fdb)
+    , vxlan_fdb(fdb, lists)
+    , slow_path(core)
+    , link_manager(core)
+    , worker_counters(worker_count)
+    , start_tsc(rte_rdtsc())
+    , tsc_hz(rte_get_tsc_hz()) {}
+
+Core::Impl::~Impl() {
+    // What the parts retired refers to them, and packets that wait for a neighbour are counted:
+    // both while all else is still there.
+    tunnels.reset();
+    domain.synchronize();
+    routing.reset();
+    domain.synchronize();
+    if (doorbell.event_fd >= 0) {
+        ::close(doorbell.event_fd);
+    }
+}
+
+Core::Core() = default;
+Core::~Core() = default;
+
+Result<std::unique_ptr<Core>>
+Core::create(std::uint32_t worker_count, Sizes sizes, rte_mempool* pool) {
+    std::unique_ptr<Core> core(new Core());
+    try {
+        core->impl_ = std::make_unique<Impl>(*core, worker_count, sizes, pool);
+    } catch (const std::bad_alloc&) {
+        return Error{std::errc::not_enough_memory, "start: not enough memory for the tables"};
+    }
+    Impl& impl = *core->impl_;
+    impl.doorbell.event_fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (impl.doorbell.event_fd < 0) {
+        return Error{
+            static_cast<std::errc>(errno), fmt::format("start: eventfd: {}", std::strerror(errno))};
+    }
+    route::Limits limits;
+    limits.routes4 = sizes.routes4;
+    limits.neighbours = sizes.neighbours;
+    route::NeighbourParameters parameters;
+    parameters.gc_thresh3 = sizes.neighbours;
+    CULVERT_TRY(routing, route::Routing::create(impl.domain, impl.slow_path, limits, parameters));
+    impl.routing = std::move(routing);
+    impl.tables.emplace(pipeline::Tables{
+        impl.links,
+        impl.fdb,
+        impl.demux,
+        impl.destinations,
+        impl.templates,
+        impl.routing->fib4(),
+        impl.routing->adjacencies()});
+    impl.lists.defer_reuse_with([&impl](std::function<void()> reuse) {
+        impl.domain.retire(std::move(reuse));
+    });
+    impl.tunnels.emplace(*core);
+    impl.fdb.on_change([raw = core.get()](const fdb::Change& change) {
+        Event event;
+        event.object = Event::Object::fdb;
+        event.removed = change.what == fdb::Change::What::deleted;
+        event.link = change.domain;
+        event.fdb = change;
+        raw->publish_event(event);
+    });
+    return core;
+}
+
+rcu::Domain& Core::domain() noexcept {
+    return impl_->domain;
+}
+
+const pipeline::Tables& Core::tables() const noexcept {
+    return *impl_->tables;
+}
+
+pipeline::Links& Core::published_links() noexcept {
+    return impl_->links;
+}
+
+pipeline::VxlanDemux& Core::vxlan_demux() noexcept {
+    return impl_->demux;
+}
+
+LinkManager& Core::links() noexcept {
+    return impl_->link_manager;
+}
+
+route::Routing& Core::routing() noexcept {
+    return *impl_->routing;
+}
+
+fdb::Table& Core::fdb() noexcept {
+    return impl_->fdb;
+}
+
+fdb::VxlanFdb& Core::vxlan_fdb() noexcept {
+    return impl_->vxlan_fdb;
+}
+
+fdb::RemoteLists& Core::remote_lists() noexcept {
+    return impl_->lists;
+}
+
+encap::VxlanDestinations& Core::vxlan_destinations() noexcept {
+    return impl_->destinations;
+}
+
+encap::VxlanTemplates& Core::vxlan_templates() noexcept {
+    return impl_->templates;
+}
+
+Tunnels& Core::tunnels() noexcept {
+    return *impl_->tunnels;
+}
+
+SlowPath& Core::slow_path() noexcept {
+    return impl_->slow_path;
+}
+
+pipeline::CounterBlock& Core::own_counters() noexcept {
+    return impl_->own_counters;
+}
+
+pipeline::CounterBlock& Core::worker_counters(std::uint32_t worker) noexcept {
+    return impl_->worker_counters[worker];
+}
+
+rte_mempool* Core::pool() noexcept {
+    return impl_->pool;
+}
+
+const std::vector<pipeline::Worker*>& Core::workers() const noexcept {
+    return impl_->workers;
+}
+
+pipeline::Doorbell& Core::doorbell() noexcept {
+    return impl_->doorbell;
+}
+
+void Core::attach_worker(pipeline::Worker& worker) {
+    impl_->workers.push_back(&worker);
+}
+
+void Core::detach_workers() {
+    impl_->workers.clear();
+}
+
+std::uint64_t Core::start_tsc() const noexcept {
+    return impl_->start_tsc;
+}
+
+std::uint64_t Core::Impl::now_ms() const noexcept {
+    if (set_time_ms) {
+        return *set_time_ms;
+    }
+    const std::uint64_t elapsed = rte_rdtsc() - start_tsc;
+    // Seconds apart from the rest, so that nothing overflows in a machine's life.
+    return elapsed / tsc_hz * 1000 + elapsed % tsc_hz * 1000 / tsc_hz;
+}
+
+std::uint64_t Core::now_ms() const noexcept {
+    return impl_->now_ms();
+}
+
+void Core::set_now_ms(std::uint64_t now_ms) noexcept {
+    impl_->set_time_ms = now_ms;
+}
+
+void Core::send(LinkId link, rte_mbuf* frame, bool counted_before) {
+    if (!counted_before) {
+        impl_->own_counters.originated.add(1);
+    }
+    if (impl_->workers.empty()) {
+        drop(frame, link, pipeline::Drop::worker_ring_full);
+        return;
+    }
+    pipeline::Note& note = pipeline::note(frame);
+    note = pipeline::Note{};
+    note.link_out = link;
+    note.l3_offset = 14;
+    // One worker a link, so that what is sent on it stays in order.
+    pipeline::Worker& worker = *impl_->workers[link % impl_->workers.size()];
+    if (rte_ring_enqueue(worker.rings.from_control, frame) != 0) {
+        drop(frame, link, pipeline::Drop::worker_ring_full);
+    }
+}
+
+void Core::drop(rte_mbuf* packet, LinkId link, pipeline::Drop reason) {
+    impl_->own_counters.drop(link, reason);
+    impl_->own_counters.dropped.add(1);
+    rte_pktmbuf_free(packet);
+}
+
+void Core::consume(rte_mbuf* packet, LinkId /*link*/) {
+    impl_->own_counters.consumed.add(1);
+    rte_pktmbuf_free(packet);
+}
+
+void Core::on_event(std::function<void(const Event&)> listener) {
+    impl_->listeners.push_back(std::move(listener));
+}
+
+void Core::publish_event(const Event& event) {
+    for (const auto& listener : impl_->listeners) {
+        listener(event);
+    }
+}
+
+void Core::release_link_id(LinkId link) {
+    // First in, first out: the rows are zero before the number is free.
+    impl_->domain.retire([this, link] {
+        impl_->own_counters.reset_link(link);
+        for (pipeline::CounterBlock& block : impl_->worker_counters) {
+            block.reset_link(link);
+        }
+    });
+    impl_->links.erase(link);
+}
+
+}  // namespace culvert::control

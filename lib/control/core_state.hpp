@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What the core is made of, for core*.cpp only. Members are in the order in which they may be
+// destroyed from the end.
+#pragma once
+
+#include "lib/control/core.hpp"
+#include "lib/control/slow_path.hpp"
+#include "lib/control/tunnels.hpp"
+
+#include <deque>
+#include <map>
+#include <optional>
+
+namespace culvert::control {
+
+struct Core::Impl {
+    Impl(Core& core, std::uint32_t worker_count, Sizes sizes, rte_mempool* packet_pool);
+    ~Impl();
+
+    [[nodiscard]] std::uint64_t now_ms() const noexcept;
+    void take_packets(pipeline::Worker& worker, bool& more);
+    void take_learned(pipeline::Worker& worker, bool& more);
+    void learn(const fdb::LearnEvent& event);
+    void renew_stale_neighbours();
+
+    Sizes sizes;
+    rte_mempool* pool;
+    rcu::Domain domain;
+    pipeline::Links links;
+    pipeline::VxlanDemux demux;
+    encap::VxlanDestinations destinations;
+    encap::VxlanTemplates templates;
+    fdb::Table fdb;
+    fdb::RemoteLists lists;
+    fdb::VxlanFdb vxlan_fdb;
+    SlowPath slow_path;
+    std::unique_ptr<route::Routing> routing;
+    std::optional<pipeline::Tables> tables;  // needs routing's
+    LinkManager link_manager;
+    std::optional<Tunnels> tunnels;
+    pipeline::CounterBlock own_counters;
+    std::deque<pipeline::CounterBlock> worker_counters;
+    std::vector<pipeline::Worker*> workers;
+    pipeline::Doorbell doorbell;
+    std::vector<std::function<void(const Event&)>> listeners;
+    std::uint64_t start_tsc;
+    std::uint64_t tsc_hz;
+    std::optional<std::uint64_t> set_time_ms;
+    std::uint64_t next_second_ms = 0;
+    std::map<LinkId, std::uint64_t> sent_by_link;  // packets, a second ago
+    std::uint64_t next_ageing_ms = 0;
+};
+
+}  // namespace culvert::control

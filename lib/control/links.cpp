@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "lib/control/links.hpp"
+
+#include "lib/control/core.hpp"
+#include "lib/control/tunnels.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <random>
+#include <vector>
+
+namespace culvert::control {
+
+namespace {
+
+constexpr std::uint32_t kMinMtu = 68;
+constexpr std::uint32_t kMaxMtu = 65535;
+constexpr std::size_t kMaxNameLen = 15;  // IFNAMSIZ without the final 0
+constexpr unsigned kMaxNesting = 8;      // MAX_NEST_DEV
+
+Error refuse(std::errc code, const std::string& attempt, const std::string& why) {
+    return {code, attempt + ": " + why};
+}
+
+net::MacAddress random_mac() {
+    std::random_device random;
+    net::MacAddress mac;
+    for (std::uint8_t& byte : mac.bytes) {
+        byte = static_cast<std::uint8_t>(random());
+    }
+    mac.bytes[0] = static_cast<std::uint8_t>(
+        (mac.bytes[0] & 0xfe) | 0x02
+    );  // a station's, administered locally
+    return mac;
+}
+
+}  // namespace
+
+LinkManager::LinkManager(Core& core)
+    : core_(core) {}
+
+fdb::VxlanFdbDefaults vxlan_fdb_defaults(const LinkRecord& record) {
+    return {record.id, record.vxlan.vni, record.vxlan.destination_port, net::Family::ipv4};
+}
+
+const LinkRecord* LinkManager::find(LinkId link) const {
+    auto found = links_.find(link);
+    return found == links_.end() ? nullptr : &found->second;
+}
+
+const LinkRecord* LinkManager::find(std::string_view name) const {
+    auto found = by_name_.find(name);
+    return found == by_name_.end() ? nullptr : find(found->second);
+}
+
+LinkRecord* LinkManager::record(LinkId link) {
+    auto found = links_.find(link);
+    return found == links_.end() ? nullptr : &found->second;
+}
+
+Result<LinkId> LinkManager::require(std::string_view name) const {
+    if (const LinkRecord* found = find(name); found != nullptr) {
+        return found->id;
+    }
+    return Error{std::errc::no_such_device, fmt::format("Cannot find device \"{}\"", name)};
+}
+
+std::string LinkManager::name_of(LinkId link) const {
+    const LinkRecord* found = find(link);
+    return found == nullptr ? std::string() : found->name;
+}
+
+void LinkManager::for_each(const std::function<void(const LinkRecord&)>& visit) const {
+    for (const auto& [id, record] : links_) {
+        visit(record);
+    }
+}
+
+// UI-LINK-01
+Result<void> LinkManager::check_name(const std::string& attempt, const std::string& name) const {
+    const bool odd = std::any_of(name.begin(), name.end(), [](char c) {
+        return c == '/' || c == ':' || std::isspace(static_cast<unsigned char>(c)) != 0;
+    });
+    if (name.empty() || name.size() > kMaxNameLen || name == "." || name == ".." || odd) {
+        return refuse(
+            std::errc::invalid_argument,
+            attempt,
+            fmt::format(
+                "\"{}\" is not a link name (1 to {} characters, no blanks, '/' or ':')",
+                name,
+                kMaxNameLen
+            )
+        );
+    }
+    if (by_name_.contains(name)) {
+        return refuse(
+            std::errc::file_exists, attempt, fmt::format("there is a link \"{}\" already", name)
+        );
+    }
+    return {};
+}
+
+Result<LinkId> LinkManager::add(const LinkAddRequest& request) {
+    const std::string attempt = "link add " + request.name;
+    CULVERT_CHECK(check_name(attempt, request.name));
+    if (request.kind == pipeline::LinkKind::port) {
+        return refuse(
+            std::errc::operation_not_supported,
+            attempt,
+            "ports come from DPDK's devices (--vdev, -a)"
+        );
+    }
+    if (request.address && !request.address->is_valid_station()) {
+        return refuse(
+            std::errc::address_not_available,
+            attempt,
+            request.address->to_string() + " is not a station's MAC address"
+        );
+    }
+    if (request.mtu && (*request.mtu < kMinMtu || *request.mtu > kMaxMtu)) {
+        return refuse(
+            std::errc::invalid_argument,
+            attempt,
+            fmt::format("mtu {} is not between {} and {}", *request.mtu, kMinMtu, kMaxMtu)
+        );
+    }
+    LinkRecord next;
+    next.name = request.name;
+    next.kind = request.kind;
+    next.mac = request.address.value_or(random_mac());
+    next.own_mac = next.mac;
+    next.mac_is_set = request.address.has_value();
+    next.mtu = request.mtu.value_or(1500);
+    next.mtu_is_set = request.mtu.has_value();
+    next.max_mtu = kMaxMtu;
+    if (request.kind == pipeline::LinkKind::vxlan) {
+        return add_vxlan(request, std::move(next));
+    }
+    next.bridge_ageing_s = request.bridge.ageing_s.value_or(next.bridge_ageing_s);
+    return insert(std::move(next));
+}
+
+Result<LinkId> LinkManager::add_port(const PortDescription& port) {
+    LinkRecord next;
+    next.name = fmt::format("port{}", port.port_id);
+    next.kind = pipeline::LinkKind::port;
+    next.admin_up = true;
+    next.mac = port.mac;
+    next.mtu = port.mtu;
+    next.max_mtu = port.max_mtu;
+    next.port_id = port.port_id;
+    next.parent_device = port.device_name;
+    CULVERT_CHECK(check_name("link add " + next.name, next.name));
+    return insert(std::move(next));
+}
+
+// Gives the record a number and makes it known. Everything in it was checked.
+Result<LinkId> LinkManager::insert(LinkRecord next) {
+    const auto id = core_.published_links().allocate();
+    if (id == pipeline::Links::kNone) {
+        return refuse(
+            std::errc::no_space_on_device,
+            "link add " + next.name,
+            fmt::format("there are {} links", kMaxLinks - 1)
+        );
+    }
+    next.id = static_cast<LinkId>(id);
+    const LinkRecord& kept = links_.emplace(next.id, std::move(next)).first->second;
+    by_name_[kept.name] = kept.id;
+    if (kept.kind == pipeline::LinkKind::bridge) {
+        core_.fdb().add_domain(kept.id, {kept.bridge_ageing_s, 0});
+    } else if (kept.kind == pipeline::LinkKind::vxlan) {
+        core_.fdb().add_domain(kept.id, {kept.vxlan.ageing_s, kept.vxlan.limit});
+    }
+    publish(kept);
+    if (kept.kind == pipeline::LinkKind::bridge) {
+        refresh_bridge(kept.id);
+    }
+    return kept.id;
+}
+
+void LinkManager::publish(const LinkRecord& record) {
+    auto link = std::make_unique<pipeline::Link>();
+    link->id = record.id;
+    link->kind = record.kind;
+    link->up = record.admin_up;
+    link->mac = record.mac;
+    link->mtu = record.mtu;
+    link->master = record.master;
+    link->bridge_port = record.bridge_port;
+    link->port_id = record.port_id;
+    link->vxlan = record.vxlan;
+    if (record.kind == pipeline::LinkKind::bridge) {
+        for (const auto& [id, member] : links_) {
+            if (member.master == record.id && member.admin_up) {
+                link->members.push_back(id);
+            }
+        }
+    }
+    // A member's frames belong to its bridge: its addresses rest until it leaves.
+    const bool carries_ip = record.admin_up && record.master == kNoLink;
+    link->has_address = carries_ip && core_.routing().has_address(record.id);
+    core_.published_links().publish(record.id, std::move(link));
+    core_.routing().set_link(
+        record.id, {record.name, record.mac, record.mtu, carries_ip}, core_.now_ms()
+    );
+    core_.tunnels().link_changed();
+    Event event;
+    event.object = Event::Object::link;
+    event.link = record.id;
+    core_.publish_event(event);
+}
+
+void LinkManager::set_carrier(LinkId port, bool carrier) {
+    LinkRecord* found = record(port);
+    if (found != nullptr && found->carrier != carrier) {
+        found->carrier = carrier;
+        Event event;
+        event.link = port;
+        core_.publish_event(event);
+    }
+}
+
+void LinkManager::address_changed(LinkId link) {
+    const LinkRecord* found = find(link);
+    if (found == nullptr) {
+        return;
+    }
+    const bool has_address =
+        found->admin_up && found->master == kNoLink && core_.routing().has_address(link);
+    const pipeline::Link* published = core_.published_links().read(link);
+    if (published != nullptr && published->has_address != has_address) {
+        auto changed = std::make_unique<pipeline::Link>(*published);
+        changed->has_address = has_address;
+        core_.published_links().publish(link, std::move(changed));
+    }
+}
+
+// Whether `upper` stands on `lower`, through any number of others (VXLAN-CRE-23).
+bool LinkManager::depends_on(LinkId upper, LinkId lower) const {
+    if (upper == lower) {
+        return true;
+    }
+    const LinkRecord* above = find(upper);
+    if (above == nullptr) {
+        return false;
+    }
+    if (above->kind == pipeline::LinkKind::vxlan && above->vxlan.lower != kNoLink) {
+        return depends_on(above->vxlan.lower, lower);
+    }
+    return std::any_of(links_.begin(), links_.end(), [&](const auto& entry) {
+        return entry.second.master == upper && depends_on(entry.first, lower);
+    });
+}
+
+// How many levels stand below `link`.
+unsigned LinkManager::nesting_below(LinkId link) const {
+    const LinkRecord* found = find(link);
+    unsigned levels = 0;
+    if (found != nullptr && found->kind == pipeline::LinkKind::vxlan &&
+        found->vxlan.lower != kNoLink) {
+        levels = 1 + nesting_below(found->vxlan.lower);
+    }
+    for (const auto& [id, member] : links_) {
+        if (member.master == link && link != kNoLink) {
+            levels = std::max(levels, 1 + nesting_below(id));
+        }
+    }
+    return std::min(levels, kMaxNesting + 1);
+}
+
+Result<void> LinkManager::del(LinkId link) {
+    const LinkRecord* found = find(link);
+    if (found == nullptr) {
+        return Error{std::errc::no_such_device, fmt::format("link del: there is no link {}", link)};
+    }
+    if (found->kind == pipeline::LinkKind::port) {
+        return refuse(
+            std::errc::operation_not_supported,
+            "link del " + found->name,
+            "a port is DPDK's device; it goes when culvert stops"
+        );
+    }
+    // VXLAN-CRE-22: what stands on it goes with it.
+    std::vector<LinkId> uppers;
+    for (const auto& [id, record] : links_) {
+        if (record.kind == pipeline::LinkKind::vxlan && record.vxlan.lower == link) {
+            uppers.push_back(id);
+        }
+    }
+    for (LinkId upper : uppers) {
+        if (find(upper) != nullptr) {
+            CULVERT_CHECK(del(upper));
+        }
+    }
+    forget(link);
+    return {};
+}
+
+// FDB entries whose way out was `link`: its number will be another's one day.
+void LinkManager::flush_entries_via(LinkId link) {
+    std::set<std::uint32_t> lists;
+    core_.remote_lists().for_each([&](fdb::RemoteLists::Id id, const fdb::RemoteLists::List& list) {
+        const bool names_it = std::any_of(
+            list.remotes.begin(),
+            list.remotes.end(),
+            [link](const fdb::Remote& remote) { return remote.via == link; }
+        );
+        if (names_it) {
+            lists.insert(id);
+        }
+    });
+    if (lists.empty()) {
+        return;
+    }
+    for (const auto& [id, record] : links_) {
+        if (record.kind == pipeline::LinkKind::vxlan) {
+            core_.fdb().flush(id, [&](const fdb::Table::Entry& entry) {
+                return lists.contains(entry.value.target());
+            });
+        }
+    }
+}
+
+// Takes the link apart in the order in which workers may still meet its parts: out of the ways that
+// lead to it first.
+void LinkManager::forget(LinkId link) {
+    LinkRecord gone = *find(link);
+    if (gone.kind == pipeline::LinkKind::vxlan && gone.admin_up) {
+        close_vxlan(gone);
+    }
+    if (gone.kind == pipeline::LinkKind::bridge) {
+        std::vector<LinkId> members;
+        for (const auto& [id, member] : links_) {
+            if (member.master == link) {
+                members.push_back(id);
+            }
+        }
+        for (LinkId member : members) {
+            LinkRecord* freed = record(member);
+            freed->master = kNoLink;
+            freed->bridge_port = {};
+            if (freed->kind == pipeline::LinkKind::port && devices_ != nullptr) {
+                devices_->set_promiscuous(freed->port_id, false);
+            }
+            publish(*freed);
+        }
+        local_macs_.erase(link);
+    }
+    Event event;
+    event.object = Event::Object::link;
+    event.removed = true;
+    event.link = link;
+    core_.publish_event(event);  // while the name can still be asked for
+
+    links_.erase(link);
+    by_name_.erase(gone.name);
+    if (gone.master != kNoLink) {
+        leave_bridge(gone.master, link);
+    }
+    flush_entries_via(link);
+    core_.published_links().publish(link, nullptr);
+    core_.routing().del_link(link);
+    if (gone.kind == pipeline::LinkKind::bridge || gone.kind == pipeline::LinkKind::vxlan) {
+        core_.fdb().del_domain(link);
+    }
+    core_.tunnels().link_changed();
+    core_.release_link_id(link);
+}
+
+}  // namespace culvert::control

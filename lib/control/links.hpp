@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Links and their life: what exists, what may be changed, and what workers are told of it.
+#pragma once
+
+#include "lib/encap/vxlan.hpp"
+#include "lib/fdb/vxlan_fdb.hpp"
+#include "lib/net/address.hpp"
+#include "lib/net/ether.hpp"
+#include "lib/net/result.hpp"
+#include "lib/pipeline/link.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+
+namespace culvert::control {
+
+class Core;
+
+// `type vxlan` options as they stood in the command; unset = not given. Checked by LinkManager
+// (catalogue 3.1, 3.2).
+struct VxlanOptions {
+    std::optional<std::uint32_t> vni;
+    std::optional<net::IpAddress> remote;  // `remote` or `group`
+    bool remote_is_group = false;          // the keyword was `group`
+    std::optional<net::IpAddress> local;
+    std::optional<std::string> dev;
+    std::optional<std::uint16_t> destination_port;  // `dstport`; 0 = the default
+    std::optional<std::uint16_t> source_port_min;   // `srcport`
+    std::optional<std::uint16_t> source_port_max;
+    std::optional<std::uint8_t> ttl;  // 0 = auto
+    std::optional<bool> ttl_inherit;
+    std::optional<std::uint8_t> tos;  // 1 = inherit
+    std::optional<encap::DontFragment> df;
+    std::optional<bool> udp_checksum;
+    std::optional<bool> learning;
+    std::optional<std::uint32_t> ageing_s;
+    std::optional<std::uint32_t> limit;
+    friend bool operator==(const VxlanOptions&, const VxlanOptions&) = default;
+};
+
+struct BridgeOptions {
+    std::optional<std::uint32_t> ageing_s;  // `ageing_time`, given in centiseconds as iproute2 does
+};
+
+struct LinkAddRequest {
+    std::string name;
+    pipeline::LinkKind kind = pipeline::LinkKind::dummy;
+    std::optional<std::uint32_t> mtu;
+    std::optional<net::MacAddress> address;
+    VxlanOptions vxlan;
+    BridgeOptions bridge;
+};
+
+struct LinkSetRequest {
+    std::optional<bool> up;
+    std::optional<std::uint32_t> mtu;
+    std::optional<net::MacAddress> address;
+    std::optional<std::string> name;
+    std::optional<std::string> master;  // "" = nomaster
+    std::optional<VxlanOptions> vxlan;  // `type vxlan ...`: changelink
+    std::optional<BridgeOptions> bridge;
+    // `bridge link set dev NAME ...`
+    std::optional<bool> learning;
+    std::optional<bool> flood;
+    std::optional<bool> mcast_flood;
+    std::optional<bool> bcast_flood;
+    std::optional<bool> hairpin;
+    std::optional<bool> isolated;
+};
+
+// Control's own record of a link; what users see.
+struct LinkRecord {
+    LinkId id = kNoLink;
+    std::string name;
+    pipeline::LinkKind kind = pipeline::LinkKind::dummy;
+    bool admin_up = false;
+    bool carrier = true;  // ports: the device's link state
+    net::MacAddress mac;
+    std::uint32_t mtu = 1500;
+    std::uint32_t max_mtu = 65535;
+    LinkId master = kNoLink;
+    pipeline::BridgePort bridge_port;
+    std::uint16_t port_id = 0;            // kind port
+    std::string parent_device;            // kind port: DPDK's device name
+    encap::VxlanConfig vxlan;             // kind vxlan
+    std::uint32_t bridge_ageing_s = 300;  // kind bridge
+    bool mac_is_set = false;              // bridge: given by the user, else the lowest member's
+    bool mtu_is_set = false;              // bridge: given by the user, else the members' least
+    net::MacAddress own_mac;              // bridge: what it has without members
+};
+
+// What FDB commands and learning must know of a vxlan link. Precondition: kind vxlan.
+[[nodiscard]] fdb::VxlanFdbDefaults vxlan_fdb_defaults(const LinkRecord& record);
+
+// What a port link's changes do to the device behind it. The program implements it; without one
+// (tests) nothing is done.
+class PortDevices {
+public:
+    virtual ~PortDevices() = default;
+    virtual Result<void> set_mtu(std::uint16_t port_id, std::uint32_t mtu) = 0;
+    virtual Result<void> set_mac(std::uint16_t port_id, const net::MacAddress& mac) = 0;
+    // A device that cannot do it is warned of, not refused: many virtual ones see every frame
+    // anyway.
+    virtual void set_promiscuous(std::uint16_t port_id, bool on) = 0;
+};
+
+// A DPDK port that was configured and started, to become a link.
+struct PortDescription {
+    std::uint16_t port_id = 0;
+    std::string device_name;
+    net::MacAddress mac;
+    std::uint32_t mtu = 1500;
+    std::uint32_t max_mtu = 1500;
+};
+
+class LinkManager {
+public:
+    explicit LinkManager(Core& core);
+
+    // Errors: EEXIST, EINVAL, ENODEV, EADDRNOTAVAIL, ERANGE, EOPNOTSUPP, ENOSPC, EBUSY; nothing is
+    // half done.
+    Result<LinkId> add(const LinkAddRequest& request);
+    Result<LinkId> add_port(const PortDescription& port);  // up, named port0, port1, ...
+    Result<void> set(LinkId link, const LinkSetRequest& request);
+    Result<void> del(LinkId link);  // ports: EOPNOTSUPP
+
+    [[nodiscard]] const LinkRecord* find(LinkId link) const;
+    [[nodiscard]] const LinkRecord* find(std::string_view name) const;
+    [[nodiscard]] Result<LinkId> require(std::string_view name
+    ) const;  // error ENODEV: Cannot find device "X"
+    void for_each(const std::function<void(const LinkRecord&)>& visit) const;  // by id
+    [[nodiscard]] std::string name_of(LinkId link) const;                      // "" if gone
+
+    void set_carrier(LinkId port, bool carrier);
+    // An address was added to or removed from the link: workers are told whether it has any.
+    void address_changed(LinkId link);
+
+    void use_devices(PortDevices* devices) noexcept { devices_ = devices; }
+
+private:
+    // links.cpp
+    LinkRecord* record(LinkId link);
+    [[nodiscard]] Result<void>
+    check_name(const std::string& attempt, const std::string& name) const;
+    Result<LinkId> insert(LinkRecord next);
+    void publish(const LinkRecord& record);
+    void forget(LinkId link);
+    void flush_entries_via(LinkId link);
+    [[nodiscard]] bool depends_on(LinkId upper, LinkId lower) const;
+    [[nodiscard]] unsigned nesting_below(LinkId link) const;
+
+    // links_set.cpp
+    [[nodiscard]] Result<void> plan(
+        const std::string& attempt,
+        const LinkRecord& old,
+        const LinkSetRequest& request,
+        LinkRecord& next
+    ) const;
+    [[nodiscard]] Result<void> plan_mtu(
+        const std::string& attempt,
+        const LinkRecord& old,
+        const LinkSetRequest& request,
+        LinkRecord& next
+    ) const;
+    [[nodiscard]] Result<void> plan_master(
+        const std::string& attempt,
+        const LinkRecord& old,
+        const std::string& master,
+        LinkRecord& next
+    ) const;
+    Result<void> apply_device(const LinkRecord& old, const LinkRecord& next);
+    void commit(const LinkRecord& old, LinkRecord& next);
+
+    // links_vxlan.cpp
+    [[nodiscard]] Result<void>
+    check_vxlan_addresses(const std::string& attempt, const VxlanOptions& options) const;
+    [[nodiscard]] Result<LinkId>
+    find_lower(const std::string& attempt, const std::string& name) const;
+    Result<LinkId> add_vxlan(const LinkAddRequest& request, LinkRecord next);
+    [[nodiscard]] Result<void> plan_vxlan(
+        const std::string& attempt,
+        const LinkRecord& old,
+        const LinkSetRequest& request,
+        LinkRecord& next
+    ) const;
+    Result<void> apply_vxlan(const LinkRecord& old, const LinkRecord& next);
+    Result<void> open_vxlan(const LinkRecord& record);
+    void close_vxlan(const LinkRecord& record);
+    [[nodiscard]] std::uint32_t vxlan_mtu_limit(LinkId lower) const;
+
+    // links_bridge.cpp
+    void leave_bridge(LinkId bridge, LinkId member);
+    void refresh_bridge(LinkId bridge);
+    void flush_member(LinkId bridge, LinkId member, bool permanent_too);
+
+    Core& core_;
+    PortDevices* devices_ = nullptr;
+    std::map<LinkId, LinkRecord> links_;
+    std::map<std::string, LinkId, std::less<>> by_name_;
+    std::map<LinkId, std::set<net::MacAddress>>
+        local_macs_;  // by bridge: its permanent FDB entries for ourselves
+    std::map<std::uint16_t, std::uint32_t>
+        open_sockets_;  // UDP port -> vxlan links that are up on it
+};
+
+}  // namespace culvert::control

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "lib/control/output_neighbour.hpp"
+
+#include <fmt/format.h>
+
+namespace culvert::control {
+
+namespace {
+
+std::uint64_t seconds_since(const Context& context, std::uint64_t time_ms) {
+    std::uint64_t now_ms = context.core.now_ms();
+    return now_ms > time_ms ? (now_ms - time_ms) / 1000 : 0;
+}
+
+}  // namespace
+
+std::string_view state_name(route::NeighbourState state) {
+    switch (state) {
+    case route::NeighbourState::none:
+        return "NONE";
+    case route::NeighbourState::incomplete:
+        return "INCOMPLETE";
+    case route::NeighbourState::reachable:
+        return "REACHABLE";
+    case route::NeighbourState::stale:
+        return "STALE";
+    case route::NeighbourState::delay:
+        return "DELAY";
+    case route::NeighbourState::probe:
+        return "PROBE";
+    case route::NeighbourState::failed:
+        return "FAILED";
+    case route::NeighbourState::noarp:
+        return "NOARP";
+    case route::NeighbourState::permanent:
+        return "PERMANENT";
+    }
+    return "";
+}
+
+std::string
+neighbour_text(const Context& context, const route::Neighbour& neighbour, bool with_device) {
+    std::string text = neighbour.key.address.to_string() + " ";
+    if (with_device) {
+        text += fmt::format("dev {} ", context.core.links().name_of(neighbour.key.link));
+    }
+    if (neighbour.has_mac) {
+        text += fmt::format("lladdr {} ", neighbour.mac.to_string());
+    }
+    text += neighbour.router ? "router " : "";
+    if (context.options.statistics > 0) {
+        text += neighbour.references == 0 ? "" : fmt::format(" ref {}", neighbour.references);
+        text += fmt::format(
+            " used {}/{}/{}probes {} ",
+            seconds_since(context, neighbour.used_ms),
+            seconds_since(context, neighbour.confirmed_ms),
+            seconds_since(context, neighbour.updated_ms),
+            neighbour.probes
+        );
+    }
+    return fmt::format("{}{} \n", text, state_name(neighbour.state));
+}
+
+Json neighbour_json(const Context& context, const route::Neighbour& neighbour, bool with_device) {
+    Json json;
+    json["dst"] = neighbour.key.address.to_string();
+    if (with_device) {
+        json["dev"] = context.core.links().name_of(neighbour.key.link);
+    }
+    if (neighbour.has_mac) {
+        json["lladdr"] = neighbour.mac.to_string();
+    }
+    if (neighbour.router) {
+        json["router"] = nullptr;
+    }
+    if (context.options.statistics > 0) {
+        if (neighbour.references != 0) {
+            json["refcnt"] = neighbour.references;
+        }
+        json["used"] = seconds_since(context, neighbour.used_ms);
+        json["confirmed"] = seconds_since(context, neighbour.confirmed_ms);
+        json["updated"] = seconds_since(context, neighbour.updated_ms);
+        json["probes"] = neighbour.probes;
+    }
+    json["state"] = Json::array({state_name(neighbour.state)});
+    return json;
+}
+
+}  // namespace culvert::control

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "lib/control/output_route.hpp"
+
+#include <fmt/format.h>
+
+#include <iterator>
+
+namespace culvert::control {
+
+std::string_view route_type_name(route::RouteType type) {
+    switch (type) {
+    case route::RouteType::unicast:
+        return "unicast";
+    case route::RouteType::local:
+        return "local";
+    case route::RouteType::broadcast:
+        return "broadcast";
+    case route::RouteType::unreachable:
+        return "unreachable";
+    case route::RouteType::prohibit:
+        return "prohibit";
+    case route::RouteType::blackhole:
+        return "blackhole";
+    }
+    return "";
+}
+
+bool is_in_local_table(const route::Route& route) {
+    return route.type == route::RouteType::local || route.type == route::RouteType::broadcast;
+}
+
+std::string destination_name(const net::Prefix& prefix) {
+    if (prefix.length == 0) {
+        return "default";
+    }
+    return prefix.length == prefix.max_length() ? prefix.address.to_string() : prefix.to_string();
+}
+
+std::string route_text(const Context& context, const route::Route& route, RouteColumns columns) {
+    const bool details = context.options.details;
+    std::string text;
+    if (route.type != route::RouteType::unicast || details) {
+        text += fmt::format("{} ", route_type_name(route.type));
+    }
+    text += destination_name(route.prefix) + " ";
+    if (route.gateway) {
+        text += fmt::format("via {} ", route.gateway->to_string());
+    }
+    if (std::string device = context.core.links().name_of(route.link);
+        !device.empty() && columns.device) {
+        text += fmt::format("dev {} ", device);
+    }
+    if (columns.table && is_in_local_table(route)) {
+        text += "table local ";
+    }
+    if (route.protocol != "boot" || details) {
+        text += fmt::format("proto {} ", route.protocol);
+    }
+    if (route.scope != "global" || details) {
+        text += fmt::format("scope {} ", route.scope);
+    }
+    if (route.preferred_source) {
+        text += fmt::format("src {} ", route.preferred_source->to_string());
+    }
+    if (route.metric != 0) {
+        text += fmt::format("metric {} ", route.metric);
+    }
+    if (route.mtu != 0) {
+        text += fmt::format("mtu {}{} ", route.mtu_locked ? "lock " : "", route.mtu);
+    }
+    return text + (route.onlink ? "onlink \n" : "\n");
+}
+
+Json route_json(const Context& context, const route::Route& route, RouteColumns columns) {
+    const bool details = context.options.details;
+    Json json;
+    if (route.type != route::RouteType::unicast || details) {
+        json["type"] = route_type_name(route.type);
+    }
+    json["dst"] = destination_name(route.prefix);
+    if (route.gateway) {
+        json["gateway"] = route.gateway->to_string();
+    }
+    if (std::string device = context.core.links().name_of(route.link);
+        !device.empty() && columns.device) {
+        json["dev"] = device;
+    }
+    if (columns.table && is_in_local_table(route)) {
+        json["table"] = "local";
+    }
+    if (route.protocol != "boot" || details) {
+        json["protocol"] = route.protocol;
+    }
+    if (route.scope != "global" || details) {
+        json["scope"] = route.scope;
+    }
+    if (route.preferred_source) {
+        json["prefsrc"] = route.preferred_source->to_string();
+    }
+    if (route.metric != 0) {
+        json["metric"] = route.metric;
+    }
+    json["flags"] = Json::array();
+    if (route.onlink) {
+        json["flags"].push_back("onlink");
+    }
+    if (route.mtu != 0) {
+        json["metrics"] = Json::array({{{"mtu", route.mtu}}});
+    }
+    return json;
+}
+
+namespace {
+
+std::string_view path_type(const route::Path& path) {
+    if (path.kind == route::AdjacencyKind::local) {
+        return "local";
+    }
+    return path.kind == route::AdjacencyKind::broadcast ? "broadcast" : "";
+}
+
+// What the dataplane puts in front of the packet, hexadecimal; "" while the next hop's MAC is not
+// known.
+std::string header_bytes(const Context& context, const route::Path& path) {
+    if (path.link == kNoLink || !path_type(path).empty()) {
+        return "";
+    }
+    auto adjacency = context.core.routing().neighbour_adjacency(path.link, path.next_hop);
+    std::string text;
+    for (std::size_t i = 0; adjacency && i < adjacency->header_len; ++i) {
+        fmt::format_to(std::back_inserter(text), "{:02x}", adjacency->header[i]);
+    }
+    return text;
+}
+
+// The MTU is told where a route sets it.
+std::uint32_t told_mtu(const Context& context, const route::Path& path) {
+    const LinkRecord* link = context.core.links().find(path.link);
+    return link == nullptr || path.mtu == link->mtu ? 0 : path.mtu;
+}
+
+}  // namespace
+
+std::string path_text(const Context& context, const RouteQuery& query, const route::Path& path) {
+    std::string type(path_type(path));
+    std::string text = type.empty() ? "" : type + " ";
+    text += query.destination.to_string() + " ";
+    if (query.from) {
+        text += fmt::format("from {} ", query.from->to_string());
+    }
+    if (path.via_gateway) {
+        text += fmt::format("via {} ", path.next_hop.to_string());
+    }
+    text += fmt::format("dev {} ", context.core.links().name_of(path.link));
+    if (!query.from && !path.source.is_unspecified()) {
+        text += fmt::format("src {} ", path.source.to_string());
+    }
+    text += "uid 0 \n    cache ";
+    if (!type.empty()) {
+        text += type == "local" ? "<local> " : "<local,brd> ";
+    }
+    if (query.link_in != kNoLink) {
+        text += fmt::format("iif {} ", context.core.links().name_of(query.link_in));
+    }
+    if (std::uint32_t mtu = told_mtu(context, path); mtu != 0) {
+        text += fmt::format("mtu {}{} ", path.mtu_locked ? "lock " : "", mtu);
+    }
+    std::string header = header_bytes(context, path);
+    return text + "\n" + (header.empty() ? "" : fmt::format("    header {}\n", header));
+}
+
+Json path_json(const Context& context, const RouteQuery& query, const route::Path& path) {
+    Json json;
+    std::string type(path_type(path));
+    if (!type.empty()) {
+        json["type"] = type;
+    }
+    json["dst"] = query.destination.to_string();
+    if (query.from) {
+        json["from"] = query.from->to_string();
+    }
+    if (path.via_gateway) {
+        json["gateway"] = path.next_hop.to_string();
+    }
+    json["dev"] = context.core.links().name_of(path.link);
+    if (!query.from && !path.source.is_unspecified()) {
+        json["prefsrc"] = path.source.to_string();
+    }
+    json["flags"] = Json::array();
+    json["uid"] = 0;
+    json["cache"] = Json::array();
+    if (!type.empty()) {
+        json["cache"].push_back("local");
+        if (type == "broadcast") {
+            json["cache"].push_back("brd");
+        }
+    }
+    if (query.link_in != kNoLink) {
+        json["iif"] = context.core.links().name_of(query.link_in);
+    }
+    if (std::uint32_t mtu = told_mtu(context, path); mtu != 0) {
+        json["metrics"] = Json::array({{{"mtu", mtu}}});
+    }
+    if (std::string header = header_bytes(context, path); !header.empty()) {
+        json["header"] = header;
+    }
+    return json;
+}
+
+}  // namespace culvert::control

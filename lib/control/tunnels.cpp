@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "lib/control/tunnels.hpp"
+
+#include "lib/control/core.hpp"
+#include "lib/encap/vxlan_build.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+
+namespace culvert::control {
+
+namespace {
+
+using encap::TunnelState;
+
+constexpr unsigned kMaxLevels = 8;
+
+std::string why_no_route(
+    Core& core, const net::IpAddress& local, const net::IpAddress& remote, const route::Path& path
+) {
+    switch (path.kind) {
+    case route::AdjacencyKind::unreachable:
+        return fmt::format("the route to {} says unreachable", remote.to_string());
+    case route::AdjacencyKind::prohibit:
+        return fmt::format("the route to {} says prohibit", remote.to_string());
+    case route::AdjacencyKind::blackhole:
+        return fmt::format("the route to {} says blackhole", remote.to_string());
+    default:
+        break;
+    }
+    if (!local.is_unspecified() && !core.routing().is_local(local)) {
+        return fmt::format("local {} is no address of ours", local.to_string());
+    }
+    return fmt::format("no route to {}", remote.to_string());
+}
+
+}  // namespace
+
+Tunnels::Tunnels(Core& core)
+    : core_(core) {
+    core_.remote_lists().on_change([this](
+                                       fdb::RemoteLists::Id id, const fdb::RemoteLists::List* list
+                                   ) { list_changed(id, list); });
+}
+
+Tunnels::~Tunnels() {
+    for (const auto& [id, keys] : lists_) {
+        core_.vxlan_destinations().publish(id, nullptr);
+    }
+}
+
+void Tunnels::list_changed(fdb::RemoteLists::Id id, const fdb::RemoteLists::List* list) {
+    std::vector<Key> before;
+    if (auto known = lists_.find(id); known != lists_.end()) {
+        before = std::move(known->second);
+        lists_.erase(known);
+    }
+    if (list == nullptr) {
+        core_.vxlan_destinations().publish(id, nullptr);
+    } else {
+        std::vector<Key>& keys = lists_[id];
+        for (const fdb::Remote& remote : list->remotes) {
+            keys.emplace_back(list->device, remote);
+            hold(keys.back());
+        }
+        publish_list(id, *list);
+    }
+    for (const Key& key : before) {
+        release(key);
+    }
+}
+
+void Tunnels::publish_list(fdb::RemoteLists::Id id, const fdb::RemoteLists::List& list) {
+    auto destination = std::make_unique<encap::VxlanDestination>();
+    const std::size_t count = list.remotes.size();
+    destination->device = list.device;
+    destination->count = static_cast<std::uint32_t>(count);
+    if (count > 0) {
+        destination->first_address = list.remotes.front().address;
+        destination->first_via = list.remotes.front().via;
+    }
+    const std::size_t in_line = destination->inline_ids.size();
+    std::unique_ptr<encap::VxlanTemplates::Id[]> more;
+    if (count > in_line) {
+        more = std::make_unique<encap::VxlanTemplates::Id[]>(count - in_line);
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+        const auto template_id = tunnels_.at({list.device, list.remotes[i]}).id;
+        (i < in_line ? destination->inline_ids[i] : more[i - in_line]) = template_id;
+    }
+    destination->more_ids = std::move(more);
+    core_.vxlan_destinations().publish(id, std::move(destination));
+}
+
+Tunnels::Tunnel& Tunnels::hold(const Key& key) {
+    Tunnel& tunnel = tunnels_[key];
+    if (++tunnel.references == 1) {
+        tunnel.id = core_.vxlan_templates().allocate();
+        tunnel.view.device = key.first;
+        tunnel.view.remote = key.second;
+        // Workers may meet it at once: it must say something from the start.
+        find_way(key, tunnel);
+        resolve(key, tunnel, true);
+    }
+    return tunnel;
+}
+
+void Tunnels::release(const Key& key) {
+    auto tunnel = tunnels_.find(key);
+    if (--tunnel->second.references == 0) {
+        if (tunnel->second.id != encap::VxlanTemplates::kNone) {
+            core_.vxlan_templates().erase(tunnel->second.id);
+        }
+        tunnels_.erase(tunnel);
+    }
+}
+
+void Tunnels::update() {
+    const std::uint64_t generation = core_.routing().generation();
+    if (!stale_ && generation == generation_) {
+        return;
+    }
+    stale_ = false;
+    generation_ = generation;
+    // All ways first: whether one leads back may depend on another's.
+    for (auto& [key, tunnel] : tunnels_) {
+        find_way(key, tunnel);
+    }
+    for (auto& [key, tunnel] : tunnels_) {
+        resolve(key, tunnel, false);
+    }
+}
+
+// VXLAN-TX-20: the output link is the remote's alone; `dev` of the device counts for its default
+// remote, whose entry carries it.
+void Tunnels::find_way(const Key& key, Tunnel& tunnel) {
+    const LinkRecord* device = core_.links().find(key.first);
+    tunnel.path = {};
+    if (device != nullptr && !key.second.address.is_unspecified()) {
+        tunnel.path =
+            core_.routing().lookup(key.second.address, key.second.via, device->vxlan.local);
+    }
+}
+
+void Tunnels::resolve(const Key& key, Tunnel& tunnel, bool is_new) {
+    const LinkRecord* device = core_.links().find(key.first);
+    if (device == nullptr || tunnel.id == encap::VxlanTemplates::kNone) {
+        return;
+    }
+    const fdb::Remote& remote = key.second;
+    route::Path path = tunnel.path;
+    const bool leaves = path.link != kNoLink && path.kind != route::AdjacencyKind::local;
+    std::optional<route::Adjacency> neighbour;
+    if (leaves && leads_back(key.first, path.link, kMaxLevels)) {
+        path.link = key.first;  // what the template's maker calls a loop
+    } else if (leaves) {
+        neighbour = core_.routing().neighbour_adjacency(path.link, path.next_hop);
+    }
+    const encap::VxlanRemote outer{remote.address, remote.vni, remote.port, remote.via};
+    encap::VxlanTemplate next =
+        encap::build_vxlan_template(device->vxlan, key.first, outer, path, neighbour);
+
+    TunnelView& view = tunnel.view;
+    view.state = next.state;
+    view.link_out = next.link_out;
+    view.next_hop = path.next_hop;
+    view.source = device->vxlan.local.is_unspecified() ? path.source : device->vxlan.local;
+    view.mtu = path.mtu;
+    view.why = reason(*device, remote, path, next);
+    const encap::VxlanTemplate& last = tunnel.published;
+    if (!is_new && next == last) {
+        return;
+    }
+    // Asked for once a next hop; when it does not answer, the next packet asks again.
+    const bool ask = next.state == TunnelState::unresolved &&
+                     (is_new || last.state != TunnelState::unresolved ||
+                      last.next_hop != next.next_hop || last.link_out != next.link_out);
+    tunnel.published = next;
+    core_.vxlan_templates().publish(tunnel.id, std::make_unique<encap::VxlanTemplate>(next));
+    if (ask) {
+        core_.routing().neighbours().request({next.link_out, next.next_hop}, core_.now_ms());
+    }
+}
+
+std::string Tunnels::reason(
+    const LinkRecord& device,
+    const fdb::Remote& remote,
+    const route::Path& path,
+    const encap::VxlanTemplate& outer
+) const {
+    if (!device.admin_up) {
+        return fmt::format("{} is down", device.name);
+    }
+    const std::string address = remote.address.to_string();
+    std::uint64_t target = 0;
+    switch (outer.state) {
+    case TunnelState::ready:
+        return "";
+    case TunnelState::unresolved:
+        return fmt::format(
+            "no MAC address known for {} on {}",
+            path.next_hop.to_string(),
+            core_.links().name_of(outer.link_out)
+        );
+    case TunnelState::no_route:
+        return why_no_route(core_, device.vxlan.local, remote.address, path);
+    case TunnelState::loop:
+        return fmt::format("the way to {} leads back into {}", address, device.name);
+    case TunnelState::local:
+        if (core_.vxlan_demux().find(encap::VxlanKey::make(remote.port, remote.vni), target)) {
+            return "";
+        }
+        return fmt::format(
+            "{} is ourselves, and no vxlan here that is up has vni {} on port {}",
+            address,
+            remote.vni,
+            remote.port
+        );
+    case TunnelState::no_remote:
+        return "the remote is " + address;
+    }
+    return "";
+}
+
+// Whether all that leaves by `link` comes back into `device`. A bridge or tunnel that has another
+// way out may be right; what still goes round then ends in depth_exceeded.
+bool Tunnels::leads_back(LinkId device, LinkId link, unsigned levels) const {
+    if (link == device) {
+        return true;
+    }
+    const LinkRecord* record = core_.links().find(link);
+    if (record == nullptr || levels == 0) {
+        return false;
+    }
+    bool any = false;
+    bool all = true;
+    if (record->kind == pipeline::LinkKind::bridge) {
+        core_.links().for_each([&](const LinkRecord& member) {
+            if (member.master == link && member.admin_up) {
+                any = true;
+                all = all && leads_back(device, member.id, levels - 1);
+            }
+        });
+    } else if (record->kind == pipeline::LinkKind::vxlan) {
+        auto tunnel = tunnels_.lower_bound({link, fdb::Remote{}});
+        for (; tunnel != tunnels_.end() && tunnel->first.first == link && all; ++tunnel) {
+            const route::Path& path = tunnel->second.path;
+            any = true;
+            all = path.link != kNoLink && path.kind != route::AdjacencyKind::local &&
+                  leads_back(device, path.link, levels - 1);
+        }
+    }
+    return any && all;
+}
+
+void Tunnels::for_each(const std::function<void(const TunnelView&)>& visit) const {
+    for (const auto& [key, tunnel] : tunnels_) {
+        visit(tunnel.view);
+    }
+}
+
+}  // namespace culvert::control

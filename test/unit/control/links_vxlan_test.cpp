@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "test/unit/control/core_fixture.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+
+namespace culvert::control::test {
+
+namespace {
+
+using pipeline::LinkKind;
+
+constexpr net::MacAddress kAllZeros{};
+
+std::errc code(const Result<LinkId>& result) {
+    REQUIRE_FALSE(result);
+    return result.error().code;
+}
+
+std::errc code(const Result<void>& result) {
+    REQUIRE_FALSE(result);
+    return result.error().code;
+}
+
+}  // namespace
+
+TEST_CASE_METHOD(
+    CoreFixture, "VXLAN-CRE-02 a MAC address must be a station's", "[control][vxlan]"
+) {
+    for (const char* bad : {"00:00:00:00:00:00", "01:00:5e:00:00:01", "ff:ff:ff:ff:ff:ff"}) {
+        LinkAddRequest request = vxlan("vx0", 1);
+        request.address = mac(bad);
+        CHECK(code(core->links().add(request)) == std::errc::address_not_available);
+    }
+}
+
+TEST_CASE_METHOD(
+    CoreFixture,
+    "VXLAN-CRE-03 VXLAN-CRE-10 no options at all is refused, no id is VNI 0",
+    "[control][vxlan]"
+) {
+    LinkAddRequest request;
+    request.name = "vx0";
+    request.kind = LinkKind::vxlan;
+    CHECK(code(core->links().add(request)) == std::errc::invalid_argument);
+    request.vxlan.learning = true;
+    auto link = core->links().add(request);
+    REQUIRE(link);
+    CHECK(record(*link).vxlan.vni == 0);
+}
+
+TEST_CASE_METHOD(CoreFixture, "VXLAN-CRE-04 VNI 16777215 is the last", "[control][vxlan]") {
+    CHECK(core->links().add(vxlan("vx0", 16777215)));
+    CHECK(code(core->links().add(vxlan("vx1", 16777216))) == std::errc::result_out_of_range);
+}
+
+TEST_CASE_METHOD(
+    CoreFixture, "VXLAN-CRE-05 a source port range must not be reversed", "[control][vxlan]"
+) {
+    LinkAddRequest request = vxlan("vx0", 1);
+    request.vxlan.source_port_min = 2000;
+    request.vxlan.source_port_max = 1999;
+    CHECK(code(core->links().add(request)) == std::errc::invalid_argument);
+    request.vxlan.source_port_max = 2000;
+    CHECK(core->links().add(request));
+}
+
+TEST_CASE_METHOD(CoreFixture, "VXLAN-CRE-06 the MTU is between 68 and 65535", "[control][vxlan]") {
+    LinkAddRequest request = vxlan("vx0", 1);
+    for (std::uint32_t mtu : {0U, 67U, 65536U}) {
+        request.mtu = mtu;
+        CHECK(code(core->links().add(request)) == std::errc::invalid_argument);
+    }
+    request.mtu = 68;
+    CHECK(core->links().add(request));
+}
+
+TEST_CASE_METHOD(
+    CoreFixture, "VXLAN-CRE-07 VXLAN-CRE-08 VXLAN-CRE-17 VXLAN-CRE-18 defaults", "[control][vxlan]"
+) {
+    auto link = core->links().add(vxlan("vx0", 42));
+    REQUIRE(link);
+    const LinkRecord& made = record(*link);
+    CHECK(made.mac.is_valid_station());
+    CHECK((made.mac.bytes[0] & 2) != 0);
+    CHECK(made.mtu == 1500);
+    encap::VxlanConfig expected;
+    expected.vni = 42;
+    CHECK(made.vxlan == expected);
+    CHECK(made.vxlan.destination_port == 8472);
+    CHECK(made.vxlan.udp_checksum);
+    CHECK(made.vxlan.learning);
+    LinkAddRequest zero = vxlan("vx1", 43);
+    zero.vxlan.destination_port = 0;
+    CHECK(record(core->links().add(zero).value()).vxlan.destination_port == 8472);
+}
+
+TEST_CASE_METHOD(
+    CoreFixture, "VXLAN-CRE-11 VXLAN-CRE-12 families and group addresses", "[control][vxlan]"
+) {
+    LinkAddRequest request = vxlan("vx0", 1);
+    request.vxlan.remote = ip("192.0.2.1");
+    request.vxlan.local = ip("2001:db8::1");
+    CHECK(code(core->links().add(request)) == std::errc::invalid_argument);
+    request.vxlan.remote = ip("2001:db8::2");
+    CHECK(code(core->links().add(request)) == std::errc::address_family_not_supported);
+    request.vxlan.remote.reset();
+    request.vxlan.local = ip("239.1.1.1");
+    CHECK(code(core->links().add(request)) == std::errc::invalid_argument);
+    request.vxlan.local.reset();
+    request.vxlan.remote = ip("239.1.1.1");
+    CHECK(code(core->links().add(request)) == std::errc::invalid_argument);
+    request.vxlan.remote_is_group = true;
+    request.vxlan.remote = ip("192.0.2.1");
+    CHECK(code(core->links().add(request)) == std::errc::invalid_argument);
+}
+
+TEST_CASE_METHOD(
+    CoreFixture,
+    "VXLAN-CRE-13 VXLAN-CRE-14 dev must exist, and a group needs one",
+    "[control][vxlan]"
+) {
+    LinkAddRequest request = vxlan("vx0", 1);
+    request.vxlan.dev = "nope";
+    CHECK(code(core->links().add(request)) == std::errc::no_such_device);
+    request.vxlan.dev.reset();
+    request.vxlan.remote = ip("239.1.1.1");
+    request.vxlan.remote_is_group = true;
+    CHECK(code(core->links().add(request)) == std::errc::invalid_argument);
+    add_port(0);
+    request.vxlan.dev = "port0";
+    CHECK(code(core->links().add(request)) == std::errc::operation_not_supported);
+    CHECK(core->links().find("vx0") == nullptr);
+}
+
+TEST_CASE_METHOD(CoreFixture, "VXLAN-CRE-16 the MTU follows the lower link's", "[control][vxlan]") {
+    add_port(0);
+    LinkAddRequest request = vxlan("vx0", 1);
+    request.vxlan.dev = "port0";
+    CHECK(record(core->links().add(request).value()).mtu == 1450);
+    request = vxlan("vx1", 2);
+    request.vxlan.dev = "port0";
+    request.mtu = 1451;
+    CHECK(record(core->links().add(request).value()).mtu == 1450);
+    request = vxlan("vx2", 3);
+    request.vxlan.dev = "port0";
+    request.mtu = 1000;
+    CHECK(record(core->links().add(request).value()).mtu == 1000);
+    LinkAddRequest tiny;
+    tiny.name = "d0";
+    tiny.mtu = 70;
+    REQUIRE(core->links().add(tiny));
+    request = vxlan("vx3", 4);
+    request.vxlan.dev = "d0";
+    CHECK(record(core->links().add(request).value()).mtu == 68);
+}
+
+TEST_CASE_METHOD(CoreFixture, "VXLAN-CRE-19 ageing 0 becomes 300", "[control][vxlan]") {
+    LinkAddRequest request = vxlan("vx0", 1);
+    request.vxlan.ageing_s = 0;
+    CHECK(record(core->links().add(request).value()).vxlan.ageing_s == 300);
+}
+
+TEST_CASE_METHOD(
+    CoreFixture, "VXLAN-CRE-20 VNI and port make the device, up or not", "[control][vxlan]"
+) {
+    LinkAddRequest request = vxlan("vx1", 42);
+    request.vxlan.destination_port = 4789;
+    request.vxlan.remote = ip("192.0.2.1");
+    REQUIRE(core->links().add(request));
+    request.name = "vx2";
+    request.vxlan.remote = ip("192.0.2.2");
+    auto refused = core->links().add(request);
+    CHECK(code(refused) == std::errc::file_exists);
+    CHECK(refused.error().what == "link add vx2: vni 42 on port 4789 is already vx1's");
+    request.vxlan.destination_port = 8472;
+    CHECK(core->links().add(request));
+}
+
+TEST_CASE_METHOD(
+    CoreFixture, "VXLAN-CRE-21 the default remote is an FDB entry", "[control][vxlan]"
+) {
+    const LinkId port = add_port(0);
+    LinkAddRequest request = vxlan("vx0", 42);
+    request.vxlan.dev = "port0";
+    request.vxlan.remote = ip("192.0.2.9");
+    const LinkId link = core->links().add(request).value();
+    const auto list = remotes(link, kAllZeros);
+    REQUIRE(list.size() == 1);
+    CHECK(list[0] == fdb::Remote{ip("192.0.2.9"), 42, 8472, port});
+    const auto entry = core->fdb().get(link, kAllZeros);
+    CHECK(entry->value.is_pinned());
+    CHECK(entry->shadow.state == (fdb::nud::kReachable | fdb::nud::kPermanent));
+    CHECK(entry->shadow.flags == fdb::ntf::kSelf);
+
+    CHECK(remotes(core->links().add(vxlan("vx1", 43)).value(), kAllZeros).empty());
+}
+
+TEST_CASE_METHOD(CoreFixture, "VXLAN-CRE-22 a vxlan goes with its lower link", "[control][vxlan]") {
+    const LinkId lower = add_link("d0", LinkKind::dummy);
+    LinkAddRequest request = vxlan("vx0", 1);
+    request.vxlan.dev = "d0";
+    const LinkId first = core->links().add(request).value();
+    REQUIRE(up(first));
+    request = vxlan("vx1", 2);
+    request.vxlan.dev = "vx0";
+    REQUIRE(core->links().add(request));
+    REQUIRE(core->links().del(lower));
+    CHECK(core->links().find("vx0") == nullptr);
+    CHECK(core->links().find("vx1") == nullptr);
+    CHECK_FALSE(is_open(8472, 1));
+    CHECK_FALSE(has_socket(8472));
+}
+
+TEST_CASE_METHOD(CoreFixture, "VXLAN-CRE-23 circles and towers are refused", "[control][vxlan]") {
+    LinkAddRequest request = vxlan("vx0", 1);
+    REQUIRE(core->links().add(request));
+    std::string below = "vx0";
+    for (std::uint32_t level = 1; level <= 8; ++level) {
+        request = vxlan("vx" + std::to_string(level), level + 1);
+        request.vxlan.dev = below;
+        REQUIRE(core->links().add(request));
+        below = request.name;
+    }
+    request = vxlan("vx9", 10);
+    request.vxlan.dev = below;
+    CHECK(code(core->links().add(request)) == std::errc::too_many_links);
+    LinkSetRequest change;
+    change.vxlan.emplace();
+    change.vxlan->dev = "vx3";
+    CHECK(
+        code(core->links().set(core->links().find("vx0")->id, change)) ==
+        std::errc::device_or_resource_busy
+    );
+    change.vxlan->dev = "vx0";
+    CHECK(
+        code(core->links().set(core->links().find("vx0")->id, change)) ==
+        std::errc::device_or_resource_busy
+    );
+}
+
+TEST_CASE_METHOD(
+    CoreFixture,
+    "VXLAN-SOCK-01 VXLAN-SOCK-04 up opens the port, shared by its devices",
+    "[control][vxlan]"
+) {
+    const LinkId first = core->links().add(vxlan("vx0", 1)).value();
+    const LinkId second = core->links().add(vxlan("vx1", 2)).value();
+    CHECK_FALSE(has_socket(8472));
+    REQUIRE(up(first));
+    REQUIRE(up(second));
+    REQUIRE(up(second));
+    CHECK(has_socket(8472));
+    CHECK((is_open(8472, 1) && is_open(8472, 2)));
+    REQUIRE(up(first, false));
+    CHECK((has_socket(8472) && !is_open(8472, 1) && is_open(8472, 2)));
+    REQUIRE(core->links().del(second));
+    CHECK_FALSE(has_socket(8472));
+    CHECK_FALSE(is_open(8472, 2));
+}
+
+TEST_CASE_METHOD(CoreFixture, "VXLAN-CHG-01 what may be changed", "[control][vxlan]") {
+    add_port(0);
+    const LinkId link = core->links().add(vxlan("vx0", 42)).value();
+    LinkSetRequest request;
+    VxlanOptions& options = request.vxlan.emplace();
+    options.vni = 42;
+    options.local = ip("192.0.2.1");
+    options.tos = std::uint8_t{0x10};
+    options.ttl = std::uint8_t{7};
+    options.learning = false;
+    options.ageing_s = 10;
+    options.df = encap::DontFragment::set;
+    options.dev = "port0";
+    REQUIRE(core->links().set(link, request));
+    const encap::VxlanConfig& config = published(link).vxlan;
+    CHECK(config.local == ip("192.0.2.1"));
+    CHECK((config.tos == 0x10 && config.ttl == 7 && !config.learning && config.ageing_s == 10));
+    CHECK(config.df == encap::DontFragment::set);
+    CHECK(config.lower == core->links().find("port0")->id);
+    request.vxlan = VxlanOptions{};
+    request.vxlan->local = ip("2001:db8::1");
+    CHECK(code(core->links().set(link, request)) == std::errc::operation_not_supported);
+}
+
+TEST_CASE_METHOD(CoreFixture, "VXLAN-CHG-02 what may not be changed", "[control][vxlan]") {
+    const LinkId link = core->links().add(vxlan("vx0", 42)).value();
+    auto refused = [&](auto&& change) {
+        LinkSetRequest request;
+        request.vxlan.emplace();
+        change(request);
+        return code(core->links().set(link, request)) == std::errc::operation_not_supported;
+    };
+    CHECK(refused([](LinkSetRequest& r) { r.vxlan->vni = 43; }));
+    CHECK(refused([](LinkSetRequest& r) { r.vxlan->limit = 0; }));
+    CHECK(refused([](LinkSetRequest& r) { r.vxlan->source_port_min = 0; }));
+    CHECK(refused([](LinkSetRequest& r) { r.vxlan->destination_port = 8472; }));
+    CHECK(refused([](LinkSetRequest& r) { r.vxlan->udp_checksum = true; }));
+    CHECK(refused([](LinkSetRequest& r) { r.vxlan->ttl_inherit = true; }));
+    CHECK(refused([](LinkSetRequest& r) { r.mtu = 1400; }));
+    const LinkId dummy = add_link("d0", LinkKind::dummy);
+    LinkSetRequest request;
+    request.vxlan.emplace();
+    CHECK(code(core->links().set(dummy, request)) == std::errc::operation_not_supported);
+}
+
+TEST_CASE_METHOD(
+    CoreFixture, "VXLAN-CHG-03 a new remote is appended, then the old one goes", "[control][vxlan]"
+) {
+    LinkAddRequest add = vxlan("vx0", 42);
+    add.vxlan.remote = ip("192.0.2.1");
+    const LinkId link = core->links().add(add).value();
+    fdb::VxlanFdbRequest append;
+    append.verb = fdb::FdbVerb::append;
+    append.destination = ip("192.0.2.5");
+    REQUIRE(core->vxlan_fdb().modify(vxlan_fdb_defaults(record(link)), append, 1));
+    LinkSetRequest request;
+    request.vxlan.emplace();
+    request.vxlan->remote = ip("192.0.2.2");
+    REQUIRE(core->links().set(link, request));
+    auto list = remotes(link, kAllZeros);
+    REQUIRE(list.size() == 2);
+    CHECK(list[0].address == ip("192.0.2.5"));
+    CHECK(list[1].address == ip("192.0.2.2"));
+    request.vxlan->remote = ip("0.0.0.0");
+    REQUIRE(core->links().set(link, request));
+    list = remotes(link, kAllZeros);
+    REQUIRE(list.size() == 1);
+    CHECK(list[0].address == ip("192.0.2.5"));
+}
+
+TEST_CASE_METHOD(
+    CoreFixture,
+    "VXLAN-CHG-05 VXLAN-CHG-06 VXLAN-CHG-07 the MTU and the lower link",
+    "[control][vxlan]"
+) {
+    const LinkId port = add_port(0);
+    const LinkId link = core->links().add(vxlan("vx0", 42)).value();
+    LinkSetRequest request;
+    request.vxlan.emplace();
+    request.vxlan->dev = "port0";
+    REQUIRE(core->links().set(link, request));
+    CHECK(record(link).mtu == 1450);
+
+    LinkSetRequest mtu;
+    mtu.mtu = 1451;
+    CHECK(code(core->links().set(link, mtu)) == std::errc::invalid_argument);
+    mtu.mtu = 67;
+    CHECK(code(core->links().set(link, mtu)) == std::errc::invalid_argument);
+    mtu.mtu = 1400;
+    REQUIRE(core->links().set(link, mtu));
+    CHECK(published(link).mtu == 1400);
+
+    mtu.mtu = 1000;
+    REQUIRE(core->links().set(port, mtu));
+    CHECK(record(link).mtu == 1400);
+}
+
+TEST_CASE_METHOD(
+    CoreFixture, "VXLAN-DEL-01 VXLAN-DEL-02 down and deletion flush the FDB", "[control][vxlan]"
+) {
+    LinkAddRequest add = vxlan("vx0", 42);
+    add.vxlan.remote = ip("192.0.2.1");
+    const LinkId link = core->links().add(add).value();
+    REQUIRE(up(link));
+    const auto defaults = vxlan_fdb_defaults(record(link));
+    core->vxlan_fdb().learn(defaults, mac("02:00:00:00:01:01"), ip("192.0.2.7"), 1);
+    fdb::VxlanFdbRequest permanent;
+    permanent.mac = mac("02:00:00:00:01:02");
+    permanent.destination = ip("192.0.2.8");
+    REQUIRE(core->vxlan_fdb().modify(defaults, permanent, 1));
+    CHECK(core->fdb().domain_size(link) == 3);
+    REQUIRE(up(link, false));
+    CHECK_FALSE(core->fdb().get(link, mac("02:00:00:00:01:01")));
+    CHECK(core->fdb().get(link, permanent.mac));
+    CHECK(core->fdb().get(link, kAllZeros));
+    events.clear();
+    REQUIRE(core->links().del(link));
+    CHECK(core->fdb().domain_size(link) == 0);
+    CHECK(core->tunnels().size() == 0);
+    const auto deleted = std::count_if(events.begin(), events.end(), [](const Event& event) {
+        return event.object == Event::Object::fdb && event.removed;
+    });
+    CHECK(deleted == 2);
+}
+
+}  // namespace culvert::control::test
