@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Measures cases: culvert and the reference take turns, and every figure is a median over many windows."""
+
+import signal
+
+from laboratory import spread
+
+WINDOW_S = 0.06
+REFERENCE_WINDOW_S = 0.03
+WINDOWS = {False: 21, True: 9}  # quick?
+
+
+class Wrong(Exception):
+    """The program did not do what the case is about."""
+
+
+def check(case, window):
+    if not window.received:
+        raise Wrong("nothing was received")
+    copies = window.sent / window.received
+    if abs(copies / case.copies - 1) > 0.02:
+        raise Wrong(f"{copies:.3f} packets left for one that came, not {case.copies}")
+    length = window.sent_bytes / window.sent
+    if abs(length - case.out_bytes) > 0.5:
+        raise Wrong(f"packets of {length:.1f} bytes left, not {case.out_bytes}")
+    if len(window.own) != case.workers:
+        raise Wrong(f"{len(window.own)} workers had packets, not {case.workers}")
+
+
+def take_turns(program, reference, windows):
+    """[(window of the program, the reference's clocks just before it)]"""
+    taken = []
+    program.pause()
+    program.window(WINDOW_S)
+    for _ in range(windows):
+        clocks = reference.window(REFERENCE_WINDOW_S).median if reference else None
+        taken.append((program.window(WINDOW_S), clocks))
+    return taken
+
+
+def row_of(name, title, taken, tsc_hz):
+    own, p10, p90 = spread([window.median for window, _ in taken])
+    row = {"name": name, "title": title, "own": own, "p10": p10, "p90": p90, "windows": len(taken)}
+    row["burst_p10"] = spread([sum(o[1] for o in w.own) / len(w.own) for w, _ in taken])[0]
+    row["burst_p90"] = spread([sum(o[2] for o in w.own) / len(w.own) for w, _ in taken])[0]
+    row["mean"] = spread([w.mean for w, _ in taken])[0]
+    row["source"] = spread([w.source for w, _ in taken if w.source is not None] or [0.0])[0]
+    row["sink"] = spread([w.sink for w, _ in taken if w.sink is not None] or [0.0])[0]
+    row["mpps"] = sum(tsc_hz / o[0] for o in taken[len(taken) // 2][0].own) / 1e6
+    if taken[0][1] is not None:
+        row["reference"] = spread([clocks for _, clocks in taken])[0]
+        row["ratio"] = spread([window.median / clocks for window, clocks in taken])[0]
+    return row
+
+
+def measure(lab, case, reference, windows):
+    """One row of the table; Wrong when culvert did something else."""
+    program = lab.start(case)
+    try:
+        taken = take_turns(program, reference, windows)
+        for window, _ in taken:
+            try:
+                check(case, window)
+            except Wrong as wrong:
+                program.process.send_signal(signal.SIGCONT)
+                raise Wrong(f"{wrong}; it dropped: {program.request('show drops').get('output', '').strip()}") from None
+        row = row_of(case.name, case.title, taken, program.ports[0].tsc_hz)
+        row["start_s"] = program.start_s
+        row["hugepages"] = program.uses_hugepages
+        row["group"] = case.group
+        row["copies"] = case.copies
+        row["workers"] = case.workers
+        return row
+    finally:
+        lab.end(program)
+
+
+def judge(case, row, rows):
+    """Adds `net` (what the target is about), `target` and `met`."""
+    row["net"] = row["own"]
+    if case.beside is not None:
+        if case.beside not in rows:
+            return
+        row["net"] = row["own"] - rows[case.beside]["own"]
+    target = case.target
+    if isinstance(target, tuple):
+        base, factor = target
+        target = rows[base]["net"] * factor if base in rows else None
+    if target is not None:
+        row["target"] = target
+        row["met"] = row["net"] <= target
+
+
+def peer_rows(lab, case, reference, windows):
+    """testpmd's forwarding engines on the case's packets."""
+    for mode in ("io", "mac", "csum"):
+        own_program = reference is None or reference.name != f"testpmd-{mode}"
+        program = lab.testpmd(mode, case) if own_program else reference
+        if program is None:
+            return
+        taken = take_turns(program, reference if own_program else None, windows)
+        row = row_of(f"testpmd-{mode}", f"dpdk-testpmd, {mode} (peer)", taken, program.ports[0].tsc_hz)
+        row.update(group="testpmd", net=row["own"], hugepages=program.uses_hugepages)
+        if own_program:
+            lab.end(program)
+        yield row
