@@ -202,15 +202,18 @@ private:
 template <typename Key, typename Value, typename Shadow>
 inline std::uint64_t HashTable<Key, Value, Shadow>::hash(const Words& key) const noexcept {
     const auto& secret = secret_.words;
-    std::uint64_t mixed = 0;
-    if constexpr (Words::kWords == 1) {
-        mixed = fold_multiply(key.words[0] ^ secret[0], secret[1]);
-    } else {
-        mixed = fold_multiply(key.words[0] ^ secret[0], key.words[1] ^ secret[1]);
-    }
+    std::uint64_t mixed = secret[2];
     if constexpr (Words::kHasTail) {
-        mixed ^= fold_multiply(key.tail ^ secret[2], secret[3]);
+        mixed ^= key.tail;
     }
+    if constexpr (Words::kWords == 1) {
+        mixed ^= fold_multiply(key.words[0] ^ secret[0], secret[1]);
+    } else {
+        mixed ^= fold_multiply(key.words[0] ^ secret[0], key.words[1] ^ secret[1]);
+    }
+    // Once more: after one round, keys in a row are numbers at even distances, and with one secret
+    // in sixty those fill whole runs of buckets.
+    mixed = fold_multiply(mixed, secret[3]);
     return mixed;
 }
 
