@@ -243,14 +243,15 @@ def compile_commands():
 
 
 def check_headers(files):
-    """Each header compiles alone, with the flags of a source of the same room."""
+    """Each header compiles alone, with the flags of a source beside it, or else of the same room."""
     commands = compile_commands()
+    by_folder = {Path(path).parent: path for path in sorted(commands)}
     by_room = {room_of(path): path for path in sorted(commands)}
     compiler = run("c++", "--version").stdout
     remembered = Remembered("header", compiler)
 
     def one(path):
-        source = by_room.get(room_of(path)) or next(iter(by_room.values()))
+        source = by_folder.get(Path(path).parent) or by_room.get(room_of(path)) or next(iter(by_room.values()))
         words = [w for w in commands[source] if re.match(r"^-(I|isystem|D|std|W|f|m|include)", w) or w.endswith("config.h")]
         words = [w for w in words if w not in ("-MD", "-MQ", "-MF")]
 
