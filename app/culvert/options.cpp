@@ -129,43 +129,55 @@ Result<std::vector<control::QueuePin>> parse_queue_map(const std::string& text) 
     return pins;
 }
 
-// One numeric option: its name, its bounds, and where it goes.
+// A numeric option: its name, its bounds, and where it goes.
+struct NumericOption {
+    const char* name;
+    std::uint64_t min;
+    std::uint64_t max;
+    void (*store)(Options& options, std::uint64_t value);
+};
+
 template <typename Field>
-Result<void> take(
-    const po::variables_map& given,
-    const std::string& option,
-    std::uint64_t min,
-    std::uint64_t max,
-    Field& field
-) {
-    if (given.count(option) != 0) {
-        CULVERT_TRY(value, number(option, given[option].as<std::string>(), min, max));
-        field = static_cast<Field>(value);
-    }
-    return {};
+constexpr void set(Field& field, std::uint64_t value) {
+    field = static_cast<Field>(value);
 }
 
+constexpr std::uint64_t kMost16 = std::numeric_limits<std::uint16_t>::max();
+
+constexpr auto kNumericOptions = std::to_array<NumericOption>({
+    {"rxq", 0, 1024, [](Options& to, std::uint64_t n) { set(to.ports.rx_queues, n); }},
+    {"txq", 0, 1024, [](Options& to, std::uint64_t n) { set(to.ports.tx_queues, n); }},
+    {"rxd", 1, kMost16, [](Options& to, std::uint64_t n) { set(to.ports.rx_descriptors, n); }},
+    {"txd", 1, kMost16, [](Options& to, std::uint64_t n) { set(to.ports.tx_descriptors, n); }},
+    {"burst", 1, pipeline::kMaxBurst, [](Options& to, std::uint64_t n) { set(to.burst, n); }},
+    {"mtu", 68, kMost16, [](Options& to, std::uint64_t n) { set(to.ports.mtu.emplace(), n); }},
+    {"total-num-mbufs",
+     1024,
+     1U << 30U,
+     [](Options& to, std::uint64_t n) { set(to.ports.mbufs, n); }},
+    {"mbuf-size", 512, kMost16, [](Options& to, std::uint64_t n) { set(to.ports.mbuf_size, n); }},
+    {"mbcache", 0, 512, [](Options& to, std::uint64_t n) { set(to.ports.mbuf_cache, n); }},
+    {"fdb-size", 1024, 1U << 27U, [](Options& to, std::uint64_t n) { set(to.sizes.fdb, n); }},
+    {"route4-size",
+     1024,
+     1U << 24U,
+     [](Options& to, std::uint64_t n) { set(to.sizes.routes4, n); }},
+    {"route6-size", 1024, 1U << 24U, [](Options& /*to*/, std::uint64_t /*n*/) {}},
+    {"neigh-size",
+     16,
+     1U << 24U,
+     [](Options& to, std::uint64_t n) { set(to.sizes.neighbours, n); }},
+    {"stats-period", 0, 86400, [](Options& to, std::uint64_t n) { set(to.stats_period_s, n); }},
+    {"idle-sleep", 0, 1000000, [](Options& to, std::uint64_t n) { set(to.idle_sleep_us, n); }},
+});
+
 Result<void> take_numbers(const po::variables_map& given, Options& options) {
-    control::PortOptions& ports = options.ports;
-    constexpr std::uint64_t kMost = std::numeric_limits<std::uint16_t>::max();
-    CULVERT_CHECK(take(given, "rxq", 0, 1024, ports.rx_queues));
-    CULVERT_CHECK(take(given, "txq", 0, 1024, ports.tx_queues));
-    CULVERT_CHECK(take(given, "rxd", 1, kMost, ports.rx_descriptors));
-    CULVERT_CHECK(take(given, "txd", 1, kMost, ports.tx_descriptors));
-    CULVERT_CHECK(take(given, "burst", 1, pipeline::kMaxBurst, options.burst));
-    CULVERT_CHECK(take(given, "total-num-mbufs", 1024, 1ULL << 30U, ports.mbufs));
-    CULVERT_CHECK(take(given, "mbuf-size", 512, kMost, ports.mbuf_size));
-    CULVERT_CHECK(take(given, "mbcache", 0, 512, ports.mbuf_cache));
-    CULVERT_CHECK(take(given, "fdb-size", 1024, 1ULL << 27U, options.sizes.fdb));
-    CULVERT_CHECK(take(given, "route4-size", 1024, 1ULL << 24U, options.sizes.routes4));
-    CULVERT_CHECK(take(given, "neigh-size", 16, 1ULL << 24U, options.sizes.neighbours));
-    CULVERT_CHECK(take(given, "stats-period", 0, 86400, options.stats_period_s));
-    CULVERT_CHECK(take(given, "idle-sleep", 0, 1000000, options.idle_sleep_us));
-    std::uint32_t routes6 = 0;
-    CULVERT_CHECK(take(given, "route6-size", 1024, 1ULL << 24U, routes6));
-    if (given.count("mtu") != 0) {
-        CULVERT_TRY(mtu, number("mtu", given["mtu"].as<std::string>(), 68, kMost));
-        ports.mtu = static_cast<std::uint32_t>(mtu);
+    for (const NumericOption& option : kNumericOptions) {
+        if (given.count(option.name) != 0) {
+            const auto text = given[option.name].as<std::string>();
+            CULVERT_TRY(value, number(option.name, text, option.min, option.max));
+            option.store(options, value);
+        }
     }
     return {};
 }

@@ -17,8 +17,8 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <map>
+#include <system_error>
 
 namespace culvert::app {
 
@@ -144,7 +144,8 @@ Result<void> CulvertProgram::watch(int fd) {
     // A regular file as standard input is always readable, and epoll does not take it.
     if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) != 0 && errno != EPERM) {
         return Error{
-            static_cast<std::errc>(errno), fmt::format("start: epoll: {}", std::strerror(errno))};
+            static_cast<std::errc>(errno),
+            fmt::format("start: epoll: {}", std::generic_category().message(errno))};
     }
     return {};
 }
@@ -158,7 +159,9 @@ Result<void> CulvertProgram::open_loop() {
     }
     signals_ = ::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     if (epoll_ < 0 || signals_ < 0) {
-        return Error{static_cast<std::errc>(errno), fmt::format("start: {}", std::strerror(errno))};
+        return Error{
+            static_cast<std::errc>(errno),
+            fmt::format("start: {}", std::generic_category().message(errno))};
     }
     CULVERT_CHECK(watch(signals_));
     CULVERT_CHECK(watch(core_->doorbell().event_fd));

@@ -127,7 +127,7 @@ private:
         return found;
     }
 
-    const Keyword* next_positional() const {
+    [[nodiscard]] const Keyword* next_positional() const {
         for (const Keyword& keyword : command_.keywords) {
             if (keyword.positional && !result_.has(keyword.name)) {
                 return &keyword;
@@ -159,7 +159,7 @@ private:
         return unknown(word);
     }
 
-    Error unknown(const std::string& word) const {
+    [[nodiscard]] Error unknown(const std::string& word) const {
         std::span<const Keyword> keywords =
             result_.type_ != nullptr ? result_.type_->keywords : command_.keywords;
         std::string there;

@@ -131,13 +131,14 @@ public:
           ) {}
 
     // A vxlan link's flood list outlives a flush without conditions (VXLAN-FDB-17).
-    bool is_doomed_in_vxlan(const fdb::Table::Entry& entry) const {
+    [[nodiscard]] bool is_doomed_in_vxlan(const fdb::Table::Entry& entry) const {
         return is_state_wanted(entry.shadow.state) && (is_filtered_ || !entry.mac.is_zero()) &&
                has_remote(entry);
     }
 
     // A bridge keeps its own addresses: they are not entries that somebody made.
-    bool is_doomed_in_bridge(const fdb::Table::Entry& entry, LinkId bridge, LinkId port) const {
+    [[nodiscard]] bool
+    is_doomed_in_bridge(const fdb::Table::Entry& entry, LinkId bridge, LinkId port) const {
         bool is_own =
             entry.value.target() == bridge && (entry.shadow.state & fdb::nud::kPermanent) != 0;
         return is_state_wanted(entry.shadow.state) && !is_own &&
@@ -146,7 +147,7 @@ public:
 
 private:
     // "static" wants these only, "nostatic" none of them.
-    bool is_state_wanted(std::uint8_t state) const {
+    [[nodiscard]] bool is_state_wanted(std::uint8_t state) const {
         std::string_view name = fdb_state_name(state);
         bool asked = false;
         bool fits = false;
@@ -162,7 +163,7 @@ private:
         return !asked || fits;
     }
 
-    bool has_remote(const fdb::Table::Entry& entry) const {
+    [[nodiscard]] bool has_remote(const fdb::Table::Entry& entry) const {
         auto destination = arguments_.get<net::IpAddress>("dst");
         auto vni = arguments_.number<std::uint32_t>("vni");
         if (!destination && !vni) {

@@ -15,8 +15,8 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <new>
+#include <system_error>
 
 namespace culvert::control {
 
@@ -75,7 +75,8 @@ Core::create(std::uint32_t worker_count, Sizes sizes, rte_mempool* pool) {
     impl.doorbell.event_fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (impl.doorbell.event_fd < 0) {
         return Error{
-            static_cast<std::errc>(errno), fmt::format("start: eventfd: {}", std::strerror(errno))};
+            static_cast<std::errc>(errno),
+            fmt::format("start: eventfd: {}", std::generic_category().message(errno))};
     }
     route::Limits limits;
     limits.routes4 = sizes.routes4;

@@ -14,7 +14,7 @@
 namespace culvert::control {
 
 struct Core::Impl {
-    Impl(Core& core, std::uint32_t worker_count, Sizes sizes, rte_mempool* packet_pool);
+    Impl(Core& core, std::uint32_t worker_count, Sizes wanted, rte_mempool* packet_pool);
     ~Impl();
 
     [[nodiscard]] std::uint64_t now_ms() const noexcept;
@@ -23,6 +23,7 @@ struct Core::Impl {
     void learn(const fdb::LearnEvent& event);
     void renew_stale_neighbours();
 
+    pipeline::Doorbell doorbell;
     Sizes sizes;
     rte_mempool* pool;
     rcu::Domain domain;
@@ -41,7 +42,6 @@ struct Core::Impl {
     pipeline::CounterBlock own_counters;
     std::deque<pipeline::CounterBlock> worker_counters;
     std::vector<pipeline::Worker*> workers;
-    pipeline::Doorbell doorbell;
     std::vector<std::function<void(const Event&)>> listeners;
     std::uint64_t start_tsc;
     std::uint64_t tsc_hz;

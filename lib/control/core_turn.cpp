@@ -26,7 +26,7 @@ constexpr std::uint32_t kReclaimSleepMs = 10;
 }  // namespace
 
 void Core::Impl::take_packets(pipeline::Worker& worker, bool& more) {
-    std::array<void*, kPacketsPerTurn> packets;
+    std::array<void*, kPacketsPerTurn> packets{};
     unsigned left = 0;
     const unsigned n =
         rte_ring_dequeue_burst(worker.rings.to_control, packets.data(), packets.size(), &left);

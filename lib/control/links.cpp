@@ -2,6 +2,7 @@
 #include "lib/control/links.hpp"
 
 #include "lib/control/core.hpp"
+#include "lib/control/link_rules.hpp"
 #include "lib/control/tunnels.hpp"
 
 #include <fmt/format.h>
@@ -15,14 +16,7 @@ namespace culvert::control {
 
 namespace {
 
-constexpr std::uint32_t kMinMtu = 68;
-constexpr std::uint32_t kMaxMtu = 65535;
 constexpr std::size_t kMaxNameLen = 15;  // IFNAMSIZ without the final 0
-constexpr unsigned kMaxNesting = 8;      // MAX_NEST_DEV
-
-Error refuse(std::errc code, const std::string& attempt, const std::string& why) {
-    return {code, attempt + ": " + why};
-}
 
 net::MacAddress random_mac() {
     std::random_device random;
@@ -119,11 +113,11 @@ Result<LinkId> LinkManager::add(const LinkAddRequest& request) {
             request.address->to_string() + " is not a station's MAC address"
         );
     }
-    if (request.mtu && (*request.mtu < kMinMtu || *request.mtu > kMaxMtu)) {
+    if (request.mtu && (*request.mtu < kMinLinkMtu || *request.mtu > kMaxLinkMtu)) {
         return refuse(
             std::errc::invalid_argument,
             attempt,
-            fmt::format("mtu {} is not between {} and {}", *request.mtu, kMinMtu, kMaxMtu)
+            fmt::format("mtu {} is not between {} and {}", *request.mtu, kMinLinkMtu, kMaxLinkMtu)
         );
     }
     LinkRecord next;
@@ -134,7 +128,7 @@ Result<LinkId> LinkManager::add(const LinkAddRequest& request) {
     next.mac_is_set = request.address.has_value();
     next.mtu = request.mtu.value_or(1500);
     next.mtu_is_set = request.mtu.has_value();
-    next.max_mtu = kMaxMtu;
+    next.max_mtu = kMaxLinkMtu;
     if (request.kind == pipeline::LinkKind::vxlan) {
         return add_vxlan(request, std::move(next));
     }
@@ -292,7 +286,7 @@ Result<void> LinkManager::del(LinkId link) {
     }
     for (LinkId upper : uppers) {
         if (find(upper) != nullptr) {
-            CULVERT_CHECK(del(upper));
+            (void)del(upper);  // only a port can be refused
         }
     }
     forget(link);

@@ -162,6 +162,12 @@ private:
         const LinkSetRequest& request,
         LinkRecord& next
     ) const;
+    [[nodiscard]] Result<void> plan_identity(
+        const std::string& attempt,
+        const LinkRecord& old,
+        const LinkSetRequest& request,
+        LinkRecord& next
+    ) const;
     [[nodiscard]] Result<void> plan_mtu(
         const std::string& attempt,
         const LinkRecord& old,

@@ -2,6 +2,7 @@
 // `link set`: everything is checked on a copy first, then what may fail is done with a way back,
 // and only then is the copy made true.
 #include "lib/control/core.hpp"
+#include "lib/control/link_rules.hpp"
 #include "lib/control/links.hpp"
 
 #include <fmt/format.h>
@@ -11,13 +12,6 @@
 namespace culvert::control {
 
 namespace {
-
-constexpr std::uint32_t kMinMtu = 68;
-constexpr unsigned kMaxNesting = 8;  // MAX_NEST_DEV
-
-Error refuse(std::errc code, const std::string& attempt, const std::string& why) {
-    return {code, attempt + ": " + why};
-}
 
 bool sets_bridge_port(const LinkSetRequest& request) {
     return request.learning || request.flood || request.mcast_flood || request.bcast_flood ||
@@ -52,7 +46,7 @@ Result<void> LinkManager::set(LinkId link, const LinkSetRequest& request) {
     return {};
 }
 
-Result<void> LinkManager::plan(
+Result<void> LinkManager::plan_identity(
     const std::string& attempt,
     const LinkRecord& old,
     const LinkSetRequest& request,
@@ -79,6 +73,16 @@ Result<void> LinkManager::plan(
         next.mac = *request.address;
         next.mac_is_set = true;
     }
+    return {};
+}
+
+Result<void> LinkManager::plan(
+    const std::string& attempt,
+    const LinkRecord& old,
+    const LinkSetRequest& request,
+    LinkRecord& next
+) const {
+    CULVERT_CHECK(plan_identity(attempt, old, request, next));
     if (request.bridge) {
         if (old.kind != pipeline::LinkKind::bridge) {
             return refuse(std::errc::operation_not_supported, attempt, "it is not a bridge");
@@ -117,11 +121,11 @@ Result<void> LinkManager::plan_mtu(
         most = std::min(most, vxlan_mtu_limit(next.vxlan.lower));
         why = fmt::format(": {} leaves no more", name_of(next.vxlan.lower));
     }
-    if (*request.mtu < kMinMtu || *request.mtu > most) {
+    if (*request.mtu < kMinLinkMtu || *request.mtu > most) {
         return refuse(
             std::errc::invalid_argument,
             attempt,
-            fmt::format("mtu {} is not between {} and {}{}", *request.mtu, kMinMtu, most, why)
+            fmt::format("mtu {} is not between {} and {}{}", *request.mtu, kMinLinkMtu, most, why)
         );
     }
     next.mtu = *request.mtu;

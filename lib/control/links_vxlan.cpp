@@ -2,6 +2,7 @@
 // The vxlan kind: what may be configured and changed (catalogue 3.1, 3.2), and opening and closing
 // (3.3).
 #include "lib/control/core.hpp"
+#include "lib/control/link_rules.hpp"
 #include "lib/control/links.hpp"
 
 #include <fmt/format.h>
@@ -12,13 +13,7 @@ namespace culvert::control {
 
 namespace {
 
-constexpr std::uint32_t kMinMtu = 68;
 constexpr std::uint32_t kDefaultAgeing = 300;
-constexpr unsigned kMaxNesting = 8;  // MAX_NEST_DEV
-
-Error refuse(std::errc code, const std::string& attempt, const std::string& why) {
-    return {code, attempt + ": " + why};
-}
 
 // The default entry's remote (VXLAN-CRE-21), if there is one.
 std::optional<fdb::Remote> default_remote(const encap::VxlanConfig& config) {
@@ -113,7 +108,7 @@ Result<LinkId> LinkManager::find_lower(const std::string& attempt, const std::st
 std::uint32_t LinkManager::vxlan_mtu_limit(LinkId lower) const {
     const LinkRecord* below = find(lower);
     const std::uint32_t mtu = below == nullptr ? 1500 + encap::kVxlanOverheadIpv4 : below->mtu;
-    return std::max(mtu, kMinMtu + encap::kVxlanOverheadIpv4) - encap::kVxlanOverheadIpv4;
+    return std::max(mtu, kMinLinkMtu + encap::kVxlanOverheadIpv4) - encap::kVxlanOverheadIpv4;
 }
 
 Result<LinkId> LinkManager::add_vxlan(const LinkAddRequest& request, LinkRecord next) {

@@ -11,7 +11,8 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cstring>
+#include <string>
+#include <system_error>
 
 namespace culvert::control {
 
@@ -24,10 +25,14 @@ constexpr std::uint32_t kCrcLen = 4;
 constexpr std::uint32_t kMbufsPerWorker = 4096;
 constexpr std::uint32_t kMbufsForControl = 4096;
 
+std::string text_of(int code) {
+    return std::generic_category().message(code);
+}
+
 Error device_error(int code, const std::string& port, const std::string& attempt) {
     return {
         static_cast<std::errc>(-code),
-        fmt::format("port {}: {}: {}", port, attempt, std::strerror(-code))};
+        fmt::format("port {}: {}: {}", port, attempt, text_of(-code))};
 }
 
 // A NIC's fast transmit paths know no packets of several segments, so there they cost and are asked
@@ -42,9 +47,7 @@ Result<std::unique_ptr<Ports>>
 Ports::open(const PortOptions& options, std::vector<std::uint32_t> lcores) {
     std::unique_ptr<Ports> ports(new Ports(options, std::move(lcores)));
     for (std::uint16_t id = 0; id < pipeline::kMaxPorts; ++id) {
-        if (rte_eth_dev_is_valid_port(id) != 0 && (options.port_mask >> id & 1) != 0) {
-            CULVERT_CHECK(ports->look_at(id));
-        }
+        CULVERT_CHECK(ports->look_at(id));
     }
     CULVERT_CHECK(ports->spread_queues());
     CULVERT_CHECK(ports->make_pool());
@@ -72,6 +75,9 @@ const Ports::Port* Ports::find(std::uint16_t port_id) const {
 }
 
 Result<void> Ports::look_at(std::uint16_t port_id) {
+    if (rte_eth_dev_is_valid_port(port_id) == 0 || (options_.port_mask >> port_id & 1) == 0) {
+        return {};
+    }
     Port port;
     port.id = port_id;
     std::array<char, RTE_ETH_NAME_MAX_LEN> name{};
@@ -287,8 +293,9 @@ Ports::worker_configs(const std::map<std::uint16_t, LinkId>& links) const {
         for (std::uint32_t index = 0; index < configs.size(); ++index) {
             pipeline::TxPath& path = configs[index].tx_paths[port.id];
             if (!path.has_queue) {
-                path.owner =
-                    static_cast<std::uint16_t>(port.worker_of_queue[index % port.tx_queues]);
+                path.owner = static_cast<std::uint16_t>(
+                    port.worker_of_queue[index % std::max<std::uint32_t>(port.tx_queues, 1)]
+                );
             }
         }
     }
@@ -346,7 +353,7 @@ void Ports::set_promiscuous(std::uint16_t port_id, bool on) {
             "port %s: promiscuous mode %s: %s\n",
             port == nullptr ? "?" : port->name.c_str(),
             on ? "on" : "off",
-            std::strerror(-code)
+            text_of(-code).c_str()
         );
     }
 }

@@ -45,7 +45,7 @@ private:
     void send_ip(rte_mbuf* packet, const net::IpAddress& source, const net::IpAddress& destination);
 
     struct ArpFields {
-        std::uint16_t operation;
+        std::uint16_t operation = 0;
         net::MacAddress ether_destination;
         net::MacAddress target_mac;
         net::IpAddress source;

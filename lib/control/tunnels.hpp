@@ -56,11 +56,11 @@ private:
     using Key = std::pair<LinkId, fdb::Remote>;
 
     struct Tunnel {
-        encap::VxlanTemplates::Id id = encap::VxlanTemplates::kNone;
-        std::size_t references = 0;  // lists that name it
-        route::Path path;
         encap::VxlanTemplate published;
+        route::Path path;
         TunnelView view;
+        std::size_t references = 0;  // lists that name it
+        encap::VxlanTemplates::Id id = encap::VxlanTemplates::kNone;
     };
 
     void list_changed(fdb::RemoteLists::Id id, const fdb::RemoteLists::List* list);

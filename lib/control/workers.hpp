@@ -45,11 +45,11 @@ private:
 
     Result<void> make_rings();
 
-    Core& core_;
-    std::vector<std::unique_ptr<pipeline::Worker>> workers_;
-    std::vector<rte_ring*> rings_;
     alignas(64) std::atomic<bool> stop_{false};       // worker: ro, control: wo
     alignas(64) std::atomic<bool> receiving_{false};  // worker: ro, control: wo
+    alignas(64) Core& core_;
+    std::vector<std::unique_ptr<pipeline::Worker>> workers_;
+    std::vector<rte_ring*> rings_;
     bool launched_ = false;
 };
 

@@ -18,6 +18,8 @@ enum class Punt : std::uint8_t {
     resolve,  // data at a link header to be written, for next_hop on link_out
 };
 
+// Never constructed: it lies in the mbuf, and a stage writes a field before another reads it.
+// NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init)
 struct alignas(64) Note {
     LinkId link_in;   // innermost link it was received on
     LinkId link_out;  // where it is to leave

@@ -33,8 +33,8 @@ struct Frame {
 // array to look up.
 struct Chunk {
     Scratch<Frame, kChunk> frames;
-    Scratch<fdb::Key, 2 * kChunk> keys;
-    Scratch<fdb::Value, 2 * kChunk> values;
+    Scratch<fdb::Key, std::size_t{2} * kChunk> keys;
+    Scratch<fdb::Value, std::size_t{2} * kChunk> values;
     std::uint64_t found = 0;  // bit i = values[first + i]
     std::uint32_t first = kChunk;
     std::uint32_t count = 0;  // frames

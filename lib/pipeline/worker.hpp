@@ -40,7 +40,7 @@ enum class Stage : std::uint8_t {
 // Packets waiting for a stage.
 struct Vector {
     std::uint32_t count = 0;
-    std::array<rte_mbuf*, kVectorSize> packets;
+    std::array<rte_mbuf*, kVectorSize> packets{};
 
     [[nodiscard]] std::uint32_t room() const noexcept { return kVectorSize - count; }
 
@@ -70,7 +70,7 @@ struct TxPath {
 struct TxBuffer {
     std::uint16_t count = 0;
     LinkId link = kNoLink;
-    std::array<rte_mbuf*, kMaxBurst> packets;
+    std::array<rte_mbuf*, kMaxBurst> packets{};
 };
 
 // What `show lcores` prints. Owner writes, anyone reads.
@@ -170,21 +170,21 @@ struct alignas(64) Worker {
     std::array<TxBuffer, kMaxPorts> tx_buffers;
     LoopCounters loop;
     Counter learn_events_lost;
+    std::uint64_t tsc_hz = 0;
+    std::uint64_t next_second_tsc = 0;    // when now_s changes
+    std::uint64_t round_tsc = 0;          // start of this round
     std::uint32_t now_s = 0;              // culvert's monotonic clock, set once a round
     std::uint16_t ip_identification = 0;  // of the next outer header (TUN-TX-19)
+    bool punted = false;                  // something was put into a ring to control in this round
+    bool round_was_busy = false;          // the last one
     // vxlan_push: remotes already served of the packet at its vector's front
     std::uint32_t push_resume = 0;
-    // Changes whenever vxlan_push got anywhere: a tunnel in a tunnel puts a packet back into the vector
-    // it came from.
+    // Changes whenever vxlan_push got anywhere: a tunnel in a tunnel puts a packet back into the
+    // vector it came from.
     std::uint32_t push_progress = 0;
-    bool punted = false;  // something was put into a ring to control in this round
     std::uint32_t tx_pending = 0;   // bit = port whose tx_buffers entry holds packets
     std::uint32_t learn_epoch = 0;  // what learned() has told since it changed is not told again
     std::array<LearnSlot, 64> learn_filter{};
-    std::uint64_t tsc_hz = 0;
-    std::uint64_t next_second_tsc = 0;  // when now_s changes
-    std::uint64_t round_tsc = 0;        // start of this round
-    bool round_was_busy = false;        // the last one
     std::atomic<bool>* stop = nullptr;  // control: wo; ends worker_loop
     std::atomic<bool>* receiving =
         nullptr;  // control: wo; false = `stop` at the prompt: queues are not read

@@ -168,8 +168,8 @@ bool run_once(Worker& worker) noexcept {
         const rte_mbuf* first = vector.packets[0];
         const std::uint32_t progress = worker.push_progress;
         entry.run(worker);
-        moved |=
-            vector.count != before || vector.packets[0] != first || worker.push_progress != progress;
+        moved |= vector.count != before || vector.packets[0] != first ||
+                 worker.push_progress != progress;
     }
     return moved;
 }

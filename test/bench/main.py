@@ -26,7 +26,7 @@ def chosen(cases, options):
 
 def measure(lab, cases, options):
     bridge = next(case for case in all_cases() if case.name == "bridge")
-    reference = lab.testpmd("mac", bridge)
+    reference = lab.testpmd("csum", bridge)
     if reference is None:
         print("dpdk-testpmd (package dpdk-dev) is not installed: no reference, no ratios")
     recorded = json.loads(instructions.RECORD.read_text()) if instructions.RECORD.exists() else {}

@@ -55,7 +55,7 @@ def line(row):
 def explain():
     return (
         "own, p10, p90: culvert's TSC clocks a packet without source and sink (median, and percentiles over windows); "
-        "x ref: times testpmd's mac forwarding in the windows between; Mpps: what own alone would give, all workers; "
+        "x ref: times testpmd's csum forwarding in the windows between; Mpps: what own alone would give, all workers; "
         "instr: recorded by scripts/bench instructions."
     )
 

@@ -169,6 +169,6 @@ def client_codes():
         batch.write_text("link add d0 type dummy\nlink add d0 type dummy\nlink add d1 type dummy\n")
         said = ctl(2, *at, "-b", batch, says=f"Command failed {batch}:2")
         assert "EEXIST" in said, said
-        assert "d1" not in ctl(0, *at, "link", "show"), "a batch goes on after a failure only with --force"
+        assert ": d1: " not in ctl(0, *at, "link", "show"), "a batch goes on after a failure only with --force"
         ctl(2, *at, "--force", "-b", batch)
         ctl(0, *at, "link", "show", "d1", says="d1")

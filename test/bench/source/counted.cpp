@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Bursts for callgrind. It is started with --instr-atstart=no --collect-atstart=no; the window
-// opens at the first burst from packet `count_from` on, closes at the first from `count_to` on, and
-// then the program is asked to end. Collection is on while the program runs and off while source
-// and sink do.
+// Bursts for callgrind, which is started with --instr-atstart=no --collect-atstart=no. Until the
+// script says go, the source is slow, so that control gets to what it has to do; then as many
+// packets as are to be counted go by uncounted, then they are counted, and then the program is
+// asked to end. Collection is on while the program runs and off while source and sink do.
 #include "test/bench/source/bursts.hpp"
 
 #if __has_include(<valgrind/callgrind.h>)
@@ -16,6 +16,8 @@
 
 #include <signal.h>
 #include <unistd.h>
+
+#include <atomic>
 
 namespace culvert::bench {
 
@@ -40,32 +42,33 @@ void close_window(RxQueue& queue) noexcept {
     in_window = false;
     CALLGRIND_DUMP_STATS;
     CALLGRIND_STOP_INSTRUMENTATION;
-    queue.port->counted_packets = queue.statistics->packets - queue.options->count_from;
+    queue.port->counted_packets = queue.statistics->packets - queue.count_from;
     ::kill(::getpid(), SIGTERM);
+}
+
+bool may_go(const RxQueue& queue) noexcept {
+    return reinterpret_cast<const std::atomic<std::uint64_t>&>(queue.port->go)
+               .load(std::memory_order_relaxed) != 0;
 }
 
 }  // namespace
 
 std::uint16_t receive_counted(void* queue_data, rte_mbuf** packets, std::uint16_t n) {
+    constexpr unsigned kSlowlyUs = 2000;
     RxQueue& queue = *static_cast<RxQueue*>(queue_data);
     pause();
     const std::uint64_t before = queue.statistics->packets;
-    if (in_window && before >= queue.options->count_to) {
+    if (queue.count_from == 0) {
+        queue.count_from = may_go(queue) ? before + queue.options->count : 0;
+        ::usleep(kSlowlyUs);
+    } else if (in_window && before >= queue.count_from + queue.options->count) {
         close_window(queue);
-    }
-    if (before >= queue.options->count_to) {
-        return 0;
-    }
-    // The window begins at a round number of packets: bursts are cut to end there.
-    if (before < queue.options->count_from) {
-        n = static_cast<std::uint16_t>(
-            std::min<std::uint64_t>(n, queue.options->count_from - before)
-        );
-    } else if (!in_window) {
+    } else if (!in_window && before >= queue.count_from && queue.port->counted_packets == 0) {
         CALLGRIND_START_INSTRUMENTATION;
         in_window = true;
     }
-    const std::uint16_t got = receive(queue_data, packets, n);
+    const std::uint16_t got =
+        queue.port->counted_packets != 0 ? std::uint16_t{0} : receive(queue_data, packets, n);
     resume();
     return got;
 }

@@ -73,10 +73,8 @@ Options parse_options(const std::string& text) {
             options.burst = number32(key, value);
         } else if (key == "gap") {
             options.gap = number(key, value);
-        } else if (key == "count_from") {
-            options.count_from = number(key, value);
-        } else if (key == "count_to") {
-            options.count_to = number(key, value);
+        } else if (key == "count") {
+            options.count = number(key, value);
         } else if (key == "vary") {
             for (const std::string& field : split(value, '+')) {
                 options.varying.push_back(varying(field));

@@ -26,8 +26,7 @@ struct Options {
     bool nic = false;          // RSS hash, checksum verdict and packet type are set, as a NIC would
     std::uint32_t burst = 0;   // packets a poll at the most; 0 = as many as are asked for
     std::uint64_t gap = 0;     // TSC clocks from one burst to the next; 0 = none
-    std::uint64_t count_from = 0;  // callgrind counts the program's instructions from this packet
-    std::uint64_t count_to = 0;    // to this one, and then it ends; 0 = it counts none
+    std::uint64_t count = 0;   // callgrind counts the instructions of so many packets; 0 = none
     std::vector<Varying> varying;
 };
 

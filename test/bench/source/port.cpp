@@ -115,7 +115,7 @@ void Port::prepare_buffers(rte_mempool* pool) {
 
 void Port::take_over() {
     struct rte_eth_fp_ops& functions = rte_eth_fp_ops[number_];
-    const bool counted = options_.count_to != 0;
+    const bool counted = options_.count != 0;
     functions.rx_pkt_burst = templates_ == nullptr ? receive_nothing
                              : counted             ? receive_counted
                                                    : receive;

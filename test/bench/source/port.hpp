@@ -26,7 +26,7 @@ struct RxQueue {
     std::uint64_t next_burst_tsc = 0;
     std::uint32_t next_template = 0;
     std::array<std::uint32_t, 4> varying{};
-    bool counting = false;
+    std::uint64_t count_from = 0;  // packets: where callgrind's window begins; 0 = not known yet
 };
 
 struct TxQueue {

@@ -49,6 +49,12 @@ int guarded(std::uint16_t number, const What& what) {
     }
 }
 
+bool is_repeatable() {
+    static const bool repeatable =
+        std::getenv("CULVERT_BENCH_REPEATABLE") != nullptr;  // NOLINT(concurrency-mt-unsafe)
+    return repeatable;
+}
+
 template <typename Function>
 Function* next(const char* name) {
     return reinterpret_cast<Function*>(::dlsym(RTLD_NEXT, name));
@@ -59,6 +65,7 @@ Function* next(const char* name) {
 }  // namespace culvert::bench
 
 using culvert::bench::guarded;
+using culvert::bench::is_repeatable;
 using culvert::bench::next;
 using culvert::bench::port_of;
 
@@ -80,17 +87,23 @@ extern "C" int rte_eth_rx_queue_setup(
     });
 }
 
-// Under callgrind a second is a few thousand packets: with $CULVERT_BENCH_CLOCK=N the clock seems
-// to have N times its frequency, so that what happens once a second does not happen while
-// instructions are counted.
+// Two runs under callgrind ($CULVERT_BENCH_REPEATABLE) do the same: the clock seems to have a
+// thousand times its frequency, so that what happens once a second does not happen while
+// instructions are counted, and secrets are the same.
 extern "C" std::uint64_t rte_get_tsc_hz() {
     static auto* const real = next<decltype(rte_get_tsc_hz)>("rte_get_tsc_hz");
-    static const std::uint64_t factor = [] {
-        const char* text = std::getenv("CULVERT_BENCH_CLOCK"
-        );  // NOLINT(concurrency-mt-unsafe): at start, one thread
-        return text == nullptr ? 1 : std::strtoull(text, nullptr, 10);
-    }();
-    return real() * factor;
+    return is_repeatable() ? real() * 1000 : real();
+}
+
+// std::random_device::_M_getval()
+extern "C" unsigned _ZNSt13random_device9_M_getvalEv(void* device) {  // NOLINT: the symbol's name
+    static auto* const real = next<unsigned(void*)>("_ZNSt13random_device9_M_getvalEv");
+    static std::uint64_t state = 1;
+    if (!is_repeatable()) {
+        return real(device);
+    }
+    state = state * 6364136223846793005U + 1442695040888963407U;
+    return static_cast<unsigned>(state >> 32U);
 }
 
 extern "C" int rte_eth_dev_start(std::uint16_t port_id) {

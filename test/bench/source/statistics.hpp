@@ -52,7 +52,7 @@ struct Statistics {
     std::uint64_t queues;
     std::uint64_t clock_overhead;   // of one reading, taken off the own cost
     std::uint64_t counted_packets;  // in the window of `count=`, once it is complete
-    std::uint64_t reserved;
+    std::uint64_t go;               // the script: begin to count
     std::array<RxStatistics, kMaxQueues> rx;
     std::array<TxStatistics, kMaxQueues> tx;
 };

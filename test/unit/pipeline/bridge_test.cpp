@@ -157,7 +157,7 @@ TEST_CASE("invalid sources and link-local groups end at the bridge", "[pipeline]
         machine.expect_only_drop(machine.a, Drop::bridge_link_local);
     }
     SECTION("01:80:c2:00:00:00 is flooded, STP being off, and :10 is no link-local group") {
-        const std::uint64_t last = GENERATE(0x00, 0x10);
+        const std::uint64_t last = GENERATE(as<std::uint64_t>{}, 0x00, 0x10);
         const auto group = net::MacAddress::from_value(0x0180c2000000 | last);
         CHECK(machine.pass(machine.a, frame(group, kStation1)) == Counts{0, 1, 1});
         machine.expect_no_drop();
@@ -428,10 +428,10 @@ TEST_CASE("a burst of broadcasts to many members loses none of its copies", "[pi
     CHECK(machine.sent(machine.c).size() == 256);
     for (const LinkId dummy : dummies) {
         CHECK(machine.tx_packets(dummy) == 256);
-        CHECK(machine.tx_bytes(dummy) == 256 * 60);
+        CHECK(machine.tx_bytes(dummy) == std::uint64_t{256} * 60);
     }
-    CHECK(machine.total(&CounterBlock::consumed) == 31 * 256);
-    CHECK(machine.total(&CounterBlock::replicated) == 32 * 256);
+    CHECK(machine.total(&CounterBlock::consumed) == std::uint64_t{31} * 256);
+    CHECK(machine.total(&CounterBlock::replicated) == std::uint64_t{32} * 256);
 }
 
 }  // namespace culvert::pipeline::test

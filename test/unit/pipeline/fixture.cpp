@@ -14,8 +14,6 @@ namespace culvert::pipeline::test {
 
 namespace {
 
-constexpr std::uint32_t kTestMtu = 1500;
-
 std::string unique_name(std::string_view what) {
     static std::uint32_t number = 0;
     return std::string(what) + std::to_string(++number);
@@ -349,7 +347,8 @@ void Machine::expect_only_drop(LinkId link, Drop reason, std::uint64_t n) const 
     const std::uint64_t before = seen == seen_.end() ? 0 : seen->second;
     // What was dropped instead, should it be another.
     std::string found;
-    for (LinkId id = 0; id < published_links.end(); ++id) {
+    const auto end = static_cast<LinkId>(published_links.end());
+    for (LinkId id = 0; id < end; ++id) {
         for (std::size_t i = 0; i < kDropCount; ++i) {
             const auto other = static_cast<Drop>(i);
             const auto known = seen_.find({id, other});
@@ -367,7 +366,8 @@ void Machine::expect_only_drop(LinkId link, Drop reason, std::uint64_t n) const 
 
 void Machine::forget_drops() {
     forgotten_ = dropped();
-    for (LinkId link = 0; link < published_links.end(); ++link) {
+    const auto end = static_cast<LinkId>(published_links.end());
+    for (LinkId link = 0; link < end; ++link) {
         for (std::size_t reason = 0; reason < kDropCount; ++reason) {
             seen_[{link, static_cast<Drop>(reason)}] = drops(link, static_cast<Drop>(reason));
         }

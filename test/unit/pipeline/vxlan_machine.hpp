@@ -24,6 +24,26 @@ station_frame(const net::MacAddress& to, const net::MacAddress& from, std::size_
     return Packet().ether(to, from).ipv4().udp(1000, 2000).payload(payload);
 }
 
+inline const Packet kFrame = station_frame(kFar, kNear);
+
+// What is behind one outer header.
+inline Bytes inner_of(const Bytes& outer) {
+    return {outer.begin() + 50, outer.end()};
+}
+
+inline std::uint32_t word_at(const Bytes& bytes, std::size_t at) {
+    return std::uint32_t{bytes.at(at)} << 24 | std::uint32_t{bytes.at(at + 1)} << 16 |
+           std::uint32_t{bytes.at(at + 2)} << 8 | bytes.at(at + 3);
+}
+
+inline std::vector<std::uint32_t> destinations_of(const std::vector<Bytes>& packets) {
+    std::vector<std::uint32_t> addresses;
+    for (const Bytes& bytes : packets) {
+        addresses.push_back(word_at(bytes, 30));
+    }
+    return addresses;
+}
+
 struct OuterOptions {
     std::uint32_t source = kRemote;
     std::uint32_t destination = kLocal;
