@@ -18,7 +18,10 @@ const int kOpsIndex = visible_pool::register_ops();
 constexpr std::uint32_t kWorkers = 2;
 constexpr std::uint32_t kStations = 64;
 constexpr std::uint32_t kNets = 16;
+// Control goes on until it has changed this much and workers have seen this many packets, however
+// the machine shares its CPUs out between them.
 constexpr std::uint32_t kTurns = 4000;
+constexpr std::uint64_t kPackets = 20000;
 constexpr std::uint64_t kMagic = 0xc01dcafe12345678;
 
 // What every packet carries, so that it can be judged wherever it comes out.
@@ -83,7 +86,9 @@ public:
         }
         std::thread traffic([this] { make_traffic(); });
         std::mt19937 random(4711);
-        for (std::uint32_t turn = 0; turn < kTurns; ++turn) {
+        for (std::uint32_t turn = 0;
+             turn < kTurns || machine_.total(&CounterBlock::received) < kPackets;
+             ++turn) {
             change_something(random);
             take_from_workers();
             machine_.domain.reclaim();
