@@ -3,7 +3,7 @@
 
 namespace culvert::encap {
 
-InnerFrame inspect_any_frame(const std::uint8_t* frame, std::size_t len) noexcept {
+InnerFrame inspect_frame(const std::uint8_t* frame, std::size_t len) noexcept {
     InnerFrame inner;
     inner.parsed = net::parse_frame(frame, len);
     inner.flow_hash = net::flow_hash_l3(frame, len, inner.parsed);

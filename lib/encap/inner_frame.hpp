@@ -7,7 +7,6 @@
 #include "lib/net/flow_hash.hpp"
 #include "lib/net/parse.hpp"
 
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -20,50 +19,44 @@ struct InnerFrame {
 };
 
 // `len`: contiguous bytes at `frame`, at least 14.
-[[nodiscard]] InnerFrame inspect_any_frame(const std::uint8_t* frame, std::size_t len) noexcept;
+[[nodiscard]] InnerFrame inspect_frame(const std::uint8_t* frame, std::size_t len) noexcept;
 
-// The same, short for what most frames are: untagged IPv4 without options, whole TCP or UDP.
-[[nodiscard]] [[gnu::always_inline]] inline InnerFrame
-inspect_frame(const std::uint8_t* frame, std::size_t len) noexcept {
+// As much as most outer headers need.
+struct InnerFlow {
+    std::uint32_t hash;  // never 0
+    std::uint8_t tos;
+};
+
+// True, and `flow` is set, for what most frames are: untagged IPv4 without options, whole TCP or
+// UDP. Then inspect_frame() says the same.
+[[nodiscard]] [[gnu::always_inline]] inline bool
+inspect_plain_frame(const std::uint8_t* frame, std::size_t len, InnerFlow& flow) noexcept {
     constexpr std::uint16_t kL3 = sizeof(net::EtherHeader);
     constexpr std::uint16_t kL4 = kL3 + sizeof(net::Ipv4Header);
     constexpr std::size_t kPorts = 4;
     constexpr std::uint32_t kTypeAndIhl =
-        std::uint32_t{net::ether_type::kIpv4} << 8 | net::kIpv4VersionIhl;
+        std::uint32_t{net::ether_type::kIpv4} << 16 | std::uint32_t{net::kIpv4VersionIhl} << 8;
     if (len < kL4 + kPorts) [[unlikely]] {
-        return inspect_any_frame(frame, len);
+        return false;
     }
     // EtherType, version and header length, TOS.
-    const std::uint32_t word = net::detail::load<net::Be32>(frame + kL3 - 2).host();
+    const auto word = net::detail::load<std::uint32_t>(frame + kL3 - 2);
+    const std::uint32_t type_and_ihl = word & net::Be32{0xffffff00}.raw();
     const auto& ip = *reinterpret_cast<const net::Ipv4Header*>(frame + kL3);
-    const std::uint16_t flags = ip.flags_and_offset.raw();
     const std::uint16_t fragment = net::Be16{net::kIpv4MoreFragments | net::kIpv4OffsetMask}.raw();
     const bool has_ports =
         ip.protocol == net::ip_protocol::kTcp || ip.protocol == net::ip_protocol::kUdp;
-    if (word >> 8 != kTypeAndIhl || (flags & fragment) != 0 || !has_ports) [[unlikely]] {
-        return inspect_any_frame(frame, len);
+    if (type_and_ihl != net::Be32{kTypeAndIhl}.raw() ||
+        (ip.flags_and_offset.raw() & fragment) != 0 || !has_ports) [[unlikely]] {
+        return false;
     }
-    const auto ports = net::detail::load<std::uint32_t>(frame + kL4);
-    constexpr bool kLittle = std::endian::native == std::endian::little;
-    const auto low_half = static_cast<std::uint16_t>(ports);
-    const auto high_half = static_cast<std::uint16_t>(ports >> 16);
-    InnerFrame inner;
-    inner.flow_hash = net::flow_hash_ipv4(
-        {ip.source.raw(), kLittle ? low_half : high_half},
-        {ip.destination.raw(), kLittle ? high_half : low_half},
+    flow.hash = net::flow_hash_ipv4(
+        {ip.source.raw(), net::detail::load<std::uint16_t>(frame + kL4)},
+        {ip.destination.raw(), net::detail::load<std::uint16_t>(frame + kL4 + 2)},
         ip.protocol
     );
-    if (inner.flow_hash == 0) [[unlikely]] {
-        return inspect_any_frame(frame, len);
-    }
-    inner.parsed.l3_offset = kL3;
-    inner.parsed.l4_offset = kL4;
-    inner.parsed.l3 = net::L3::ipv4;
-    inner.parsed.protocol = ip.protocol;
-    inner.parsed.tos = static_cast<std::uint8_t>(word);
-    inner.parsed.ttl = ip.time_to_live;
-    inner.parsed.dont_fragment = (flags & net::Be16{net::kIpv4DontFragment}.raw()) != 0;
-    return inner;
+    flow.tos = ip.type_of_service;
+    return flow.hash != 0;
 }
 
 // VXLAN-RX-14: an untagged frame that says IPv4 or IPv6 holds that header's fixed part. A tagged

@@ -119,6 +119,10 @@ struct VxlanKey {
         return make(udp_port, 0xffffffff);
     }
 
+    [[nodiscard]] constexpr std::uint16_t udp_port() const noexcept {
+        return static_cast<std::uint16_t>(packed >> 32);
+    }
+
     friend constexpr bool operator==(const VxlanKey&, const VxlanKey&) = default;
 };
 

@@ -108,6 +108,50 @@ vxlan_parse(const rte_mbuf* packet, std::uint16_t l3_offset, VxlanOuter& outer) 
     return true;
 }
 
+// What neighbours in a burst mostly share: all that a VXLAN packet says but its lengths, ID, source
+// port and checksums. A packet that has these words from one that vxlan_parse() took needs only
+// vxlan_is_like() to be taken, too.
+struct VxlanWords {
+    std::uint16_t version_and_tos = 0;
+    std::uint16_t udp_port = 0;
+    std::uint64_t addresses = 0;
+    std::uint64_t vxlan = 0;
+    std::uint64_t inner_source = 0;  // MAC, and the EtherType behind it
+
+    static constexpr std::uint16_t kUdpOffset = sizeof(net::Ipv4Header);
+    static constexpr std::uint16_t kVxlanOffset = kUdpOffset + sizeof(net::UdpHeader);
+    static constexpr std::uint16_t kFrameOffset = kVxlanOffset + sizeof(net::VxlanHeader);
+
+    // Reads kFrameOffset + 14 bytes from an IPv4 header without options.
+    [[nodiscard]] static VxlanWords load(const std::uint8_t* ip) noexcept {
+        using net::detail::load;
+        return {
+            load<std::uint16_t>(ip),
+            load<std::uint16_t>(ip + kUdpOffset + offsetof(net::UdpHeader, destination)),
+            load<std::uint64_t>(ip + offsetof(net::Ipv4Header, source)),
+            load<std::uint64_t>(ip + kVxlanOffset),
+            load<std::uint64_t>(ip + kFrameOffset + offsetof(net::EtherHeader, source)),
+        };
+    }
+
+    friend bool operator==(const VxlanWords&, const VxlanWords&) = default;
+};
+
+// True: vxlan_parse() would take it, and say the same of it as of the packet whose words these are.
+// That one had no IP options. Precondition: as vxlan_parse().
+[[nodiscard]] [[gnu::always_inline]] inline bool
+vxlan_is_like(const rte_mbuf* packet, std::uint16_t l3_offset, const VxlanWords& words) noexcept {
+    const std::uint32_t udp_offset = std::uint32_t{l3_offset} + VxlanWords::kUdpOffset;
+    if (packet->data_len < l3_offset + VxlanWords::kFrameOffset + sizeof(net::EtherHeader))
+        [[unlikely]] {
+        return false;
+    }
+    const auto* ip = rte_pktmbuf_mtod_offset(packet, const std::uint8_t*, l3_offset);
+    const auto& udp = *reinterpret_cast<const net::UdpHeader*>(ip + VxlanWords::kUdpOffset);
+    return VxlanWords::load(ip) == words && udp.length.host() == packet->pkt_len - udp_offset &&
+           (udp.checksum.raw() == 0 || outer_checksum_is_known_good(packet));
+}
+
 // First of the sorting-out: is it sound UDP? Cuts off what follows the UDP length (VXLAN-SOCK-11).
 [[nodiscard]] UdpVerdict examine_udp(rte_mbuf* packet, std::uint16_t l3_offset) noexcept;
 // Precondition: examine_udp() said good.
@@ -127,8 +171,8 @@ has_inner_ether(const rte_mbuf* packet, const VxlanOuter& outer) noexcept {
 
 // Takes the outer headers off; the packet begins at the inner frame. Precondition:
 // has_inner_ether().
-inline void vxlan_strip(rte_mbuf* packet, const VxlanOuter& outer) noexcept {
-    strip_front(packet, outer.frame_offset);
+inline void vxlan_strip(rte_mbuf* packet, std::uint16_t frame_offset) noexcept {
+    strip_front(packet, frame_offset);
     forget_offloads(packet);
 }
 

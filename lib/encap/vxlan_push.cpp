@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "lib/encap/vxlan_push.hpp"
 
-namespace culvert::encap::detail {
+namespace culvert::encap {
+
+namespace detail {
 
 namespace {
 
@@ -62,10 +64,9 @@ std::uint32_t inherit(const VxlanTemplate& outer, InnerFrame inner, net::Ipv4Hea
     return added;
 }
 
-bool sum_by_transport_checksum(
-    const rte_mbuf* packet, InnerFrame inner, std::uint64_t& sum
-) noexcept {
-    const net::ParsedPacket& parsed = inner.parsed;
+bool sum_by_transport_checksum(const rte_mbuf* packet, std::uint64_t& sum) noexcept {
+    const net::ParsedPacket parsed =
+        net::parse_frame(rte_pktmbuf_mtod(packet, const std::uint8_t*), packet->data_len);
     if (parsed.l4_offset == 0 || parsed.is_fragment) {
         return false;
     }
@@ -94,4 +95,18 @@ bool sum_by_transport_checksum(
     return true;
 }
 
-}  // namespace culvert::encap::detail
+}  // namespace detail
+
+VxlanPushed vxlan_push(
+    rte_mbuf* packet,
+    const VxlanTemplate& outer,
+    const InnerFrame& inner,
+    std::uint16_t identification
+) noexcept {
+    const InnerFlow flow{inner.flow_hash, inner.parsed.tos};
+    return detail::put_header(
+        packet, outer, flow, identification, outer.udp_checksum, outer.inherits ? &inner : nullptr
+    );
+}
+
+}  // namespace culvert::encap

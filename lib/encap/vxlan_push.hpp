@@ -36,20 +36,20 @@ namespace detail {
 // The sum of the whole inner frame without reading its payload: where the transport checksum is
 // known to be right, header and payload sum up to the complement of their pseudo header (what Linux
 // calls local checksum offload, VXLAN-CSUM-03). False: not such a packet, its bytes must be summed.
-[[nodiscard]] bool
-sum_by_transport_checksum(const rte_mbuf* packet, InnerFrame inner, std::uint64_t& sum) noexcept;
+[[nodiscard]] bool sum_by_transport_checksum(const rte_mbuf* packet, std::uint64_t& sum) noexcept;
 
 // Copies what is inherited into the outer header, which has it 0 as yet, but for the ECN bits.
 // Returns what that adds to the header's sum.
 [[nodiscard]] std::uint32_t
 inherit(const VxlanTemplate& outer, InnerFrame inner, net::Ipv4Header& ip) noexcept;
 
-[[nodiscard]] inline std::uint64_t
-sum_of_inner(const rte_mbuf* packet, const InnerFrame& inner) noexcept {
+[[nodiscard]] inline std::uint64_t sum_of_inner(const rte_mbuf* packet) noexcept {
+    // Below this it is as quick to sum the bytes as to find the transport header.
+    constexpr std::uint32_t kWorthwhile = 256;
+    std::uint64_t sum = 0;
     const bool verified =
         (packet->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_GOOD;
-    std::uint64_t sum = 0;
-    if (verified && sum_by_transport_checksum(packet, inner, sum)) {
+    if (verified && packet->pkt_len >= kWorthwhile && sum_by_transport_checksum(packet, sum)) {
         return sum;
     }
     return sum_packet(packet, 0);
@@ -65,14 +65,17 @@ vxlan_source_port(const VxlanTemplate& outer, std::uint32_t flow_hash) noexcept 
     return static_cast<std::uint16_t>((scaled >> 32) + outer.source_port_min);
 }
 
-// Puts `outer` in front of the frame at the packet's data, whose headers `inner` describes. The
-// packet is unchanged unless `done`. Precondition: outer.state is ready or unresolved (then the
-// Ethernet addresses are 0); the frame has at least 14 bytes.
-[[nodiscard]] [[gnu::always_inline]] inline VxlanPushed vxlan_push(
+namespace detail {
+
+// `checksum` says what the template says, known where it is compiled; `inner`: where the template
+// inherits, else nullptr.
+[[nodiscard]] [[gnu::always_inline]] inline VxlanPushed put_header(
     rte_mbuf* packet,
     const VxlanTemplate& outer,
-    const InnerFrame& inner,
-    std::uint16_t identification
+    InnerFlow flow,
+    std::uint16_t identification,
+    bool checksum,
+    const InnerFrame* inner
 ) noexcept {
     if (rte_pktmbuf_headroom(packet) < VxlanTemplate::kLength) [[unlikely]] {
         return VxlanPushed::no_headroom;
@@ -85,11 +88,8 @@ vxlan_source_port(const VxlanTemplate& outer, std::uint32_t flow_hash) noexcept 
     const net::Be16 ip_length{static_cast<std::uint16_t>(total_length)};
     const net::Be16 udp_length{static_cast<std::uint16_t>(total_length - sizeof(net::Ipv4Header))};
     const net::Be16 id{identification};
-    const net::Be16 source_port{vxlan_source_port(outer, inner.flow_hash)};
-    std::uint64_t udp_sum = 0;
-    if (outer.udp_checksum) {
-        udp_sum = detail::sum_of_inner(packet, inner);
-    }
+    const net::Be16 source_port{vxlan_source_port(outer, flow.hash)};
+    const std::uint64_t udp_sum = checksum ? sum_of_inner(packet) : 0;
 
     auto* const bytes = rte_pktmbuf_mtod(packet, std::uint8_t*) - VxlanTemplate::kLength;
     std::memcpy(bytes, outer.bytes.data(), VxlanTemplate::kLength);
@@ -98,18 +98,21 @@ vxlan_source_port(const VxlanTemplate& outer, std::uint32_t flow_hash) noexcept 
 
     // What is added here is 0 in the template, so an addition to the sum is all.
     std::uint32_t ip_sum = outer.ip_sum + ip_length.raw() + id.raw();
-    const std::uint8_t ecn = net::ecn_encapsulate(0, inner.parsed.tos);
-    ip.type_of_service = static_cast<std::uint8_t>(outer.bytes[VxlanTemplate::kIpOffset + 1] | ecn);
-    ip_sum += net::Be16{ecn}.raw();
-    if (outer.inherits) [[unlikely]] {
-        ip_sum += detail::inherit(outer, inner, ip);
+    if ((flow.tos & net::kEcnMask) != 0) [[unlikely]] {
+        const std::uint8_t ecn = net::ecn_encapsulate(0, flow.tos);
+        const std::uint8_t tos = outer.bytes[VxlanTemplate::kIpOffset + 1];
+        ip.type_of_service = static_cast<std::uint8_t>(tos | ecn);
+        ip_sum += net::Be16{ecn}.raw();
+    }
+    if (inner != nullptr) {
+        ip_sum += inherit(outer, *inner, ip);
     }
     ip.total_length = ip_length;
     ip.identification = id;
-    ip.checksum = net::Be16::from_raw(detail::complement_of(ip_sum));
+    ip.checksum = net::Be16::from_raw(complement_of(ip_sum));
     udp.source = source_port;
     udp.length = udp_length;
-    if (outer.udp_checksum) {
+    if (checksum) {
         const std::uint64_t headers =
             std::uint64_t{outer.udp_sum} + source_port.raw() + 2 * std::uint64_t{udp_length.raw()};
         udp.checksum = net::udp_checksum_from_sum(net::sum_add(udp_sum, headers));
@@ -120,6 +123,27 @@ vxlan_source_port(const VxlanTemplate& outer, std::uint32_t flow_hash) noexcept 
     packet->pkt_len += VxlanTemplate::kLength;
     forget_offloads(packet);
     return VxlanPushed::done;
+}
+
+}  // namespace detail
+
+// Puts `outer` in front of the frame at the packet's data, whose headers `inner` describes. The
+// packet is unchanged unless `done`. Precondition: outer.state is ready or unresolved (then the
+// Ethernet addresses are 0); the frame has at least 14 bytes.
+[[nodiscard]] VxlanPushed vxlan_push(
+    rte_mbuf* packet,
+    const VxlanTemplate& outer,
+    const InnerFrame& inner,
+    std::uint16_t identification
+) noexcept;
+
+// The same for a template that inherits nothing: all it asks for is the flow. kChecksum says what
+// outer.udp_checksum does.
+template <bool kChecksum>
+[[nodiscard]] [[gnu::always_inline]] inline VxlanPushed vxlan_push_flow(
+    rte_mbuf* packet, const VxlanTemplate& outer, InnerFlow flow, std::uint16_t identification
+) noexcept {
+    return detail::put_header(packet, outer, flow, identification, kChecksum, nullptr);
 }
 
 }  // namespace culvert::encap

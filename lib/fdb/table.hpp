@@ -119,11 +119,10 @@ public:
         return table_.find(key, value);
     }
 
-    // Bit i = keys[i] found. n <= 64.
-    [[nodiscard]] std::uint64_t
-    find_bulk(const Key* keys, Value* values, unsigned n) const noexcept {
-        return table_.find_bulk(keys, values, n);
-    }
+    // For many lookups.
+    using View = rcu::HashTable<Key, Value, Shadow>::View;
+
+    [[nodiscard]] View view() const noexcept { return table_.view(); }
 
     // Stamps the entry with `now_s` unless it has that stamp already.
     void refresh(Key key, Value seen, std::uint32_t now_s) const noexcept {

@@ -18,6 +18,15 @@ public:
     // From a host-order number.
     constexpr explicit BigEndian(Unsigned host) noexcept
         : bytes_{} {
+        if (!std::is_constant_evaluated() && std::endian::native == std::endian::little) {
+            if constexpr (sizeof(Unsigned) == 2) {
+                *this = from_raw(__builtin_bswap16(host));
+                return;
+            } else if constexpr (sizeof(Unsigned) == 4) {
+                *this = from_raw(__builtin_bswap32(host));
+                return;
+            }
+        }
         for (std::size_t i = 0; i < sizeof(Unsigned); ++i) {
             bytes_[i] = static_cast<std::uint8_t>(host >> (8 * (sizeof(Unsigned) - 1 - i)));
         }
@@ -52,7 +61,9 @@ public:
         return value;
     }
 
-    friend constexpr bool operator==(const BigEndian&, const BigEndian&) = default;
+    friend constexpr bool operator==(const BigEndian& a, const BigEndian& b) noexcept {
+        return std::is_constant_evaluated() ? a.host() == b.host() : a.raw() == b.raw();
+    }
 
 private:
     std::uint8_t bytes_[sizeof(Unsigned)];

@@ -52,18 +52,18 @@ struct FlowEndIpv4 {
 };
 
 // flow_hash_l3() of an IPv4 packet whose headers the caller has read. May be 0.
+//
+// Each end is mixed by itself and the results are added, so that neither comes first. The mix is a
+// square: of anything linear, ends that move against each other would have the same sum.
 [[nodiscard]] constexpr std::uint32_t
 flow_hash_ipv4(FlowEndIpv4 source, FlowEndIpv4 destination, std::uint8_t protocol) noexcept {
-    constexpr std::uint64_t kSeed = 4;
-    const std::uint64_t one = (std::uint64_t{source.address} << 16) | source.port;
-    const std::uint64_t other = (std::uint64_t{destination.address} << 16) | destination.port;
-    const std::uint64_t low = one < other ? one : other;
-    const std::uint64_t high = one < other ? other : one;
-    const std::uint64_t state = detail::mix(kSeed, ((low >> 16) << 32) | (high >> 16));
-    return detail::finish(detail::mix(
-        state,
-        detail::tail(protocol, static_cast<std::uint16_t>(low), static_cast<std::uint16_t>(high))
-    ));
+    const auto mix_end = [](FlowEndIpv4 end) {
+        const std::uint64_t word = (std::uint64_t{end.address} << 16) | end.port;
+        const std::uint64_t product = word * detail::kMultiplier1;
+        return product * (product >> 32);
+    };
+    const std::uint64_t sum = mix_end(source) + mix_end(destination) + protocol;
+    return static_cast<std::uint32_t>(sum * detail::kMultiplier2 >> 32);
 }
 
 // The same for both directions of a flow, never 0. TCP, UDP, UDP-Lite, SCTP and DCCP: addresses,

@@ -47,7 +47,7 @@ enum class Direction : std::uint8_t { rx, tx };
     X(depth_exceeded,                                                                              \
       tx,                                                                                          \
       tx_dropped,                                                                                  \
-      "more than 8 tunnels or bridges inside each other: a configuration loop")                    \
+      "more than 8 tunnels inside each other: a configuration loop")                               \
     X(pool_exhausted, tx, tx_dropped, "no packet buffer was free for a copy")                      \
     X(vector_full, tx, tx_dropped, "a flood made more copies than a worker can hold at once")      \
     X(ether_truncated, rx, none, "shorter than an Ethernet header")                                \

@@ -25,10 +25,19 @@ struct alignas(64) Note {
     LinkId link_out;  // where it is to leave
     std::uint16_t
         l3_offset;  // bytes from the data's start to the L3 header; set by the stage that found it
-    std::uint8_t depth;  // tunnels and bridges gone through
+    std::uint8_t depth;  // tunnels gone through
     Punt punt;
     std::uint32_t flow_hash;  // of the inner frame
     net::IpAddress next_hop;  // Punt::resolve
+
+    // A packet comes in on `link`: nothing else is known of it. One store.
+    void arrive(LinkId link) noexcept {
+        link_in = link;
+        link_out = kNoLink;
+        l3_offset = 0;
+        depth = 0;
+        punt = Punt::arp;
+    }
 };
 
 static_assert(sizeof(Note) == 64);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Frames to ports. What comes in whole bursts goes from the vector to the driver; the rest is
-// gathered per port and leaves at the end of the round. Where the port has no queue of ours, its
-// owner gets the frames through a ring, and counts them.
+// gathered per port and leaves when there would be more than a burst, or at the end of the round.
+// Where the port has no queue of ours, its owner gets the frames through a ring, and counts them.
 #include "lib/pipeline/worker.hpp"
 
 #include <rte_ethdev.h>
@@ -41,16 +41,20 @@ void hand_over(Worker& worker, const TxPath& path, rte_mbuf** packets, std::uint
     }
 }
 
-// All of `packets` leave by `port`, which is `link`. Counts what the driver took.
+// All of `packets`, `bytes` in all, leave by `port`, which is `link`. Counts what the driver took.
 void transmit(
-    Worker& worker, std::uint16_t port, LinkId link, rte_mbuf** packets, std::uint32_t n
+    Worker& worker,
+    std::uint16_t port,
+    LinkId link,
+    rte_mbuf** packets,
+    std::uint32_t n,
+    std::uint64_t bytes
 ) noexcept {
     const TxPath& path = worker.config.tx_paths[port];
     if (!path.has_queue) [[unlikely]] {
         hand_over(worker, path, packets, n);
         return;
     }
-    std::uint64_t bytes = bytes_in(packets, n);
     const auto burst = static_cast<std::uint16_t>(n);
     std::uint32_t sent = rte_eth_tx_burst(port, path.queue_id, packets, burst);
     if (sent < n) [[unlikely]] {
@@ -68,13 +72,16 @@ void transmit(
 
 void flush(Worker& worker, std::uint16_t port) noexcept {
     TxBuffer& buffer = worker.tx_buffers[port];
-    transmit(worker, port, buffer.link, buffer.packets.data(), buffer.count);
+    transmit(worker, port, buffer.link, buffer.packets.data(), buffer.count, buffer.bytes);
     buffer.count = 0;
+    buffer.bytes = 0;
     worker.tx_pending &= ~(1U << port);
 }
 
-// A run of packets to the same link.
-void take_run(Worker& worker, LinkId link, rte_mbuf** packets, std::uint32_t n) noexcept {
+// A run of packets to the same link, at most a burst.
+void take_run(
+    Worker& worker, LinkId link, rte_mbuf** packets, std::uint32_t n, std::uint64_t bytes
+) noexcept {
     const Link* port_link = worker.tables.links.read(link);
     if (port_link == nullptr || port_link->port_id >= kMaxPorts) [[unlikely]] {
         drop_rest(worker, packets, n, Drop::link_gone);
@@ -83,24 +90,18 @@ void take_run(Worker& worker, LinkId link, rte_mbuf** packets, std::uint32_t n) 
     const std::uint16_t port = port_link->port_id;
     const std::uint32_t burst = worker.config.burst;
     TxBuffer& buffer = worker.tx_buffers[port];
-    while (n != 0) {
-        if (buffer.count == 0 && n >= burst) {
-            transmit(worker, port, link, packets, burst);
-            packets += burst;
-            n -= burst;
-            continue;
-        }
-        const std::uint32_t part = std::min(n, burst - buffer.count);
-        std::copy_n(packets, part, buffer.packets.data() + buffer.count);
-        buffer.count = static_cast<std::uint16_t>(buffer.count + part);
-        buffer.link = link;
-        worker.tx_pending |= 1U << port;
-        packets += part;
-        n -= part;
-        if (buffer.count == burst) {
-            flush(worker, port);
-        }
+    if (buffer.count + n > burst) {
+        flush(worker, port);
     }
+    if (n == burst) {
+        transmit(worker, port, link, packets, n, bytes);
+        return;
+    }
+    std::copy_n(packets, n, buffer.packets.data() + buffer.count);
+    buffer.count = static_cast<std::uint16_t>(buffer.count + n);
+    buffer.bytes += bytes;
+    buffer.link = link;
+    worker.tx_pending |= 1U << port;
 }
 
 }  // namespace
@@ -108,14 +109,19 @@ void take_run(Worker& worker, LinkId link, rte_mbuf** packets, std::uint32_t n) 
 void port_tx_stage(Worker& worker) noexcept {
     Vector& in = worker.vector(Stage::port_tx);
     rte_mbuf** packets = in.packets.data();
+    const std::uint32_t count = in.count;
+    const std::uint32_t burst = worker.config.burst;
     std::uint32_t begin = 0;
-    while (begin < in.count) {
+    while (begin < count) {
         const LinkId link = note(packets[begin]).link_out;
+        const std::uint32_t limit = std::min(count, begin + burst);
+        std::uint64_t bytes = rte_pktmbuf_pkt_len(packets[begin]);
         std::uint32_t end = begin + 1;
-        while (end < in.count && note(packets[end]).link_out == link) {
+        while (end < limit && note(packets[end]).link_out == link) {
+            bytes += rte_pktmbuf_pkt_len(packets[end]);
             ++end;
         }
-        take_run(worker, link, packets + begin, end - begin);
+        take_run(worker, link, packets + begin, end - begin, bytes);
         begin = end;
     }
     in.count = 0;

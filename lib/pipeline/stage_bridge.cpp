@@ -1,405 +1,334 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The bridge: frames from a member, or from the bridge's own address (link_in is then the bridge
-// itself). For every 32 packets: read the MACs, look up all sources and destinations at once,
-// learn, forward. A MAC seen twice in a row is looked up once.
-#include "lib/net/ether.hpp"
+// itself). Neighbours in a burst with the same link and the same two MACs are a run: what is looked
+// up, learned and decided is so once a run, and a packet more in it costs a comparison and a store.
+#include "lib/pipeline/bridge_output.hpp"
 #include "lib/pipeline/frame.hpp"
 #include "lib/pipeline/scratch.hpp"
 #include "lib/pipeline/tally.hpp"
-#include "lib/pipeline/worker.hpp"
 
 namespace culvert::pipeline {
 
 namespace {
 
-constexpr std::uint32_t kChunk = 32;
-constexpr std::uint64_t kLinkLocalGroup = 0x0180c2000000;  // 01:80:c2:00:00:00 to :0f
-// What a VLAN tag may add to a frame beyond the MTU and the Ethernet header (is_skb_forwardable).
-constexpr std::uint32_t kFrameOverhead = sizeof(net::EtherHeader) + sizeof(net::VlanHeader);
-constexpr std::uint8_t kNoSource = 0xff;
+constexpr std::uint32_t kChunk = 64;                         // packets
+constexpr std::uint64_t kLinkLocalGroup = 0x0180c2000000;    // 01:80:c2:00:00:00 to :0f
+constexpr std::uint64_t kGroupBit = std::uint64_t{1} << 56;  // of a MAC in the upper 48 bits
 
-// A packet on its way through the chunk.
-struct Frame {
-    rte_mbuf* packet;
-    const Link* in;  // member, or the bridge itself
+using Home = fdb::Table::View::Home;
+
+struct Run {
+    const Link* in;  // member, or the bridge itself; nullptr = all of it is dropped as `refusal`
     const Link* bridge;
-    std::uint64_t destination;  // fdb::Key's packed form
-    std::uint8_t
-        source_index;  // among the chunk's different sources; kNoSource = not to be learned
-    std::uint8_t lookup_index;  // among its different destinations
-};
+    fdb::Key source;
+    fdb::Key destination;
+    Home source_home;  // nullptr = not to be learned, or just learned
+    Home destination_home;
+    LinkId link_in;
+    Drop refusal;
+    std::uint8_t first;  // packet
 
-// Sources grow downwards and destinations upwards from the middle, so that together they are one
-// array to look up.
-struct Chunk {
-    Scratch<Frame, kChunk> frames;
-    Scratch<fdb::Key, std::size_t{2} * kChunk> keys;
-    Scratch<fdb::Value, std::size_t{2} * kChunk> values;
-    std::uint64_t found = 0;  // bit i = values[first + i]
-    std::uint32_t first = kChunk;
-    std::uint32_t count = 0;  // frames
-    std::uint32_t sources = 0;
-    std::uint32_t destinations = 0;
-
-    [[nodiscard]] std::uint32_t at_source(const Frame& frame) const noexcept {
-        return kChunk - 1 - frame.source_index;
-    }
-
-    [[nodiscard]] std::uint32_t at_destination(const Frame& frame) const noexcept {
-        return kChunk + frame.lookup_index;
-    }
-
-    [[nodiscard]] bool is_found(std::uint32_t at) const noexcept {
-        return (found >> (at - first) & 1) != 0;
+    void refuse(Drop reason) noexcept {
+        in = nullptr;
+        refusal = reason;
     }
 };
 
-// What a run of packets from one link shares.
+using Runs = Scratch<Run, kChunk>;
+
+// What packets from one link share.
 struct Arrival {
-    LinkId id = kNoLink;
     const Link* in = nullptr;
     const Link* bridge = nullptr;
+    bool own = false;  // from the bridge's own address
     bool learning = false;
-    bool refused = false;
+    bool refused = true;
     Drop refusal = Drop::link_gone;
 };
 
-// What a run of packets to one target shares.
-struct Departure {
-    std::uint32_t target = 0;
-    const Link* in = nullptr;
-    const Link* to = nullptr;
-    std::uint32_t max_frame = 0;
-};
-
-enum class Traffic : std::uint8_t { unknown_unicast, multicast, broadcast };
-
-Arrival look_at_link(const Worker& worker, LinkId id) noexcept {
+[[gnu::noinline]] Arrival look_at_link(const Worker& worker, LinkId id) noexcept {
     Arrival arrival;
-    arrival.id = id;
     arrival.in = worker.tables.links.read(id);
-    arrival.refused = true;
     if (arrival.in == nullptr) {
         return arrival;
     }
-    const bool own = arrival.in->kind == LinkKind::bridge;
-    arrival.bridge = own ? arrival.in : worker.tables.links.read(arrival.in->master);
+    arrival.own = arrival.in->kind == LinkKind::bridge;
+    arrival.bridge = arrival.own ? arrival.in : worker.tables.links.read(arrival.in->master);
     if (arrival.bridge == nullptr || arrival.bridge->kind != LinkKind::bridge) {
         return arrival;
     }
     arrival.refusal = Drop::link_down_rx;
     arrival.refused = !arrival.in->up || !arrival.bridge->up;
-    arrival.learning = !own && arrival.in->bridge_port.learning;
+    arrival.learning = !arrival.own && arrival.in->bridge_port.learning;
     return arrival;
 }
 
-// Why a frame is not to be forwarded, whoever it is for.
-[[gnu::cold]] bool refuse_group(
-    Worker& worker, rte_mbuf* packet, const Arrival& arrival, std::uint64_t destination
-) noexcept {
-    const bool own = arrival.in == arrival.bridge;
-    // 00 is STP, which is off: forwarded like any group. The others stay on their segment.
-    if (own || (destination & ~std::uint64_t{0xf}) != kLinkLocalGroup ||
-        destination == kLinkLocalGroup) {
-        return false;
+// What no bridge takes: the reason.
+[[nodiscard]] inline bool
+refuse_macs(std::uint64_t destination, std::uint64_t source, Drop& reason) noexcept {
+    if ((source & kGroupBit) != 0 || source == 0) [[unlikely]] {
+        reason = Drop::bridge_source_invalid;
+        return true;
     }
-    worker.drop(packet, arrival.id, Drop::bridge_link_local);
-    return true;
+    if ((destination & kGroupBit) != 0) [[unlikely]] {
+        // 00 is STP, which is off: forwarded like any group. The others stay on their segment.
+        const std::uint64_t group = destination >> 16;
+        reason = Drop::bridge_link_local;
+        return (group & ~std::uint64_t{0xf}) == kLinkLocalGroup && group != kLinkLocalGroup;
+    }
+    return false;
 }
 
-// Reads MACs, drops what no bridge takes, and lists what is to be looked up.
-void read_frames(Worker& worker, rte_mbuf* const* packets, std::uint32_t n, Chunk& chunk) noexcept {
+// Cuts the burst into runs, and asks for the lines of their MACs. Returns their number.
+std::uint32_t find_runs(
+    const Worker& worker,
+    const fdb::Table::View& fdb,
+    rte_mbuf* const* packets,
+    std::uint32_t n,
+    Runs& runs
+) noexcept {
     Arrival arrival;
-    std::uint64_t last_source = 0;
-    std::uint64_t last_destination = 0;
+    LinkId arrival_id = kNoLink;
+    LinkId last_id = kNoLink;  // of the run; no packet is on none
+    MacPair last;
+    fdb::Key last_source;
+    fdb::Key last_destination;
+    Home last_home = nullptr;
+    std::uint32_t count = 0;
     for (std::uint32_t i = 0; i < n; ++i) {
         rte_mbuf* packet = packets[i];
-        if (const LinkId id = note(packet).link_in; id != arrival.id || i == 0) [[unlikely]] {
-            arrival = look_at_link(worker, id);
-        }
-        if (arrival.refused) [[unlikely]] {
-            worker.drop(packet, arrival.id, arrival.refusal);
-            continue;
-        }
+        const LinkId id = note(packet).link_in;
         if (rte_pktmbuf_data_len(packet) < sizeof(net::EtherHeader)) [[unlikely]] {
-            worker.drop(packet, arrival.id, Drop::ether_truncated);
+            Run& run = runs[count++];
+            run.link_in = id;
+            run.first = static_cast<std::uint8_t>(i);
+            run.refuse(Drop::ether_truncated);
+            last_id = kNoLink;
             continue;
         }
-        const auto* data = rte_pktmbuf_mtod(packet, const std::uint8_t*);
-        const std::uint64_t destination = mac_and_two_more(data);
-        const std::uint64_t source = mac_and_two_more(data + 6);
-        Frame& frame = chunk.frames[chunk.count];
-        frame = {
-            packet, arrival.in, arrival.bridge, fdb_key(destination, arrival.bridge->id), 0, 0};
-        const bool source_is_group = (source >> 56 & 1) != 0;
-        if ((source_is_group || source >> 16 == 0) && arrival.in != arrival.bridge) [[unlikely]] {
-            worker.drop(packet, arrival.id, Drop::bridge_source_invalid);
+        const auto macs = MacPair::load(rte_pktmbuf_mtod(packet, const std::uint8_t*));
+        if (id == last_id && macs == last) {
             continue;
         }
-        if ((data[0] & 1) != 0 && refuse_group(worker, packet, arrival, destination >> 16))
-            [[unlikely]] {
+        last_id = id;
+        last = macs;
+        if (id != arrival_id) [[unlikely]] {
+            arrival_id = id;
+            arrival = look_at_link(worker, id);
+            last_source = {};
+            last_destination = {};
+        }
+        Run& run = runs[count++];
+        run.in = arrival.in;
+        run.bridge = arrival.bridge;
+        run.link_in = id;
+        run.first = static_cast<std::uint8_t>(i);
+        const std::uint64_t destination = macs.destination();
+        const std::uint64_t source = macs.source();
+        if (arrival.refused) [[unlikely]] {
+            run.refuse(arrival.refusal);
             continue;
         }
-        frame.source_index = kNoSource;
-        if (arrival.learning) {
-            const std::uint64_t key = fdb_key(source, arrival.bridge->id);
-            chunk.sources += key != last_source ? 1U : 0U;
-            frame.source_index = static_cast<std::uint8_t>(chunk.sources - 1);
-            chunk.keys[chunk.at_source(frame)] = {key};
-            last_source = key;
+        if (Drop reason{}; !arrival.own && refuse_macs(destination, source, reason)) [[unlikely]] {
+            run.refuse(reason);
+            continue;
         }
-        chunk.destinations += frame.destination != last_destination ? 1U : 0U;
-        frame.lookup_index = static_cast<std::uint8_t>(chunk.destinations - 1);
-        chunk.keys[chunk.at_destination(frame)] = {frame.destination};
-        last_destination = frame.destination;
-        ++chunk.count;
+        const LinkId domain = arrival.bridge->id;
+        run.source = {fdb_key(source, domain)};
+        run.source_home = nullptr;
+        if (arrival.learning && !(run.source == last_source)) {
+            run.source_home = fdb.prefetch(run.source);
+            last_source = run.source;
+        }
+        run.destination = {fdb_key(destination, domain)};
+        if (!(run.destination == last_destination)) {
+            last_home = fdb.prefetch(run.destination);
+            last_destination = run.destination;
+        }
+        run.destination_home = last_home;
     }
-}
-
-void look_up(Worker& worker, Chunk& chunk) noexcept {
-    chunk.first = kChunk - chunk.sources;
-    chunk.found = worker.tables.fdb.find_bulk(
-        &chunk.keys[chunk.first], &chunk.values[chunk.first], chunk.sources + chunk.destinations
-    );
+    return count;
 }
 
 // The source's entry is missing, elsewhere, or has an old stamp.
 [[gnu::noinline]] void
-learn(Worker& worker, const Frame& frame, fdb::Key key, fdb::Value value, bool found) noexcept {
-    if (found && value.target() == frame.in->id) {
-        worker.tables.fdb.refresh(key, value, worker.now_s);
+learn(Worker& worker, const Run& run, fdb::Value value, bool found) noexcept {
+    if (found && value.target() == run.in->id) {
+        worker.tables.fdb.refresh(run.source, value, worker.now_s);
         return;
     }
-    // A static entry does not move; the bridge's own addresses are static entries, too.
-    if (found && (value.is_pinned() || value.target() == frame.bridge->id)) {
+    // A pinned entry does not move, and the bridge's own addresses are such.
+    if (found && (value.is_pinned() || value.target() == run.bridge->id)) {
         return;
     }
     fdb::LearnEvent event;
-    event.mac = key.mac();
-    event.domain = frame.bridge->id;
-    event.port = frame.in->id;
+    event.mac = run.source.mac();
+    event.domain = run.bridge->id;
+    event.port = run.in->id;
     worker.learned(event);
 }
 
-void learn_sources(Worker& worker, const Chunk& chunk) noexcept {
-    for (std::uint32_t i = 0; i < chunk.count; ++i) {
-        const Frame& frame = chunk.frames[i];
-        if (frame.source_index == kNoSource) {
-            continue;
-        }
-        const std::uint32_t at = chunk.at_source(frame);
-        const fdb::Value value = chunk.values[at];
-        const bool found = chunk.is_found(at);
-        if (found && value.target() == frame.in->id && value.used_s == worker.now_s) [[likely]] {
-            continue;
-        }
-        learn(worker, frame, chunk.keys[at], value, found);
+inline void learn_source(Worker& worker, const fdb::Table::View& fdb, const Run& run) noexcept {
+    fdb::Value value;
+    const bool found = fdb.find(run.source_home, run.source, value);
+    if (!found || value.target() != run.in->id || value.used_s != worker.now_s) [[unlikely]] {
+        learn(worker, run, value, found);
     }
 }
 
-// Counts the pass. False: the packet is gone.
-bool enter(Worker& worker, const Frame& frame, TxTally& own_tx) noexcept {
-    if (frame.in == frame.bridge) {
-        own_tx.add(frame.bridge->id, rte_pktmbuf_pkt_len(frame.packet));
-    }
-    if (++note(frame.packet).depth > kMaxDepth) [[unlikely]] {
-        worker.drop(frame.packet, frame.bridge->id, Drop::depth_exceeded);
-        return false;
-    }
-    return true;
-}
-
-// To the bridge's own address.
-void pass_up(Worker& worker, rte_mbuf* packet, const Link& bridge) noexcept {
-    note(packet).link_in = bridge.id;
-    worker.enqueue(Stage::ethernet, packet);
-}
-
-// How many packets find room ahead, whichever way they go. Members are never bridges.
-std::uint32_t room_ahead(Worker& worker) noexcept {
-    return std::min(
-        {worker.vector(Stage::port_tx).room(),
-         worker.vector(Stage::vxlan_push).room(),
-         worker.vector(Stage::ethernet).room()}
-    );
-}
-
-// True when `needed` packets find room. Nothing holds more than a vector of them: what is to be
-// flooded to more members starts with empty ones.
-bool make_room(Worker& worker, std::uint32_t needed) noexcept {
-    if (needed <= room_ahead(worker)) [[likely]] {
-        return true;
-    }
-    port_tx_stage(worker);
-    const std::uint32_t room = room_ahead(worker);
-    return needed <= room || room == kVectorSize;
-}
-
-void send_to(Worker& worker, rte_mbuf* packet, const Link& to) noexcept {
-    if (!make_room(worker, 1)) [[unlikely]] {
-        worker.drop(packet, to.id, Drop::vector_full);
-        return;
-    }
-    if (rte_pktmbuf_pkt_len(packet) > to.mtu + kFrameOverhead) [[unlikely]] {
-        worker.drop(packet, to.id, Drop::bridge_mtu_exceeded);
-        return;
-    }
-    worker.output(packet, to);
-}
-
-// should_deliver(): may what came in by `in` leave by `to`?
-bool is_allowed(const Link& in, const Link& to) noexcept {
-    return to.up && (&in != &to || to.bridge_port.hairpin) &&
-           !(in.bridge_port.isolated && to.bridge_port.isolated);
-}
-
-bool floods(const BridgePort& port, Traffic traffic, bool own) noexcept {
-    switch (traffic) {
-    case Traffic::unknown_unicast:
-        return port.flood;
-    case Traffic::multicast:
-        return port.mcast_flood || own;
-    default:
-        return port.bcast_flood || own;
-    }
-}
-
-// A copy goes to `to`; the packet itself stays for the last target.
-void send_copy(Worker& worker, rte_mbuf* packet, const Link& to) noexcept {
-    note(packet).link_out = to.id;
-    if (rte_mbuf* twin = worker.copy(packet); twin != nullptr) [[likely]] {
-        send_to(worker, twin, to);
-    }
-}
-
-Traffic traffic_of(std::uint64_t key) noexcept {
-    if ((key >> 56 & 1) == 0) {
-        return Traffic::unknown_unicast;
-    }
-    return key >> 16 == net::kBroadcastMac.value() ? Traffic::broadcast : Traffic::multicast;
-}
-
-void flood(Worker& worker, const Frame& frame) noexcept {
-    const Traffic traffic = traffic_of(frame.destination);
-    const bool own = frame.in == frame.bridge;
-    const Link* previous = nullptr;
-    for (const LinkId member : frame.bridge->members) {
-        const Link* to = worker.tables.links.read(member);
-        if (to == nullptr || to->master != frame.bridge->id || !is_allowed(*frame.in, *to) ||
-            !floods(to->bridge_port, traffic, own)) {
-            continue;
-        }
-        if (previous != nullptr) {
-            send_copy(worker, frame.packet, *previous);
-        }
-        previous = to;
-    }
-    if (traffic != Traffic::unknown_unicast && !own && frame.bridge->has_address) {
-        if (previous != nullptr) {
-            send_copy(worker, frame.packet, *previous);
-        }
-        pass_up(worker, frame.packet, *frame.bridge);
-    } else if (previous != nullptr) {
-        send_to(worker, frame.packet, *previous);
-    } else {
-        worker.drop(frame.packet, frame.in->id, Drop::bridge_no_port);
-    }
-}
-
-// Known unicast whose way is not the last packet's: finds the way, or why there is none.
-[[gnu::noinline]] bool
-find_way(Worker& worker, const Frame& frame, std::uint32_t target, Departure& way) noexcept {
-    way = {};
-    const auto refuse = [&](LinkId link, Drop reason) {
-        worker.drop(frame.packet, link, reason);
-        return false;
-    };
-    if (target == frame.bridge->id) {
-        if (frame.in == frame.bridge) {
-            return refuse(frame.in->id, Drop::bridge_same_port);
-        }
-        pass_up(worker, frame.packet, *frame.bridge);
-        return false;
-    }
-    const Link* to = target < kMaxLinks ? worker.tables.links.read(target) : nullptr;
-    if (to == nullptr || to->master != frame.bridge->id) {
-        return refuse(frame.in->id, Drop::link_gone);
-    }
-    if (to == frame.in && !to->bridge_port.hairpin) {
-        return refuse(frame.in->id, Drop::bridge_same_port);
-    }
-    if (!is_allowed(*frame.in, *to)) {
-        return refuse(frame.in->id, Drop::bridge_no_port);
-    }
-    way = {target, frame.in, to, to->mtu + kFrameOverhead};
-    return true;
-}
-
-void forward_known(
-    Worker& worker, const Frame& frame, std::uint32_t target, Departure& way
+void drop_run(
+    Worker& worker, rte_mbuf* const* packets, std::uint32_t n, LinkId link, Drop reason
 ) noexcept {
-    if (way.target != target || way.in != frame.in) [[unlikely]] {
-        if (!find_way(worker, frame, target, way)) {
+    for (std::uint32_t i = 0; i < n; ++i) {
+        worker.drop(packets[i], link, reason);
+    }
+}
+
+// Precondition: room for them.
+inline void
+send_run(Worker& worker, rte_mbuf* const* packets, std::uint32_t n, const Link& to) noexcept {
+    const std::uint32_t max_frame = to.mtu + kFrameOverhead;
+    const bool is_port = to.kind == LinkKind::port;
+    Vector& out = worker.vector(is_port ? Stage::port_tx : Stage::vxlan_push);
+    if (!is_port && to.kind != LinkKind::vxlan) [[unlikely]] {
+        for (std::uint32_t i = 0; i < n; ++i) {
+            worker.output(packets[i], to);
+        }
+        return;
+    }
+    rte_mbuf** tail = &out.packets[out.count];
+    for (std::uint32_t i = 0; i < n; ++i) {
+        rte_mbuf* packet = packets[i];
+        if (rte_pktmbuf_pkt_len(packet) > max_frame) [[unlikely]] {
+            worker.drop(packet, to.id, Drop::bridge_mtu_exceeded);
+            continue;
+        }
+        note(packet).link_out = to.id;
+        *tail++ = packet;
+    }
+    out.count = static_cast<std::uint32_t>(tail - out.packets.data());
+}
+
+inline void forward_known(
+    Worker& worker, rte_mbuf* const* packets, std::uint32_t n, const Run& run, std::uint32_t target
+) noexcept {
+    const Link& in = *run.in;
+    const Link& bridge = *run.bridge;
+    if (target == bridge.id) [[unlikely]] {
+        if (&in == &bridge) {
+            drop_run(worker, packets, n, in.id, Drop::bridge_same_port);
             return;
         }
-    }
-    if (rte_pktmbuf_pkt_len(frame.packet) > way.max_frame) [[unlikely]] {
-        worker.drop(frame.packet, way.to->id, Drop::bridge_mtu_exceeded);
+        for (std::uint32_t i = 0; i < n; ++i) {
+            pass_up(worker, packets[i], bridge);
+        }
         return;
     }
-    worker.output(frame.packet, *way.to);
+    const Link* to = target < kMaxLinks ? worker.tables.links.read(target) : nullptr;
+    if (to == nullptr || to->master != bridge.id) [[unlikely]] {
+        drop_run(worker, packets, n, in.id, Drop::link_gone);
+    } else if (!is_allowed(in, *to)) [[unlikely]] {
+        const bool back = to == &in && !to->bridge_port.hairpin;
+        drop_run(worker, packets, n, in.id, back ? Drop::bridge_same_port : Drop::bridge_no_port);
+    } else {
+        send_run(worker, packets, n, *to);
+    }
 }
 
-// Returns how many of the chunk's frames went their way.
-std::uint32_t forward(Worker& worker, const Chunk& chunk) noexcept {
-    Departure way;
-    TxTally own_tx(worker.counters);
-    // Every packet needs one place but those that are flooded.
-    std::uint32_t sure = room_ahead(worker);
-    for (std::uint32_t i = 0; i < chunk.count; ++i) {
-        const Frame& frame = chunk.frames[i];
-        const std::uint32_t at = chunk.at_destination(frame);
-        const bool known = chunk.is_found(at) && (frame.destination >> 56 & 1) == 0;
-        const auto needed =
-            known ? 1U : static_cast<std::uint32_t>(frame.bridge->members.size()) + 1;
-        if (sure < needed) [[unlikely]] {
-            if (!make_room(worker, needed)) {
-                return i;
-            }
-            sure = std::max(needed, room_ahead(worker));
+// What the bridge's own address sent counts as sent by the bridge.
+[[gnu::cold]] void
+count_own(Worker& worker, rte_mbuf* const* packets, std::uint32_t n, LinkId bridge) noexcept {
+    TxTally tally(worker.counters);
+    for (std::uint32_t i = 0; i < n; ++i) {
+        tally.add(bridge, rte_pktmbuf_pkt_len(packets[i]));
+    }
+}
+
+// Returns how many of the packets went.
+[[gnu::noinline]] std::uint32_t
+flood_run(Worker& worker, rte_mbuf* const* packets, std::uint32_t n, const Run& run) noexcept {
+    const auto needed = static_cast<std::uint32_t>(run.bridge->members.size()) + 1;
+    for (std::uint32_t i = 0; i < n; ++i) {
+        if (!make_room(worker, needed)) {
+            return i;
         }
-        sure -= needed;
-        if (!enter(worker, frame, own_tx)) [[unlikely]] {
+        if (run.in == run.bridge) {
+            count_own(worker, &packets[i], 1, run.bridge->id);
+        }
+        flood(worker, packets[i], *run.in, *run.bridge, run.destination);
+    }
+    return n;
+}
+
+// Returns how many of the `n` packets met their fate or went on.
+std::uint32_t forward(
+    Worker& worker,
+    const fdb::Table::View& fdb,
+    rte_mbuf* const* packets,
+    std::uint32_t n,
+    const Runs& runs,
+    std::uint32_t run_count
+) noexcept {
+    Home last_home = nullptr;
+    fdb::Key last_destination;
+    fdb::Value value;
+    bool found = false;
+    std::uint32_t sure = room_ahead(worker);  // what surely finds room
+    for (std::uint32_t k = 0; k < run_count; ++k) {
+        const Run& run = runs[k];
+        const std::uint32_t end = k + 1 < run_count ? runs[k + 1].first : n;
+        const std::uint32_t count = end - run.first;
+        rte_mbuf* const* const first = packets + run.first;
+        if (run.in == nullptr) [[unlikely]] {
+            drop_run(worker, first, count, run.link_in, run.refusal);
             continue;
         }
-        if (known) [[likely]] {
-            forward_known(worker, frame, chunk.values[at].target(), way);
-        } else {
-            flood(worker, frame);
+        if (run.source_home != nullptr) {
+            learn_source(worker, fdb, run);
         }
+        if (run.destination_home != last_home || !(run.destination == last_destination)) {
+            last_home = run.destination_home;
+            last_destination = run.destination;
+            found = fdb.find(last_home, last_destination, value);
+        }
+        if (!found || (run.destination.packed & kGroupBit) != 0) [[unlikely]] {
+            const std::uint32_t gone = flood_run(worker, first, count, run);
+            if (gone < count) {
+                return run.first + gone;
+            }
+            sure = room_ahead(worker);
+            continue;
+        }
+        if (sure < count) [[unlikely]] {
+            if (!make_room(worker, count)) {
+                return run.first;
+            }
+            sure = room_ahead(worker);
+        }
+        sure -= count;
+        if (run.in == run.bridge) [[unlikely]] {
+            count_own(worker, first, count, run.bridge->id);
+        }
+        forward_known(worker, first, count, run, value.target());
     }
-    return chunk.count;
+    return n;
 }
 
 }  // namespace
 
 void bridge_stage(Worker& worker) noexcept {
     Vector& in = worker.vector(Stage::bridge);
+    const fdb::Table::View fdb = worker.tables.fdb.view();
     const std::uint32_t total = in.count;
     std::uint32_t done = 0;
     while (done < total) {
         const std::uint32_t n = std::min(kChunk, total - done);
-        Chunk chunk;
-        read_frames(worker, &in.packets[done], n, chunk);
-        look_up(worker, chunk);
-        learn_sources(worker, chunk);
-        const std::uint32_t gone = forward(worker, chunk);
-        // What found no room goes back to its place, behind what is done.
-        done += n - (chunk.count - gone);
-        for (std::uint32_t i = gone; i < chunk.count; ++i) {
-            in.packets[done + i - gone] = chunk.frames[i].packet;
-        }
-        if (gone < chunk.count) {
+        rte_mbuf** packets = &in.packets[done];
+        Runs runs;
+        const std::uint32_t run_count = find_runs(worker, fdb, packets, n, runs);
+        const std::uint32_t gone = forward(worker, fdb, packets, n, runs, run_count);
+        done += gone;
+        if (gone < n) [[unlikely]] {
             break;
         }
     }

@@ -2,6 +2,7 @@
 // Frames for this processor itself: from a link in no bridge, or for a bridge's own address. Sorts
 // them by EtherType.
 #include "lib/net/arp.hpp"
+#include "lib/net/checksum.hpp"
 #include "lib/net/ether.hpp"
 #include "lib/pipeline/frame.hpp"
 #include "lib/pipeline/tally.hpp"
@@ -23,6 +24,19 @@ Arrival look_at_link(const Worker& worker, LinkId id) noexcept {
     return {id, link, link != nullptr ? mac_of(link->mac.bytes.data()) : 0};
 }
 
+// The 14 bytes of an Ethernet header, to be compared with another's, in two loads that overlap.
+struct EtherWords {
+    std::uint64_t first = 0;  // bytes 0 to 7
+    std::uint64_t last = 0;   // bytes 6 to 13
+
+    [[nodiscard]] static EtherWords load(const std::uint8_t* frame) noexcept {
+        return {
+            net::detail::load<std::uint64_t>(frame), net::detail::load<std::uint64_t>(frame + 6)};
+    }
+
+    friend bool operator==(const EtherWords&, const EtherWords&) = default;
+};
+
 // Everything but IPv4.
 [[gnu::noinline]] void
 take_other(Worker& worker, rte_mbuf* packet, LinkId link, std::uint16_t type) noexcept {
@@ -32,7 +46,6 @@ take_other(Worker& worker, rte_mbuf* packet, LinkId link, std::uint16_t type) no
             worker.drop(packet, link, Drop::arp_malformed);
             return;
         }
-        note(packet).l3_offset = sizeof(net::EtherHeader);
         worker.punt(packet, Punt::arp);
         return;
     case net::ether_type::kVlan:
@@ -47,46 +60,80 @@ take_other(Worker& worker, rte_mbuf* packet, LinkId link, std::uint16_t type) no
     }
 }
 
+[[gnu::cold]] void refuse_truncated(Worker& worker, rte_mbuf* packet) noexcept {
+    const LinkId id = note(packet).link_in;
+    const Link* link = worker.tables.links.read(id);
+    if (link == nullptr || !link->up) {
+        worker.drop(packet, id, link == nullptr ? Drop::link_gone : Drop::link_down_rx);
+        return;
+    }
+    if (link->kind == LinkKind::bridge) {
+        RxTally(worker.counters).add(id, rte_pktmbuf_pkt_len(packet));
+    }
+    worker.drop(packet, id, Drop::ether_truncated);
+}
+
+// True: IPv4 for this processor. Else its way is another, or ends.
+bool take(Worker& worker, rte_mbuf* packet, const Arrival& arrival, RxTally& bridge_rx) noexcept {
+    if (arrival.link == nullptr || !arrival.link->up) [[unlikely]] {
+        const Drop reason = arrival.link == nullptr ? Drop::link_gone : Drop::link_down_rx;
+        worker.drop(packet, arrival.id, reason);
+        return false;
+    }
+    if (arrival.link->kind == LinkKind::bridge) {
+        // Here it reaches the bridge's own address; other links count where they receive.
+        bridge_rx.add(arrival.id, rte_pktmbuf_pkt_len(packet));
+    }
+    const auto* data = rte_pktmbuf_mtod(packet, const std::uint8_t*);
+    if (mac_of(data) != arrival.mac && (data[0] & 1) == 0) [[unlikely]] {
+        worker.drop(packet, arrival.id, Drop::ether_other_host);
+        return false;
+    }
+    const std::uint16_t type = reinterpret_cast<const net::EtherHeader*>(data)->type.host();
+    if (type != net::ether_type::kIpv4) [[unlikely]] {
+        take_other(worker, packet, arrival.id, type);
+        return false;
+    }
+    return true;
+}
+
 }  // namespace
 
 void ethernet_stage(Worker& worker) noexcept {
     Vector& in = worker.vector(Stage::ethernet);
-    const std::uint32_t n = std::min(in.count, worker.vector(Stage::ip4).room());
+    Vector& out = worker.vector(Stage::ip4);
+    const std::uint32_t n = std::min(in.count, out.room());
+    rte_mbuf** tail = &out.packets[out.count];
     Arrival arrival;
+    // What the last packet passed with: the next one like it passes, too.
+    LinkId last_id = kNoLink;
+    EtherWords last;
     RxTally bridge_rx(worker.counters);
     for (std::uint32_t i = 0; i < n; ++i) {
         rte_mbuf* packet = in.packets[i];
         Note& packet_note = note(packet);
-        if (packet_note.link_in != arrival.id || i == 0) [[unlikely]] {
-            arrival = look_at_link(worker, packet_note.link_in);
-        }
-        if (arrival.link == nullptr || !arrival.link->up) [[unlikely]] {
-            worker.drop(
-                packet, arrival.id, arrival.link == nullptr ? Drop::link_gone : Drop::link_down_rx
-            );
-            continue;
-        }
-        if (arrival.link->kind == LinkKind::bridge) {
-            // Here it reaches the bridge's own address; other links count where they receive.
-            bridge_rx.add(arrival.id, rte_pktmbuf_pkt_len(packet));
-        }
+        const LinkId id = packet_note.link_in;
         if (rte_pktmbuf_data_len(packet) < sizeof(net::EtherHeader)) [[unlikely]] {
-            worker.drop(packet, arrival.id, Drop::ether_truncated);
+            refuse_truncated(worker, packet);
             continue;
         }
-        const auto* data = rte_pktmbuf_mtod(packet, const std::uint8_t*);
-        if (mac_of(data) != arrival.mac && (data[0] & 1) == 0) [[unlikely]] {
-            worker.drop(packet, arrival.id, Drop::ether_other_host);
-            continue;
-        }
-        const std::uint16_t type = reinterpret_cast<const net::EtherHeader*>(data)->type.host();
-        if (type != net::ether_type::kIpv4) [[unlikely]] {
-            take_other(worker, packet, arrival.id, type);
-            continue;
-        }
+        const auto words = EtherWords::load(rte_pktmbuf_mtod(packet, const std::uint8_t*));
         packet_note.l3_offset = sizeof(net::EtherHeader);
-        worker.enqueue(Stage::ip4, packet);
+        if (id == last_id && words == last) [[likely]] {
+            *tail++ = packet;
+            continue;
+        }
+        if (id != arrival.id) [[unlikely]] {
+            arrival = look_at_link(worker, id);
+        }
+        if (take(worker, packet, arrival, bridge_rx)) {
+            // The bridge counts each.
+            last_id = arrival.link->kind == LinkKind::bridge ? kNoLink : id;
+            last = words;
+            *tail++ = packet;
+        }
     }
+    out.count = static_cast<std::uint32_t>(tail - out.packets.data());
     in.take_front(n);
 }
 

@@ -18,14 +18,17 @@ constexpr std::uint32_t kChunk = 64;
 constexpr std::uint32_t kFirstGroup = 0xe0000000;  // 224.0.0.0
 constexpr std::uint32_t kLimitedBroadcast = 0xffffffff;
 
+// Neighbours in the burst with the same two addresses are a run: looked up once.
 struct Chunk {
     Scratch<rte_mbuf*, kChunk> packets;
-    Scratch<std::uint32_t, kChunk> destinations;
+    Scratch<std::uint8_t, kChunk + 1> first;      // packet of each run, and one past the last run's
+    Scratch<std::uint32_t, kChunk> destinations;  // of the runs
     Scratch<route::AdjacencyId, kChunk> adjacencies;
     std::uint32_t count = 0;
+    std::uint32_t run_count = 0;
 };
 
-// What a run of packets to one adjacency shares.
+// Where the packets of one adjacency go.
 struct Way {
     route::AdjacencyId id = route::AdjacencyTable::kNone;
     const route::Adjacency* adjacency = nullptr;
@@ -115,14 +118,14 @@ bool checksum_is_valid(const rte_mbuf* packet, const net::Ipv4Header& ip) noexce
            net::ipv4_header_checksum_is_valid(ip, ip.header_len_bytes());
 }
 
-// ICMP-07, in the order of ip_rcv. Bad packets are gone.
-inline Check check_header(Worker& worker, rte_mbuf* packet) noexcept {
+// ICMP-07, in the order of ip_rcv, all but the addresses. Bad packets are gone.
+[[gnu::always_inline]] inline Check
+check_header(Worker& worker, rte_mbuf* packet, const net::Ipv4Header& ip) noexcept {
     const std::uint32_t l3_offset = note(packet).l3_offset;
     const std::uint32_t in_segment = rte_pktmbuf_data_len(packet);
-    const std::uint32_t available = in_segment > l3_offset ? in_segment - l3_offset : 0;
-    const net::Ipv4Header& ip = *header_of(packet);
-    if (available < sizeof(net::Ipv4Header) || ip.version_and_ihl != net::kIpv4VersionIhl)
-        [[unlikely]] {
+    if (in_segment < l3_offset + sizeof(net::Ipv4Header) ||
+        ip.version_and_ihl != net::kIpv4VersionIhl) [[unlikely]] {
+        const std::uint32_t available = in_segment > l3_offset ? in_segment - l3_offset : 0;
         if (check_unusual(worker, packet, available) == Check::bad) {
             return Check::bad;
         }
@@ -138,29 +141,56 @@ inline Check check_header(Worker& worker, rte_mbuf* packet) noexcept {
         }
         trim(packet, frame_len);
     }
-    const std::uint32_t source = ip.source.host();
-    const std::uint32_t destination = ip.destination.host();
-    if (is_special(source) || is_special(destination)) [[unlikely]] {
-        return check_addresses(worker, packet, source, destination);
-    }
     return Check::ok;
 }
 
-void look_up(Worker& worker, Chunk& chunk) noexcept {
+// Keeps the good packets and cuts them into runs.
+void read_headers(
+    Worker& worker, rte_mbuf* const* packets, std::uint32_t n, Chunk& chunk
+) noexcept {
+    std::uint32_t count = 0;
+    std::uint32_t runs = 0;
+    std::uint64_t last = 0;  // addresses; two of 0.0.0.0 are no run
+    for (std::uint32_t i = 0; i < n; ++i) {
+        rte_mbuf* packet = packets[i];
+        const net::Ipv4Header& ip = *header_of(packet);
+        if (check_header(worker, packet, ip) == Check::bad) [[unlikely]] {
+            continue;
+        }
+        const auto addresses = net::detail::load<std::uint64_t>(&ip.source);
+        if (addresses != last) {
+            const std::uint32_t source = ip.source.host();
+            const std::uint32_t destination = ip.destination.host();
+            if ((is_special(source) || is_special(destination)) &&
+                check_addresses(worker, packet, source, destination) == Check::bad) [[unlikely]] {
+                continue;
+            }
+            last = addresses;
+            chunk.first[runs] = static_cast<std::uint8_t>(count);
+            chunk.destinations[runs++] = destination;
+        }
+        chunk.packets[count++] = packet;
+    }
+    chunk.first[runs] = static_cast<std::uint8_t>(count);
+    chunk.count = count;
+    chunk.run_count = runs;
+}
+
+void look_up(const Worker& worker, Chunk& chunk) noexcept {
     const route::AdjacencyTable& table = worker.tables.adjacencies;
-    worker.tables.fib4.lookup_bulk(&chunk.destinations[0], &chunk.adjacencies[0], chunk.count);
+    worker.tables.fib4.lookup_bulk(&chunk.destinations[0], &chunk.adjacencies[0], chunk.run_count);
     route::AdjacencyId different = 0;
-    for (std::uint32_t i = 0; i < chunk.count; ++i) {
-        different |= chunk.adjacencies[i] ^ chunk.adjacencies[0];
+    for (std::uint32_t k = 0; k < chunk.run_count; ++k) {
+        different |= chunk.adjacencies[k] ^ chunk.adjacencies[0];
     }
     if (different == 0) {
         return;
     }
-    for (std::uint32_t i = 0; i < chunk.count; ++i) {
-        table.prefetch(chunk.adjacencies[i]);
+    for (std::uint32_t k = 0; k < chunk.run_count; ++k) {
+        table.prefetch(chunk.adjacencies[k]);
     }
-    for (std::uint32_t i = 0; i < chunk.count; ++i) {
-        __builtin_prefetch(table.read(chunk.adjacencies[i]));
+    for (std::uint32_t k = 0; k < chunk.run_count; ++k) {
+        __builtin_prefetch(table.read(chunk.adjacencies[k]));
     }
 }
 
@@ -176,26 +206,44 @@ bool is_our_address(Worker& worker, std::uint32_t source, LocalSource& last) noe
     return last.is_ours;
 }
 
-// For this processor.
-void deliver(Worker& worker, rte_mbuf* packet, bool broadcast, LocalSource& last) noexcept {
-    const net::Ipv4Header& ip = *header_of(packet);
+// For this processor, but not whole UDP.
+[[gnu::noinline]] void deliver_other(
+    Worker& worker, rte_mbuf* packet, const net::Ipv4Header& ip, bool broadcast
+) noexcept {
     const LinkId link = note(packet).link_in;
-    if (is_our_address(worker, ip.source.host(), last)) [[unlikely]] {
-        worker.drop(packet, link, Drop::ip4_source_invalid);
-    } else if (ip.is_fragment()) [[unlikely]] {
+    if (ip.is_fragment()) {
         worker.drop(packet, link, Drop::ip4_fragment_local);
-    } else if (ip.protocol == net::ip_protocol::kUdp) [[likely]] {
-        worker.enqueue(Stage::vxlan_pop, packet);
+    } else if (ip.protocol == net::ip_protocol::kIcmp && !broadcast) {
+        worker.punt(packet, Punt::icmp);
     } else if (ip.protocol == net::ip_protocol::kIcmp) {
-        if (broadcast) {
-            // As with the kernel's default icmp_echo_ignore_broadcasts.
-            worker.drop(packet, link, Drop::icmp_not_handled);
-        } else {
-            worker.punt(packet, Punt::icmp);
-        }
+        // As with the kernel's default icmp_echo_ignore_broadcasts.
+        worker.drop(packet, link, Drop::icmp_not_handled);
     } else {
         worker.drop(packet, link, Drop::ip4_protocol_unknown);
     }
+}
+
+// A run for this processor. Precondition: room in vxlan_pop.
+void deliver(
+    Worker& worker, rte_mbuf* const* packets, std::uint32_t n, bool broadcast, LocalSource& last
+) noexcept {
+    if (is_our_address(worker, header_of(packets[0])->source.host(), last)) [[unlikely]] {
+        for (std::uint32_t i = 0; i < n; ++i) {
+            worker.drop(packets[i], note(packets[i]).link_in, Drop::ip4_source_invalid);
+        }
+        return;
+    }
+    Vector& out = worker.vector(Stage::vxlan_pop);
+    rte_mbuf** tail = &out.packets[out.count];
+    for (std::uint32_t i = 0; i < n; ++i) {
+        const net::Ipv4Header& ip = *header_of(packets[i]);
+        if (ip.protocol == net::ip_protocol::kUdp && !ip.is_fragment()) [[likely]] {
+            *tail++ = packets[i];
+        } else {
+            deliver_other(worker, packets[i], ip, broadcast);
+        }
+    }
+    out.count = static_cast<std::uint32_t>(tail - out.packets.data());
 }
 
 // One less, and the checksum with it: 0x0100 less in a 16-bit word is 0x0100 more in the checksum,
@@ -270,23 +318,39 @@ inline void write_link_header(std::uint8_t* data, const route::Adjacency& adjace
     }
 }
 
-inline void
-rewrite(Worker& worker, rte_mbuf* packet, std::uint32_t destination, const Way& way) noexcept {
+// A run to a neighbour whose MAC is known. Precondition: room behind Worker::output.
+void rewrite(
+    Worker& worker,
+    rte_mbuf* const* packets,
+    std::uint32_t n,
+    std::uint32_t destination,
+    const Way& way
+) noexcept {
     const route::Adjacency& adjacency = *way.adjacency;
-    if (check_forward(worker, packet, destination, adjacency) == Check::bad) [[unlikely]] {
-        return;
+    const bool to_port = way.link != nullptr && way.link->kind == LinkKind::port && way.link->up;
+    Vector& ports = worker.vector(Stage::port_tx);
+    for (std::uint32_t i = 0; i < n; ++i) {
+        rte_mbuf* packet = packets[i];
+        if (check_forward(worker, packet, destination, adjacency) == Check::bad) [[unlikely]] {
+            continue;
+        }
+        if (way.link == nullptr) [[unlikely]] {
+            worker.drop(packet, adjacency.link_out, Drop::link_gone);
+            continue;
+        }
+        decrement_ttl(*header_of(packet));
+        if (!place_link_header(packet, adjacency.header_len)) [[unlikely]] {
+            worker.drop(packet, adjacency.link_out, Drop::ip4_no_headroom);
+            continue;
+        }
+        write_link_header(rte_pktmbuf_mtod(packet, std::uint8_t*), adjacency);
+        if (to_port) [[likely]] {
+            note(packet).link_out = adjacency.link_out;
+            ports.packets[ports.count++] = packet;
+        } else {
+            worker.output(packet, *way.link);
+        }
     }
-    if (way.link == nullptr) [[unlikely]] {
-        worker.drop(packet, adjacency.link_out, Drop::link_gone);
-        return;
-    }
-    decrement_ttl(*header_of(packet));
-    if (!place_link_header(packet, adjacency.header_len)) [[unlikely]] {
-        worker.drop(packet, adjacency.link_out, Drop::ip4_no_headroom);
-        return;
-    }
-    write_link_header(rte_pktmbuf_mtod(packet, std::uint8_t*), adjacency);
-    worker.output(packet, *way.link);
 }
 
 [[gnu::cold]] Drop refusal_of(const route::Adjacency* adjacency) noexcept {
@@ -302,16 +366,13 @@ rewrite(Worker& worker, rte_mbuf* packet, std::uint32_t destination, const Way& 
     }
 }
 
-// Everything but a rewrite.
-[[gnu::noinline]] void finish_here(
-    Worker& worker, rte_mbuf* packet, std::uint32_t destination, const Way& way, LocalSource& last
-) noexcept {
+// A run to none of these.
+[[gnu::noinline]] void
+finish_here(Worker& worker, rte_mbuf* packet, std::uint32_t destination, const Way& way) noexcept {
     using route::AdjacencyKind;
     const AdjacencyKind kind =
         way.adjacency != nullptr ? way.adjacency->kind : AdjacencyKind::no_route;
-    if (kind == AdjacencyKind::local || kind == AdjacencyKind::broadcast) {
-        deliver(worker, packet, kind == AdjacencyKind::broadcast, last);
-    } else if (kind == AdjacencyKind::glean || kind == AdjacencyKind::incomplete) {
+    if (kind == AdjacencyKind::glean || kind == AdjacencyKind::incomplete) {
         resolve(worker, packet, destination, *way.adjacency);
     } else if (is_group(destination)) {
         worker.drop(packet, note(packet).link_in, Drop::ip4_not_forwarded);
@@ -329,18 +390,26 @@ Way find_way(const Worker& worker, route::AdjacencyId id) noexcept {
 }
 
 void send_on(Worker& worker, const Chunk& chunk) noexcept {
+    using route::AdjacencyKind;
     Way way;
     LocalSource last;
-    for (std::uint32_t i = 0; i < chunk.count; ++i) {
-        if (chunk.adjacencies[i] != way.id) [[unlikely]] {
-            way = find_way(worker, chunk.adjacencies[i]);
+    for (std::uint32_t k = 0; k < chunk.run_count; ++k) {
+        if (chunk.adjacencies[k] != way.id) [[unlikely]] {
+            way = find_way(worker, chunk.adjacencies[k]);
         }
-        const std::uint32_t destination = chunk.destinations[i];
-        if (way.adjacency != nullptr && way.adjacency->kind == route::AdjacencyKind::rewrite)
-            [[likely]] {
-            rewrite(worker, chunk.packets[i], destination, way);
+        const AdjacencyKind kind =
+            way.adjacency != nullptr ? way.adjacency->kind : AdjacencyKind::no_route;
+        const std::uint32_t destination = chunk.destinations[k];
+        rte_mbuf* const* packets = &chunk.packets[chunk.first[k]];
+        const auto n = static_cast<std::uint32_t>(chunk.first[k + 1] - chunk.first[k]);
+        if (kind == AdjacencyKind::rewrite) [[likely]] {
+            rewrite(worker, packets, n, destination, way);
+        } else if (kind == AdjacencyKind::local || kind == AdjacencyKind::broadcast) {
+            deliver(worker, packets, n, kind == AdjacencyKind::broadcast, last);
         } else {
-            finish_here(worker, chunk.packets[i], destination, way, last);
+            for (std::uint32_t i = 0; i < n; ++i) {
+                finish_here(worker, packets[i], destination, way);
+            }
         }
     }
 }
@@ -352,17 +421,9 @@ void ip4_stage(Worker& worker) noexcept {
     const std::uint32_t room =
         std::min(worker.output_room(), worker.vector(Stage::vxlan_pop).room());
     const std::uint32_t n = std::min(in.count, room);
-    for (std::uint32_t done = 0; done < n;) {
+    for (std::uint32_t done = 0; done < n; done += kChunk) {
         Chunk chunk;
-        const std::uint32_t end = std::min(n, done + kChunk);
-        for (; done < end; ++done) {
-            rte_mbuf* packet = in.packets[done];
-            if (check_header(worker, packet) == Check::ok) [[likely]] {
-                chunk.packets[chunk.count] = packet;
-                chunk.destinations[chunk.count] = header_of(packet)->destination.host();
-                ++chunk.count;
-            }
-        }
+        read_headers(worker, &in.packets[done], std::min(n - done, kChunk), chunk);
         if (chunk.count != 0) {
             look_up(worker, chunk);
             send_on(worker, chunk);

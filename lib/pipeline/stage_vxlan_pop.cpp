@@ -20,62 +20,61 @@ namespace culvert::pipeline {
 
 namespace {
 
-constexpr std::uint32_t kChunk = 64;  // what one bulk lookup takes
-static_assert(kChunk <= VxlanDemux::kMaxBulk);
+constexpr std::uint32_t kChunk = 64;
+constexpr std::uint64_t kGroupBit = std::uint64_t{1} << 56;  // of a MAC in the upper 48 bits
 
 class VxlanPop {
 public:
     explicit VxlanPop(Worker& worker) noexcept
         : worker_(worker)
+        , demux_(worker.tables.vxlan_demux.view())
+        , fdb_(worker.tables.fdb.view())
         , rx_(worker.counters) {}
 
     // All of `count` packets, at most kChunk. Precondition: room for them behind Worker::input.
     void run(rte_mbuf* const* packets, std::uint32_t count) noexcept;
 
 private:
-    static constexpr std::uint8_t kNotLearned = 0xff;
+    // Neighbours in the burst that come from one station behind one VTEP through one tunnel, with
+    // the same congestion mark.
+    struct Run {
+        encap::VxlanKey tunnel;
+        VxlanDemux::View::Home tunnel_home;
+        const Link* link;  // nullptr = no device has this VNI
+        fdb::Key source;   // MAC in the upper 48 bits; the domain once the link is known
+        fdb::Table::View::Home source_home;  // nullptr = not to be learned
+        net::Be32 outer_source;
+        std::uint8_t outer_ecn;
+        std::uint8_t first;  // packet
+        bool refused;
+        Drop refusal;
 
-    struct Packet {
-        rte_mbuf* mbuf;
-        encap::VxlanOuter outer;
-        std::uint8_t tunnel;  // index in tunnels_
-        std::uint8_t source;  // index in sources_, or kNotLearned
+        void refuse(Drop reason) noexcept {
+            refused = true;
+            refusal = reason;
+        }
     };
 
-    // What the packets of one (port, VNI) share.
-    struct Tunnel {
-        const Link* link;
-        std::uint64_t own_mac;  // in the upper 48 bits
-    };
-
-    // An inner MAC and the VTEP it was seen behind.
-    struct Source {
-        net::Be32 outer;
-        LinkId link;
-        bool refused;  // VXLAN-LRN-04
-    };
-
-    void parse(rte_mbuf* const* packets, std::uint32_t count) noexcept;
+    void strip(rte_mbuf* const* packets, std::uint32_t count) noexcept;
+    void
+    begin_run(const rte_mbuf* packet, const encap::VxlanOuter& outer, std::uint32_t first) noexcept;
     bool sort_out(rte_mbuf* packet, encap::VxlanOuter& outer) noexcept;
     void find_tunnels() noexcept;
-    void check_sources() noexcept;
-    void refuse_tunnel(const Packet& packet) noexcept;
-    std::uint8_t source_index(const Packet& packet, const Link& link, std::uint64_t mac) noexcept;
-    void learn() noexcept;
-    void learn_one(std::uint32_t index, bool found, fdb::Value value) noexcept;
+    void learn_sources() noexcept;
+    void learn(Run& run, const fdb::Value* known) noexcept;
     void deliver() noexcept;
+    void deliver_run(const Run& run, rte_mbuf* const* packets, std::uint32_t count) noexcept;
+    void refuse_run(const Run& run, rte_mbuf* const* packets, std::uint32_t count) noexcept;
 
     Worker& worker_;
+    const VxlanDemux::View demux_;
+    const fdb::Table::View fdb_;
     RxTally rx_;
     std::uint32_t packet_count_ = 0;
-    std::uint32_t tunnel_count_ = 0;
-    std::uint32_t source_count_ = 0;
-    // The first *_count_ are set. Neighbours in the burst that are alike share an entry.
-    Scratch<Packet, kChunk> packets_;
-    Scratch<encap::VxlanKey, kChunk> tunnel_keys_;
-    Scratch<Tunnel, kChunk> tunnels_;
-    Scratch<fdb::Key, kChunk> source_keys_;
-    Scratch<Source, kChunk> sources_;
+    std::uint32_t run_count_ = 0;
+    Scratch<rte_mbuf*, kChunk>
+        packets_;                // the first packet_count_ are set; they begin at the inner frame
+    Scratch<Run, kChunk> runs_;  // the first run_count_ are set
 };
 
 // The packet at hand is not a plain one. False: it is dropped. True: it is sound after all (what
@@ -123,181 +122,196 @@ private:
     return true;
 }
 
-void VxlanPop::parse(rte_mbuf* const* packets, std::uint32_t count) noexcept {
-    packet_count_ = 0;
-    tunnel_count_ = 0;
-    encap::VxlanKey last{};
-    for (std::uint32_t i = 0; i < count; ++i) {
-        rte_mbuf* mbuf = packets[i];
-        Packet& packet = packets_[packet_count_];
-        if (!encap::vxlan_parse(mbuf, note(mbuf).l3_offset, packet.outer)) [[unlikely]] {
-            if (!sort_out(mbuf, packet.outer)) {
-                continue;
-            }
-        }
-        packet.mbuf = mbuf;
-        const auto key = encap::VxlanKey::make(packet.outer.udp_port, packet.outer.vni);
-        if (tunnel_count_ == 0 || !(key == last)) {
-            last = key;
-            tunnel_keys_[tunnel_count_++] = key;
-        }
-        packet.tunnel = static_cast<std::uint8_t>(tunnel_count_ - 1);
-        ++packet_count_;
-    }
-}
-
-void VxlanPop::find_tunnels() noexcept {
-    Scratch<std::uint64_t, kChunk> ids;
-    const Tables& tables = worker_.tables;
-    const std::uint64_t found =
-        tables.vxlan_demux.find_bulk(tunnel_keys_.data(), ids.data(), tunnel_count_);
-    for (std::uint32_t k = 0; k < tunnel_count_; ++k) {
-        const bool is_found = (found >> k & 1) != 0;
-        tunnels_[k].link = is_found ? tables.links.read(static_cast<LinkId>(ids[k])) : nullptr;
-        rte_prefetch0(tunnels_[k].link);
-    }
-    for (std::uint32_t k = 0; k < tunnel_count_; ++k) {
-        const Link* link = tunnels_[k].link;
-        tunnels_[k].own_mac = link != nullptr ? link->mac.value() << 16 : 0;
-    }
-}
-
-// No device has this VNI here; or it has gone since, which is the same.
-[[gnu::cold]] void VxlanPop::refuse_tunnel(const Packet& packet) noexcept {
-    std::uint64_t ignored = 0;
-    const auto socket = encap::VxlanKey::socket(packet.outer.udp_port);
-    const bool is_open = worker_.tables.vxlan_demux.find(socket, ignored);
-    worker_.drop(
-        packet.mbuf,
-        note(packet.mbuf).link_in,
-        is_open ? Drop::vxlan_unknown_vni : Drop::udp_no_port
-    );
-}
-
-inline std::uint8_t
-VxlanPop::source_index(const Packet& packet, const Link& link, std::uint64_t mac) noexcept {
-    const fdb::Key key{fdb_key(mac, link.id)};
-    if (source_count_ == 0 || !(source_keys_[source_count_ - 1] == key) ||
-        !(sources_[source_count_ - 1].outer == packet.outer.source)) {
-        source_keys_[source_count_] = key;
-        sources_[source_count_] = {packet.outer.source, link.id, false};
-        ++source_count_;
-    }
-    return static_cast<std::uint8_t>(source_count_ - 1);
-}
-
-void VxlanPop::check_sources() noexcept {
-    constexpr std::uint64_t kGroupBit = std::uint64_t{1} << 56;  // of a MAC in the upper 48 bits
-    constexpr std::uint64_t kMacMask = ~std::uint64_t{0xffff};
+// Checks the outer headers, takes them off, and cuts the burst into runs.
+void VxlanPop::strip(rte_mbuf* const* packets, std::uint32_t count) noexcept {
+    constexpr std::uint16_t kEther = sizeof(net::EtherHeader);
     std::uint32_t kept = 0;
-    source_count_ = 0;
-    for (std::uint32_t i = 0; i < packet_count_; ++i) {
-        Packet& packet = packets_[i];
-        const Tunnel& tunnel = tunnels_[packet.tunnel];
-        if (tunnel.link == nullptr) [[unlikely]] {
-            refuse_tunnel(packet);
+    encap::VxlanWords words;  // of the last packet; all 0 is none that was taken
+    run_count_ = 0;
+    for (std::uint32_t i = 0; i < count; ++i) {
+        rte_mbuf* packet = packets[i];
+        const std::uint16_t l3_offset = note(packet).l3_offset;
+        if (l3_offset == kEther && encap::vxlan_is_like(packet, kEther, words)) [[likely]] {
+            encap::vxlan_strip(packet, kEther + encap::VxlanWords::kFrameOffset);
+            packets_[kept++] = packet;
             continue;
         }
-        const Link& link = *tunnel.link;
-        const auto* source = rte_pktmbuf_mtod_offset(
-            packet.mbuf,
-            const std::uint8_t*,
-            packet.outer.frame_offset + offsetof(net::EtherHeader, source)
-        );
-        const std::uint64_t mac = mac_and_two_more(source) & kMacMask;
-        if (mac == tunnel.own_mac) [[unlikely]] {
-            worker_.drop(packet.mbuf, link.id, Drop::vxlan_own_source);
+        encap::VxlanOuter outer;
+        if (!encap::vxlan_parse(packet, l3_offset, outer) && !sort_out(packet, outer))
+            [[unlikely]] {
             continue;
         }
-        packet.source = kNotLearned;
-        if (link.vxlan.learning) [[likely]] {
-            if (mac == 0 || (mac & kGroupBit) != 0) [[unlikely]] {
-                worker_.drop(packet.mbuf, link.id, Drop::vxlan_source_invalid);
-                continue;
-            }
-            packet.source = source_index(packet, link, mac);
+        words = {};
+        if (outer.frame_offset == l3_offset + encap::VxlanWords::kFrameOffset) [[likely]] {
+            words = encap::VxlanWords::load(
+                rte_pktmbuf_mtod_offset(packet, const std::uint8_t*, l3_offset)
+            );
         }
-        if (kept != i) [[unlikely]] {
-            packets_[kept] = packet;
-        }
-        ++kept;
+        encap::vxlan_strip(packet, outer.frame_offset);
+        packets_[kept] = packet;
+        begin_run(packet, outer, kept++);
     }
     packet_count_ = kept;
 }
 
-// VXLAN-LRN-03..07.
-void VxlanPop::learn_one(std::uint32_t index, bool found, fdb::Value value) noexcept {
-    const Tables& tables = worker_.tables;
-    Source& source = sources_[index];
-    const fdb::Key key = source_keys_[index];
-    const auto outer = net::IpAddress::from_v4(source.outer.host());
-    if (found) [[likely]] {
-        tables.fdb.refresh(key, value, worker_.now_s);
-        const encap::VxlanDestination* known = tables.vxlan_destinations.read(value.target());
-        if (known != nullptr && known->first_address == outer && known->first_via == kNoLink)
-            [[likely]] {
-            return;
-        }
-        if (value.is_pinned()) {
-            source.refused = true;
-            return;
-        }
-    }
-    worker_.learned(fdb::LearnEvent{outer, key.mac(), source.link, kNoLink, {}});
+void VxlanPop::begin_run(
+    const rte_mbuf* packet, const encap::VxlanOuter& outer, std::uint32_t first
+) noexcept {
+    constexpr std::size_t kSource = offsetof(net::EtherHeader, source);
+    const auto tunnel = encap::VxlanKey::make(outer.udp_port, outer.vni);
+    const Run* last = run_count_ != 0 ? &runs_[run_count_ - 1] : nullptr;
+    const bool same_tunnel = last != nullptr && last->tunnel == tunnel;
+    Run& run = runs_[run_count_++];
+    run.tunnel = tunnel;
+    run.tunnel_home = same_tunnel ? last->tunnel_home : demux_.prefetch(tunnel);
+    run.source = {fdb_key(
+        mac_and_two_more(rte_pktmbuf_mtod_offset(packet, const std::uint8_t*, kSource)), 0
+    )};
+    run.outer_source = outer.source;
+    run.outer_ecn = outer.tos & net::kEcnMask;
+    run.first = static_cast<std::uint8_t>(first);
+    run.refused = false;
 }
 
-void VxlanPop::learn() noexcept {
-    Scratch<fdb::Value, kChunk> values;
+void VxlanPop::find_tunnels() noexcept {
     const Tables& tables = worker_.tables;
-    const std::uint64_t found =
-        tables.fdb.find_bulk(source_keys_.data(), values.data(), source_count_);
-    for (std::uint32_t k = 0; k < source_count_; ++k) {
-        if ((found >> k & 1) != 0) [[likely]] {
-            rte_prefetch0(tables.vxlan_destinations.read(values[k].target()));
+    encap::VxlanKey last_tunnel;
+    const Link* link = nullptr;
+    std::uint64_t own_mac = 0;
+    for (std::uint32_t k = 0; k < run_count_; ++k) {
+        Run& run = runs_[k];
+        if (k == 0 || !(run.tunnel == last_tunnel)) {
+            last_tunnel = run.tunnel;
+            std::uint64_t id = kNoLink;
+            const bool found = demux_.find(run.tunnel_home, run.tunnel, id);
+            link = found ? tables.links.read(static_cast<LinkId>(id)) : nullptr;
+            own_mac = link != nullptr ? link->mac.value() << 16 : 0;
+        }
+        run.link = link;
+        run.source_home = nullptr;
+        if (link == nullptr) [[unlikely]] {
+            run.refuse(Drop::vxlan_unknown_vni);
+            continue;
+        }
+        const std::uint64_t mac = run.source.packed;
+        if (mac == own_mac) [[unlikely]] {
+            run.refuse(Drop::vxlan_own_source);
+        } else if (link->vxlan.learning) [[likely]] {
+            if (mac == 0 || (mac & kGroupBit) != 0) [[unlikely]] {
+                run.refuse(Drop::vxlan_source_invalid);
+                continue;
+            }
+            run.source = {mac | link->id};
+            run.source_home = fdb_.prefetch(run.source);
         }
     }
-    for (std::uint32_t k = 0; k < source_count_; ++k) {
-        learn_one(k, (found >> k & 1) != 0, values[k]);
+}
+
+// VXLAN-LRN-03..07: the entry is missing, elsewhere, or has an old stamp.
+[[gnu::noinline]] void VxlanPop::learn(Run& run, const fdb::Value* known) noexcept {
+    const Tables& tables = worker_.tables;
+    const auto outer = net::IpAddress::from_v4(run.outer_source.host());
+    if (known != nullptr) {
+        tables.fdb.refresh(run.source, *known, worker_.now_s);
+        const encap::VxlanDestination* destination =
+            tables.vxlan_destinations.read(known->target());
+        if (destination != nullptr && destination->first_address == outer &&
+            destination->first_via == kNoLink) {
+            return;
+        }
+        if (known->is_pinned()) {
+            run.refuse(Drop::vxlan_source_pinned);
+            return;
+        }
     }
+    worker_.learned(fdb::LearnEvent{outer, run.source.mac(), run.link->id, kNoLink, {}});
+}
+
+void VxlanPop::learn_sources() noexcept {
+    const Tables& tables = worker_.tables;
+    for (std::uint32_t k = 0; k < run_count_; ++k) {
+        Run& run = runs_[k];
+        if (run.source_home == nullptr) {
+            continue;
+        }
+        fdb::Value value;
+        const bool found = fdb_.find(run.source_home, run.source, value);
+        if (!found || value.used_s != worker_.now_s) [[unlikely]] {
+            learn(run, found ? &value : nullptr);
+            continue;
+        }
+        const encap::VxlanDestination* known = tables.vxlan_destinations.read(value.target());
+        if (known == nullptr || known->first_via != kNoLink ||
+            known->first_address != net::IpAddress::from_v4(run.outer_source.host())) [[unlikely]] {
+            learn(run, &value);
+        }
+    }
+}
+
+// No device has this VNI here; or it has gone since, which is the same. Or its source is not to be
+// heard.
+[[gnu::cold]] void
+VxlanPop::refuse_run(const Run& run, rte_mbuf* const* packets, std::uint32_t count) noexcept {
+    Drop reason = run.refusal;
+    if (run.link == nullptr) {
+        std::uint64_t ignored = 0;
+        const auto socket = encap::VxlanKey::socket(run.tunnel.udp_port());
+        reason = worker_.tables.vxlan_demux.find(socket, ignored) ? reason : Drop::udp_no_port;
+    }
+    for (std::uint32_t i = 0; i < count; ++i) {
+        rte_mbuf* packet = packets[i];
+        worker_.drop(packet, run.link != nullptr ? run.link->id : note(packet).link_in, reason);
+    }
+}
+
+// Precondition: the link is there.
+inline void
+VxlanPop::deliver_run(const Run& run, rte_mbuf* const* packets, std::uint32_t count) noexcept {
+    const Link& link = *run.link;
+    Vector& out = worker_.vector(link.master == kNoLink ? Stage::ethernet : Stage::bridge);
+    rte_mbuf** tail = &out.packets[out.count];
+    std::uint64_t bytes = 0;
+    const auto drop = [&](rte_mbuf* packet, Drop reason) { worker_.drop(packet, link.id, reason); };
+    for (std::uint32_t i = 0; i < count; ++i) {
+        rte_mbuf* packet = packets[i];
+        auto* frame = rte_pktmbuf_mtod(packet, std::uint8_t*);
+        if (!encap::inner_ip_is_whole(frame, packet->pkt_len)) [[unlikely]] {
+            drop(packet, Drop::vxlan_inner_ip_truncated);
+        } else if (!encap::decapsulate_ecn(frame, packet->data_len, run.outer_ecn)) [[unlikely]] {
+            drop(packet, Drop::vxlan_ecn);
+        } else if (!link.up) [[unlikely]] {
+            drop(packet, Drop::link_down_rx);
+        } else if (++note(packet).depth > kMaxDepth) [[unlikely]] {
+            drop(packet, Drop::depth_exceeded);
+        } else {
+            bytes += packet->pkt_len;
+            note(packet).link_in = link.id;
+            *tail++ = packet;
+        }
+    }
+    const std::uint32_t before = out.count;
+    out.count = static_cast<std::uint32_t>(tail - out.packets.data());
+    const std::uint32_t delivered = out.count - before;
+    rx_.add(link.id, bytes - delivered * sizeof(net::EtherHeader), delivered);  // VXLAN-RX-15
 }
 
 void VxlanPop::deliver() noexcept {
-    for (std::uint32_t i = 0; i < packet_count_; ++i) {
-        const Packet& packet = packets_[i];
-        rte_mbuf* mbuf = packet.mbuf;
-        const Link& link = *tunnels_[packet.tunnel].link;
-        if (packet.source != kNotLearned && sources_[packet.source].refused) [[unlikely]] {
-            worker_.drop(mbuf, link.id, Drop::vxlan_source_pinned);
-            continue;
+    for (std::uint32_t k = 0; k < run_count_; ++k) {
+        const Run& run = runs_[k];
+        const std::uint32_t end = k + 1 < run_count_ ? runs_[k + 1].first : packet_count_;
+        rte_mbuf* const* first = &packets_[run.first];
+        if (run.refused) [[unlikely]] {
+            refuse_run(run, first, end - run.first);
+        } else {
+            deliver_run(run, first, end - run.first);
         }
-        encap::vxlan_strip(mbuf, packet.outer);
-        auto* frame = rte_pktmbuf_mtod(mbuf, std::uint8_t*);
-        if (!encap::inner_ip_is_whole(frame, mbuf->pkt_len)) [[unlikely]] {
-            worker_.drop(mbuf, link.id, Drop::vxlan_inner_ip_truncated);
-            continue;
-        }
-        if (!encap::decapsulate_ecn(frame, mbuf->data_len, packet.outer.tos)) [[unlikely]] {
-            worker_.drop(mbuf, link.id, Drop::vxlan_ecn);
-            continue;
-        }
-        if (!link.up) [[unlikely]] {
-            worker_.drop(mbuf, link.id, Drop::link_down_rx);
-            continue;
-        }
-        if (++note(mbuf).depth > kMaxDepth) [[unlikely]] {
-            worker_.drop(mbuf, link.id, Drop::depth_exceeded);
-            continue;
-        }
-        rx_.add(link.id, mbuf->pkt_len - sizeof(net::EtherHeader));  // VXLAN-RX-15
-        worker_.input(mbuf, link);
     }
 }
 
 void VxlanPop::run(rte_mbuf* const* packets, std::uint32_t count) noexcept {
-    parse(packets, count);
+    strip(packets, count);
     find_tunnels();
-    check_sources();
-    learn();
+    learn_sources();
     deliver();
 }
 

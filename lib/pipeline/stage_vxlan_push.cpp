@@ -21,15 +21,18 @@ namespace culvert::pipeline {
 
 namespace {
 
-constexpr std::uint32_t kChunk = 64;  // what one bulk lookup takes
-static_assert(kChunk <= rcu::HashTable<fdb::Key, fdb::Value>::kMaxBulk);
+constexpr std::uint32_t kChunk = 64;
+// Of a MAC as the machine loads it with the two bytes behind it.
+constexpr std::uint64_t kMacBytes =
+    std::endian::native == std::endian::little ? ~std::uint64_t{0} >> 16 : ~std::uint64_t{0} << 16;
 
 class VxlanPush {
 public:
     explicit VxlanPush(Worker& worker) noexcept
         : worker_(worker)
         , tx_(worker.counters)
-        , resume_(worker.push_resume) {}
+        , resume_(worker.push_resume)
+        , fdb_(worker.tables.fdb.view()) {}
 
     // Takes packets from `first` of the stage's vector, at most kChunk; returns how many met their
     // fate. Fewer than `count`: no room for more.
@@ -39,20 +42,27 @@ public:
     [[nodiscard]] std::uint32_t resume() const noexcept { return resume_; }
 
 private:
-    // Where the packets of one MAC on one link go.
-    struct Target {
-        const Link* device;
+    // Neighbours in the burst that go to one MAC by one link, and where that is.
+    struct Run {
+        const Link* device;  // nullptr: refuse() says why not
+        fdb::Key key;
+        fdb::Table::View::Home home;
         const encap::VxlanDestination* destination;  // nullptr: no entry
-        const encap::VxlanTemplate* direct;  // if there is one remote, and its way ends at a port
+        const encap::VxlanTemplate* direct;          // if there is one remote
+        std::uint32_t first;                         // packet
     };
 
-    static constexpr std::uint8_t kRefused = 0xff;
-
-    void gather(rte_mbuf* const* packets, std::uint32_t count) noexcept;
+    void find_runs(rte_mbuf* const* packets, std::uint32_t count) noexcept;
     void look_up() noexcept;
     bool find_default(const Link& device, fdb::Value& value) noexcept;
     void refuse(rte_mbuf* packet) noexcept;
-    bool replicate(rte_mbuf* packet, const Target& target) noexcept;
+    void refuse_push(rte_mbuf* packet, encap::VxlanPushed why, const Link& device) noexcept;
+    template <bool kChecksum>
+    rte_mbuf** push_flows(
+        rte_mbuf* const* packets, std::uint32_t count, const Run& run, rte_mbuf** tail
+    ) noexcept;
+    void push_run(rte_mbuf* const* packets, std::uint32_t count, const Run& run) noexcept;
+    bool replicate(rte_mbuf* packet, const Run& run) noexcept;
     void dispatch(
         rte_mbuf* packet,
         const encap::VxlanTemplate* outer,
@@ -81,10 +91,19 @@ private:
         return worker_.vector(stage).room() != 0;
     }
 
-    [[gnu::always_inline]] static encap::InnerFrame inspect(const rte_mbuf* packet) noexcept {
+    static encap::InnerFrame inspect(const rte_mbuf* packet) noexcept {
         return encap::inspect_frame(
             rte_pktmbuf_mtod(packet, const std::uint8_t*), packet->data_len
         );
+    }
+
+    // One remote, and what it needs is known; its way ends at a port.
+    [[nodiscard]] bool is_direct(const encap::VxlanTemplate* outer) noexcept {
+        if (outer == nullptr || outer->state != encap::TunnelState::ready) [[unlikely]] {
+            return false;
+        }
+        choose_way(outer->link_out);
+        return way_ != nullptr && way_->kind == LinkKind::port && way_->up;
     }
 
     void choose_way(LinkId link_out) noexcept {
@@ -107,21 +126,35 @@ private:
     bool default_found_ = false;
     fdb::Value default_value_{};
 
-    // Per distinct key, neighbours in the burst having been compared. The first key_count_ are set.
-    std::uint32_t key_count_ = 0;
-    Scratch<fdb::Key, kChunk> keys_;
-    Scratch<Target, kChunk> targets_;
-    Scratch<std::uint8_t, kChunk> key_of_;  // per packet
+    std::uint32_t run_count_ = 0;
+    Scratch<Run, kChunk> runs_;  // the first run_count_ are set
+    const fdb::Table::View fdb_;
 };
 
-void VxlanPush::gather(rte_mbuf* const* packets, std::uint32_t count) noexcept {
+// Asks for the lines of the FDB entries, too.
+void VxlanPush::find_runs(rte_mbuf* const* packets, std::uint32_t count) noexcept {
     const Link* device = nullptr;
     LinkId device_id = kNoLink;
-    fdb::Key last{};
-    key_count_ = 0;
+    LinkId last_id = kNoLink;  // of the run; no packet goes to none
+    std::uint64_t last_mac = 0;
+    std::uint32_t runs = 0;
     for (std::uint32_t i = 0; i < count; ++i) {
         rte_mbuf* packet = packets[i];
         const LinkId id = note(packet).link_out;
+        if (packet->data_len < sizeof(net::EtherHeader)) [[unlikely]] {
+            Run& run = runs_[runs++];
+            run.device = nullptr;
+            run.first = i;
+            last_id = kNoLink;
+            continue;
+        }
+        const auto raw = net::detail::load<std::uint64_t>(rte_pktmbuf_mtod(packet, const void*));
+        const std::uint64_t mac = raw & kMacBytes;
+        if (id == last_id && mac == last_mac) {
+            continue;
+        }
+        last_id = id;
+        last_mac = mac;
         if (id != device_id) [[unlikely]] {
             device_id = id;
             device = worker_.tables.links.read(id);
@@ -129,20 +162,13 @@ void VxlanPush::gather(rte_mbuf* const* packets, std::uint32_t count) noexcept {
                 device = nullptr;
             }
         }
-        if (device == nullptr || packet->data_len < sizeof(net::EtherHeader)) [[unlikely]] {
-            key_of_[i] = kRefused;
-            continue;
-        }
-        const auto* frame = rte_pktmbuf_mtod(packet, const std::uint8_t*);
-        const fdb::Key key{fdb_key(mac_and_two_more(frame), id)};
-        if (key_count_ == 0 || !(key == last)) {
-            last = key;
-            keys_[key_count_] = key;
-            targets_[key_count_].device = device;
-            ++key_count_;
-        }
-        key_of_[i] = static_cast<std::uint8_t>(key_count_ - 1);
+        Run& run = runs_[runs++];
+        run.device = device;
+        run.first = i;
+        run.key = {fdb_key(in_wire_order(raw), id)};
+        run.home = fdb_.prefetch(run.key);
     }
+    run_count_ = runs;
 }
 
 // VXLAN-TX-05: the entry of the all-zero MAC takes what no other entry does.
@@ -160,59 +186,44 @@ bool VxlanPush::find_default(const Link& device, fdb::Value& value) noexcept {
 }
 
 void VxlanPush::look_up() noexcept {
-    Scratch<fdb::Value, kChunk> values;
     const Tables& tables = worker_.tables;
-    const std::uint64_t found = tables.fdb.find_bulk(keys_.data(), values.data(), key_count_);
-    for (std::uint32_t k = 0; k < key_count_; ++k) {
-        Target& target = targets_[k];
-        target.destination = nullptr;
-        target.direct = nullptr;
-        if ((found >> k & 1) != 0) [[likely]] {
-            tables.fdb.refresh(keys_[k], values[k], worker_.now_s);  // VXLAN-AGE-02
-        } else if (!find_default(*target.device, values[k])) {
+    for (std::uint32_t k = 0; k < run_count_; ++k) {
+        Run& run = runs_[k];
+        run.destination = nullptr;
+        if (run.device == nullptr) [[unlikely]] {
             continue;
         }
-        target.destination = tables.vxlan_destinations.read(values[k].target());
-        rte_prefetch0(target.destination);
-    }
-    for (std::uint32_t k = 0; k < key_count_; ++k) {
-        Target& target = targets_[k];
-        if (target.destination != nullptr && target.destination->count == 1) [[likely]] {
-            target.direct = tables.vxlan_templates.read(target.destination->inline_ids[0]);
-            rte_prefetch0(target.direct);
-            rte_prefetch0(reinterpret_cast<const std::uint8_t*>(target.direct) + 64);
-        }
-    }
-    for (std::uint32_t k = 0; k < key_count_; ++k) {
-        Target& target = targets_[k];
-        if (target.direct == nullptr) [[unlikely]] {
+        fdb::Value value{};
+        if (fdb_.find(run.home, run.key, value)) [[likely]] {
+            tables.fdb.refresh(run.key, value, worker_.now_s);  // VXLAN-AGE-02
+        } else if (!find_default(*run.device, value)) {
             continue;
         }
-        choose_way(target.direct->link_out);
-        const bool is_direct = target.direct->state == encap::TunnelState::ready &&
-                               way_ != nullptr && way_->kind == LinkKind::port && way_->up;
-        if (!is_direct) [[unlikely]] {
-            target.direct = nullptr;
+        run.destination = tables.vxlan_destinations.read(value.target());
+        rte_prefetch0(run.destination);
+    }
+    for (std::uint32_t k = 0; k < run_count_; ++k) {
+        Run& run = runs_[k];
+        run.direct = nullptr;
+        if (run.destination != nullptr && run.destination->count == 1) [[likely]] {
+            run.direct = tables.vxlan_templates.read(run.destination->inline_ids[0]);
+            rte_prefetch0(run.direct);
+            rte_prefetch0(reinterpret_cast<const std::uint8_t*>(run.direct) + 64);
         }
     }
 }
 
 // False: the packet is dropped.
-[[gnu::always_inline]] inline bool VxlanPush::push(
+bool VxlanPush::push(
     rte_mbuf* packet,
     const encap::VxlanTemplate& outer,
     const encap::InnerFrame& inner,
     const Link& device
 ) noexcept {
     const std::uint32_t frame_len = packet->pkt_len;
-    switch (encap::vxlan_push(packet, outer, inner, worker_.ip_identification)) {
-    case encap::VxlanPushed::done:
-        break;
-    case encap::VxlanPushed::no_headroom:
-        worker_.drop(packet, device.id, Drop::vxlan_no_headroom);
-        return false;
-    case encap::VxlanPushed::too_big:
-        worker_.drop(packet, device.id, Drop::vxlan_too_big);
+    const auto result = encap::vxlan_push(packet, outer, inner, worker_.ip_identification);
+    if (result != encap::VxlanPushed::done) [[unlikely]] {
+        refuse_push(packet, result, device);
         return false;
     }
     ++worker_.ip_identification;
@@ -222,30 +233,91 @@ void VxlanPush::look_up() noexcept {
     return true;
 }
 
-std::uint32_t VxlanPush::run(std::uint32_t first, std::uint32_t count) noexcept {
-    rte_mbuf* const* packets = &worker_.vector(Stage::vxlan_push).packets[first];
-    gather(packets, count);
-    look_up();
-    Vector& ports = worker_.vector(Stage::port_tx);
+[[gnu::cold]] void
+VxlanPush::refuse_push(rte_mbuf* packet, encap::VxlanPushed why, const Link& device) noexcept {
+    const bool too_big = why == encap::VxlanPushed::too_big;
+    worker_.drop(packet, device.id, too_big ? Drop::vxlan_too_big : Drop::vxlan_no_headroom);
+}
+
+// Packets to one remote whose template inherits nothing. Returns where the vector ends then.
+template <bool kChecksum>
+inline rte_mbuf** VxlanPush::push_flows(
+    rte_mbuf* const* packets, std::uint32_t count, const Run& run, rte_mbuf** tail
+) noexcept {
+    const encap::VxlanTemplate& outer = *run.direct;
+    std::uint64_t bytes = 0;
+    std::uint32_t pushed = 0;
+    std::uint16_t identification = worker_.ip_identification;
     for (std::uint32_t i = 0; i < count; ++i) {
         rte_mbuf* packet = packets[i];
-        if (key_of_[i] == kRefused) [[unlikely]] {
-            refuse(packet);
-            resume_ = 0;
+        const std::uint32_t frame_len = packet->pkt_len;
+        const auto* frame = rte_pktmbuf_mtod(packet, const std::uint8_t*);
+        encap::InnerFlow flow;
+        if (!encap::inspect_plain_frame(frame, packet->data_len, flow)) [[unlikely]] {
+            worker_.ip_identification = identification;
+            if (push(packet, outer, inspect(packet), *run.device)) {
+                note(packet).link_out = outer.link_out;
+                *tail++ = packet;
+            }
+            identification = worker_.ip_identification;
             continue;
         }
-        const Target& target = targets_[key_of_[i]];
-        const encap::VxlanTemplate* outer = target.direct;
-        if (outer == nullptr || ports.room() == 0) [[unlikely]] {
-            if (!replicate(packet, target)) {
+        const auto result = encap::vxlan_push_flow<kChecksum>(packet, outer, flow, identification);
+        if (result != encap::VxlanPushed::done) [[unlikely]] {
+            refuse_push(packet, result, *run.device);
+            continue;
+        }
+        ++identification;
+        ++pushed;
+        bytes += frame_len;
+        note(packet).link_out = outer.link_out;
+        *tail++ = packet;
+    }
+    worker_.ip_identification = identification;
+    tx_.add(run.device->id, bytes - std::uint64_t{pushed} * sizeof(net::EtherHeader), pushed);
+    return tail;
+}
+
+// Precondition: run.direct leads to a port, and there is room for all of them.
+inline void
+VxlanPush::push_run(rte_mbuf* const* packets, std::uint32_t count, const Run& run) noexcept {
+    Vector& ports = worker_.vector(Stage::port_tx);
+    rte_mbuf** tail = &ports.packets[ports.count];
+    if (!run.direct->inherits && !run.direct->udp_checksum) {
+        tail = push_flows<false>(packets, count, run, tail);
+    } else if (!run.direct->inherits) {
+        tail = push_flows<true>(packets, count, run, tail);
+    } else {
+        for (std::uint32_t i = 0; i < count; ++i) {
+            if (push(packets[i], *run.direct, inspect(packets[i]), *run.device)) [[likely]] {
+                note(packets[i]).link_out = run.direct->link_out;
+                *tail++ = packets[i];
+            }
+        }
+    }
+    ports.count = static_cast<std::uint32_t>(tail - ports.packets.data());
+}
+
+std::uint32_t VxlanPush::run(std::uint32_t first, std::uint32_t count) noexcept {
+    rte_mbuf* const* packets = &worker_.vector(Stage::vxlan_push).packets[first];
+    find_runs(packets, count);
+    look_up();
+    for (std::uint32_t k = 0; k < run_count_; ++k) {
+        const Run& run = runs_[k];
+        const std::uint32_t end = k + 1 < run_count_ ? runs_[k + 1].first : count;
+        const bool has_room = worker_.vector(Stage::port_tx).room() >= end - run.first;
+        if (has_room && is_direct(run.direct)) [[likely]] {
+            resume_ = 0;
+            push_run(packets + run.first, end - run.first, run);
+            continue;
+        }
+        for (std::uint32_t i = run.first; i < end; ++i) {
+            if (run.device == nullptr) [[unlikely]] {
+                refuse(packets[i]);
+                resume_ = 0;
+            } else if (!replicate(packets[i], run)) {
                 return i;
             }
-            continue;
-        }
-        resume_ = 0;
-        if (push(packet, *outer, inspect(packet), *target.device)) [[likely]] {
-            note(packet).link_out = outer->link_out;
-            ports.packets[ports.count++] = packet;
         }
     }
     return count;
@@ -265,10 +337,10 @@ std::uint32_t VxlanPush::run(std::uint32_t first, std::uint32_t count) noexcept 
 
 // Every remote but the first a copy, then the first the original. False: the packet stays, with
 // resume_ for the next round.
-bool VxlanPush::replicate(rte_mbuf* packet, const Target& target) noexcept {
-    const encap::VxlanDestination* destination = target.destination;
+bool VxlanPush::replicate(rte_mbuf* packet, const Run& run) noexcept {
+    const encap::VxlanDestination* destination = run.destination;
     if (destination == nullptr || destination->count == 0) {
-        worker_.drop(packet, target.device->id, Drop::vxlan_no_destination);
+        worker_.drop(packet, run.device->id, Drop::vxlan_no_destination);
         resume_ = 0;
         return true;
     }
@@ -282,7 +354,7 @@ bool VxlanPush::replicate(rte_mbuf* packet, const Target& target) noexcept {
         }
         rte_mbuf* copy = worker_.copy(packet);
         if (copy != nullptr) [[likely]] {
-            dispatch(copy, outer, inner, *target.device);
+            dispatch(copy, outer, inner, *run.device);
         }
     }
     const encap::VxlanTemplate* outer = templates.read(destination->id(0));
@@ -290,7 +362,7 @@ bool VxlanPush::replicate(rte_mbuf* packet, const Target& target) noexcept {
         resume_ = destination->count;
         return false;
     }
-    dispatch(packet, outer, inner, *target.device);
+    dispatch(packet, outer, inner, *run.device);
     resume_ = 0;
     return true;
 }

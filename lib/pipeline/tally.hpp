@@ -18,12 +18,12 @@ public:
     Tally(const Tally&) = delete;
     Tally& operator=(const Tally&) = delete;
 
-    void add(LinkId link, std::uint64_t bytes) noexcept {
+    void add(LinkId link, std::uint64_t bytes, std::uint64_t packets = 1) noexcept {
         if (link != link_) [[unlikely]] {
             flush();
             link_ = link;
         }
-        ++packets_;
+        packets_ += packets;
         bytes_ += bytes;
     }
 

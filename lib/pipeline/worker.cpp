@@ -133,6 +133,7 @@ std::uint32_t drain(Worker& worker) noexcept {
             drained += shut_down(worker, buffer.packets[i], Charge::link_out);
         }
         buffer.count = 0;
+        buffer.bytes = 0;
     }
     worker.tx_pending = 0;
     drained += drain_ring(worker, worker.rings.to_control, Charge::link_in);

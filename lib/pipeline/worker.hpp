@@ -68,6 +68,7 @@ struct TxPath {
 };
 
 struct TxBuffer {
+    std::uint64_t bytes = 0;
     std::uint16_t count = 0;
     LinkId link = kNoLink;
     std::array<rte_mbuf*, kMaxBurst> packets{};

@@ -49,11 +49,10 @@ std::uint32_t receive_burst(Worker& worker, const RxQueue& queue) noexcept {
         return 0;
     }
     std::uint64_t bytes = 0;
+    const LinkId link_id = queue.link;
     for (std::uint32_t i = 0; i < n; ++i) {
         rte_prefetch0(rte_pktmbuf_mtod(packets[i], void*));
-        Note& packet_note = note(packets[i]);
-        packet_note.link_in = queue.link;
-        packet_note.depth = 0;
+        note(packets[i]).arrive(link_id);
         bytes += rte_pktmbuf_pkt_len(packets[i]);
     }
     vector.count += n;

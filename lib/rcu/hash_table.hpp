@@ -40,10 +40,10 @@ class alignas(64) HashTable {
     using BucketType = Bucket<Key, Value>;
     using Words = KeyWords<Key>;
     using RawValue = typename BucketType::RawValue;
+    struct Generation;
 
 public:
     using Inserted = rcu::Inserted;
-    static constexpr unsigned kMaxBulk = 64;
     static constexpr std::size_t kEntryLimit = (std::size_t{1} << 28U) - 1;
 
     // Room for `initial_capacity` entries before the first growth; never more than `max_entries`.
@@ -58,11 +58,34 @@ public:
     HashTable(const HashTable&) = delete;
     HashTable& operator=(const HashTable&) = delete;
 
+    // reader: the table as it is now, for many lookups: first ask for the lines of all, then look.
+    // Valid until the reader's next quiescent().
+    class View {
+    public:
+        using Home = const BucketType*;
+
+        // Where a lookup of `key` begins; asks for that line.
+        [[nodiscard]] Home prefetch(const Key& key) const noexcept;
+        // True and the value when `key` is there; else `value` is left alone.
+        [[nodiscard]] bool find(Home home, const Key& key, Value& value) const noexcept;
+
+    private:
+        friend class HashTable;
+
+        View(const Generation* generation, const Secret& secret) noexcept
+            : generation_(generation)
+            , secret_(secret) {}
+
+        const Generation* generation_;
+        const Secret secret_;
+    };
+
+    [[nodiscard]] View view() const noexcept {
+        return View(generation_.load(std::memory_order_acquire), secret_);
+    }
+
     // reader (and writer): true and the value when `key` is there; else `value` is left alone.
     bool find(const Key& key, Value& value) const noexcept;
-    // reader: bit i of the result = keys[i] was found and its value is in values[i]; the other
-    // values are undefined. Precondition: n <= kMaxBulk.
-    std::uint64_t find_bulk(const Key* keys, Value* values, unsigned n) const noexcept;
     // reader: replaces the value of `key` where it still equals `expected`: how a worker renews a
     // time stamp. When the writer is changing or moving the entry, the change may be lost. Should
     // the slot have been given, between look and write, to another key whose value equals
@@ -155,10 +178,14 @@ private:
         return buckets;
     }
 
-    [[nodiscard]] std::uint64_t hash(const Words& key) const noexcept;
+    [[nodiscard]] static std::uint64_t hash(const Words& key, const Secret& secret) noexcept;
+
+    [[nodiscard]] std::uint64_t hash(const Words& key) const noexcept { return hash(key, secret_); }
+
     [[nodiscard]] Located look_up(const Words& key) const noexcept;
+    // By value: the caller's own copy of the key can stay in registers.
     [[gnu::noinline]] static Located
-    look_on(const Generation* generation, std::size_t index, const Words& key) noexcept;
+    look_on(const Generation* generation, const BucketType* home, Key key) noexcept;
 
     [[nodiscard]] Generation* writer_view() const noexcept {
         return generation_.load(std::memory_order_relaxed);
@@ -200,33 +227,36 @@ private:
 // Readers; the writer's half is in hash_table_writer.hpp.
 
 template <typename Key, typename Value, typename Shadow>
-inline std::uint64_t HashTable<Key, Value, Shadow>::hash(const Words& key) const noexcept {
-    const auto& secret = secret_.words;
-    std::uint64_t mixed = secret[2];
-    if constexpr (Words::kHasTail) {
-        mixed ^= key.tail;
-    }
+inline std::uint64_t
+HashTable<Key, Value, Shadow>::hash(const Words& key, const Secret& secret) noexcept {
+    std::uint64_t mixed = 0;
     if constexpr (Words::kWords == 1) {
-        mixed ^= fold_multiply(key.words[0] ^ secret[0], secret[1]);
+        mixed = fold_multiply(key.words[0] ^ secret.words[0], secret.words[1]);
     } else {
-        mixed ^= fold_multiply(key.words[0] ^ secret[0], key.words[1] ^ secret[1]);
+        mixed = fold_multiply(key.words[0] ^ secret.words[0], key.words[1] ^ secret.words[1]);
+    }
+    if constexpr (Words::kHasTail) {
+        mixed ^= key.tail ^ secret.words[2];
     }
     // Once more: after one round, keys in a row are numbers at even distances, and with one secret
-    // in sixty those fill whole runs of buckets.
-    mixed = fold_multiply(mixed, secret[3]);
-    return mixed;
+    // in sixty those fill whole runs of buckets. The shift breaks the distances.
+    mixed ^= mixed >> 32U;
+    mixed *= secret.words[3];
+    return mixed >> 32U;
 }
 
 template <typename Key, typename Value, typename Shadow>
 auto HashTable<Key, Value, Shadow>::look_on(
-    const Generation* generation, std::size_t index, const Words& key
+    const Generation* generation, const BucketType* home, Key key
 ) noexcept -> Located {
+    const Words words(key);
+    auto index = static_cast<std::size_t>(home - generation->at(0));
     // The bound is for a small table in which every bucket has been passed.
     for (std::size_t left = generation->mask;; --left, index = (index + 1) & generation->mask) {
         const BucketType* bucket = generation->at(index);
-        auto look = bucket->look(key);
+        auto look = bucket->look(words);
         while (!look.steady) {
-            look = bucket->look(key);
+            look = bucket->look(words);
         }
         if (look.ends_here() || left == 0) {
             return {const_cast<BucketType*>(bucket), look};
@@ -237,17 +267,22 @@ auto HashTable<Key, Value, Shadow>::look_on(
 template <typename Key, typename Value, typename Shadow>
 inline auto HashTable<Key, Value, Shadow>::look_up(const Words& key) const noexcept -> Located {
     const Generation* generation = generation_.load(std::memory_order_acquire);
-    return look_on(generation, hash(key) & generation->mask, key);
+    return look_on(generation, generation->at(hash(key) & generation->mask), key.key());
 }
 
 template <typename Key, typename Value, typename Shadow>
-inline bool HashTable<Key, Value, Shadow>::find(const Key& key, Value& value) const noexcept {
-    const Words words(key);
-    const Generation* generation = generation_.load(std::memory_order_acquire);
-    const std::size_t home = hash(words) & generation->mask;
-    auto look = generation->at(home)->look(words);
-    if (!(look.steady && look.ends_here())) [[unlikely]] {
-        look = look_on(generation, home, words).look;
+inline auto HashTable<Key, Value, Shadow>::View::prefetch(const Key& key) const noexcept -> Home {
+    Home home = generation_->at(hash(Words(key), secret_) & generation_->mask);
+    __builtin_prefetch(home);
+    return home;
+}
+
+template <typename Key, typename Value, typename Shadow>
+inline bool
+HashTable<Key, Value, Shadow>::View::find(Home home, const Key& key, Value& value) const noexcept {
+    auto look = home->look(Words(key));
+    if (!(look.steady & look.ends_here())) [[unlikely]] {
+        look = look_on(generation_, home, key).look;
     }
     if (look.hit == 0) {
         return false;
@@ -257,30 +292,9 @@ inline bool HashTable<Key, Value, Shadow>::find(const Key& key, Value& value) co
 }
 
 template <typename Key, typename Value, typename Shadow>
-inline std::uint64_t HashTable<Key, Value, Shadow>::find_bulk(
-    const Key* keys, Value* values, unsigned n
-) const noexcept {
-    // The first n are written before they are read; clearing all would cost as much as two lookups.
-    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init)
-    std::array<const BucketType*, kMaxBulk> homes;
-    const Generation* generation = generation_.load(std::memory_order_acquire);
-    for (unsigned i = 0; i < n; ++i) {
-        homes[i] = generation->at(hash(Words(keys[i])) & generation->mask);
-        __builtin_prefetch(homes[i]);
-    }
-    std::uint64_t found = 0;
-    for (unsigned i = 0; i < n; ++i) {
-        const Words words(keys[i]);
-        auto look = homes[i]->look(words);
-        if (!(look.steady & look.ends_here())) [[unlikely]] {
-            look =
-                look_on(generation, static_cast<std::size_t>(homes[i] - generation->at(0)), words)
-                    .look;
-        }
-        values[i] = std::bit_cast<Value>(look.value);
-        found |= std::uint64_t{look.hit != 0} << i;
-    }
-    return found;
+inline bool HashTable<Key, Value, Shadow>::find(const Key& key, Value& value) const noexcept {
+    const View all = view();
+    return all.find(all.prefetch(key), key, value);
 }
 
 template <typename Key, typename Value, typename Shadow>

@@ -68,12 +68,17 @@ Cost measure(const Table& table, const std::vector<Key>& keys, int rounds, bool 
         cost.one =
             std::min(cost.one, static_cast<double>(end - begin) / static_cast<double>(keys.size()));
 
+        const auto view = table.view();
         std::uint64_t bulk_hits = 0;
         begin = rte_rdtsc_precise();
         for (std::size_t i = 0; i < keys.size(); i += kBurst) {
-            bulk_hits += static_cast<std::uint64_t>(
-                std::popcount(table.find_bulk(keys.data() + i, values.data(), kBurst))
-            );
+            std::array<typename decltype(view)::Home, kBurst> homes{};
+            for (std::size_t k = 0; k < kBurst; ++k) {
+                homes[k] = view.prefetch(keys[i + k]);
+            }
+            for (std::size_t k = 0; k < kBurst; ++k) {
+                bulk_hits += view.find(homes[k], keys[i + k], values[k]) ? 1 : 0;
+            }
         }
         end = rte_rdtsc_precise();
         cost.bulk = std::min(
@@ -135,7 +140,7 @@ bool bench(const char* name, std::uint64_t entries, int rounds) {
 int main(int argc, char** argv) {
     const int rounds =
         argc > 1 ? std::max(1, std::atoi(argv[1])) : 30;  // NOLINT: a number or the default
-    fmt::print("cycles a lookup, find/find_bulk({}); add: with growth from 64 entries\n", kBurst);
+    fmt::print("cycles a lookup, find, view of {}; add: with growth from 64 entries\n", kBurst);
     fmt::print(
         "{:>12} {:>8} {:^15} {:^15} {:^15} {:>8} {:>8}\n",
         "key+value",

@@ -107,6 +107,34 @@ TEST_CASE("VXLAN-RX-14 an untagged inner IP header must be whole", "[encap]") {
     CHECK(inner_ip_is_whole(arp.data(), 14));
 }
 
+TEST_CASE("VXLAN-SPORT-02 the short look at a frame says what the long one does", "[encap]") {
+    const auto [frame, is_plain] = GENERATE(table<Bytes, bool>({
+        {ipv4_frame(40), true},
+        {ipv4_frame(0, 3), true},
+        {ipv6_frame(40), false},
+        {with_vlan(ipv4_frame(40), 1), false},
+    }));
+    for (std::size_t len = 14; len <= frame.size(); ++len) {
+        CAPTURE(len);
+        InnerFlow flow{};
+        const bool taken = inspect_plain_frame(frame.data(), len, flow);
+        CHECK(taken == (is_plain && len >= 38));
+        if (taken) {
+            const InnerFrame inner = inspect_frame(frame.data(), len);
+            CHECK(flow.hash == inner.flow_hash);
+            CHECK(flow.tos == inner.parsed.tos);
+        }
+    }
+    // Options, fragments, other protocols and other versions: the long look.
+    const auto [offset, value] = GENERATE(table<std::size_t, std::uint8_t>(
+        {{14, 0x46}, {14, 0x65}, {20, 0x20}, {21, 1}, {23, 1}, {23, 47}}
+    ));
+    Bytes other = ipv4_frame(40);
+    other[offset] = value;
+    InnerFlow flow{};
+    CHECK_FALSE(inspect_plain_frame(other.data(), other.size(), flow));
+}
+
 TEST_CASE("VXLAN-SPORT-02 the hash of a frame is never 0, IP or not", "[encap]") {
     Bytes frame = ipv4_frame(8);
     CHECK(inspect_frame(frame.data(), frame.size()).flow_hash != 0);

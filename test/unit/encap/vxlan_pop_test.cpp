@@ -53,7 +53,7 @@ TEST_CASE("VXLAN-RX-09 what the outer headers say, and the inner frame comes out
     CHECK(outer.udp_port == 8472);
     CHECK(outer.frame_offset == 50);
     CHECK(outer.tos == 0);
-    vxlan_strip(packet.get(), outer);
+    vxlan_strip(packet.get(), outer.frame_offset);
     CHECK(bytes_of(packet.get()) == Bytes(kGoldenInner.begin(), kGoldenInner.end()));
     CHECK(packet->pkt_len == kGoldenInner.size());
     CHECK(packet->ol_flags == 0);
@@ -76,7 +76,7 @@ TEST_CASE("pop(push(p)) == p", "[encap]") {
         REQUIRE(vxlan_push(packet.get(), outer, inner, 1) == VxlanPushed::done);
         VxlanOuter said{};
         REQUIRE(vxlan_parse(packet.get(), kL3, said));
-        vxlan_strip(packet.get(), said);
+        vxlan_strip(packet.get(), said.frame_offset);
         REQUIRE(bytes_of(packet.get()) == frame);
         REQUIRE(packet->pkt_len == frame.size());
     }
@@ -216,7 +216,7 @@ TEST_CASE("VXLAN-SOCK-11 what stands behind the UDP length is cut off", "[encap]
     CHECK_FALSE(vxlan_parse(packet.get(), kL3, outer));
     REQUIRE(examine_udp(packet.get(), kL3) == UdpVerdict::good);  // its checksum is scapy's
     REQUIRE(examine_vxlan(packet.get(), kL3, outer) == VxlanVerdict::good);
-    vxlan_strip(packet.get(), outer);
+    vxlan_strip(packet.get(), outer.frame_offset);
     CHECK(bytes_of(packet.get()) == inner);
     CHECK(packet->pkt_len == inner.size());
     rte_mbuf_sanity_check(packet.get(), 1);
@@ -232,7 +232,7 @@ TEST_CASE("an outer header with options", "[encap]") {
     VxlanOuter outer{};
     REQUIRE(vxlan_parse(packet.get(), kL3, outer));
     CHECK(outer.frame_offset == 58);
-    vxlan_strip(packet.get(), outer);
+    vxlan_strip(packet.get(), outer.frame_offset);
     CHECK(bytes_of(packet.get()) == Bytes(kGoldenInner.begin(), kGoldenInner.end()));
 }
 
@@ -245,7 +245,7 @@ TEST_CASE("VXLAN-RX-17 a tagged inner frame keeps its tag", "[encap]") {
     REQUIRE(vxlan_push(packet.get(), make_template(), inner, 1) == VxlanPushed::done);
     VxlanOuter outer{};
     REQUIRE(vxlan_parse(packet.get(), kL3, outer));
-    vxlan_strip(packet.get(), outer);
+    vxlan_strip(packet.get(), outer.frame_offset);
     CHECK(bytes_of(packet.get()) == frame);
 }
 

@@ -105,7 +105,8 @@ TEST_CASE("VXLAN-CSUM-03 a verified inner checksum gives the same outer one", "[
     const Pool pool;
     const VxlanTemplate outer = make_template();
     const bool tagged = GENERATE(false, true);
-    for (std::size_t payload = 0; payload < 100; ++payload) {
+    // Short ones are summed all the same: from 256 bytes on it matters.
+    for (std::size_t payload = 0; payload < 300; payload += payload < 200 ? 11 : 1) {
         Bytes frame = ipv4_frame(payload);
         if (tagged) {
             frame = with_vlan(frame, 100);
@@ -113,9 +114,8 @@ TEST_CASE("VXLAN-CSUM-03 a verified inner checksum gives the same outer one", "[
         const Bytes read = pushed(pool, frame, outer);
         const Packet packet = make_packet(pool, frame);
         packet->ol_flags |= RTE_MBUF_F_RX_L4_CKSUM_GOOD;
-        InnerFrame inner = inspect(packet.get());
         std::uint64_t sum = 0;
-        REQUIRE(detail::sum_by_transport_checksum(packet.get(), inner, sum));
+        REQUIRE(detail::sum_by_transport_checksum(packet.get(), sum));
         CHECK(pushed(packet.get(), outer) == read);
     }
 }
@@ -147,7 +147,7 @@ TEST_CASE("VXLAN-CSUM-03 not for packets without a checksum of their own", "[enc
     const Packet packet = make_packet(pool, frame);
     packet->ol_flags |= RTE_MBUF_F_RX_L4_CKSUM_GOOD;
     std::uint64_t sum = 0;
-    CHECK_FALSE(detail::sum_by_transport_checksum(packet.get(), inspect(packet.get()), sum));
+    CHECK_FALSE(detail::sum_by_transport_checksum(packet.get(), sum));
     CHECK(transport_checksum_is_right(pushed(packet.get(), make_template()), 14));
 }
 

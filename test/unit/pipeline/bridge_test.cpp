@@ -365,21 +365,6 @@ TEST_CASE("the bridge's own address sends", "[pipeline][bridge]") {
     CHECK(machine.learned().empty());
 }
 
-TEST_CASE("a pass through a bridge counts towards the depth", "[pipeline][bridge]") {
-    BridgeMachine machine;
-    Worker& worker = machine.worker();
-    for (std::uint8_t depth = kMaxDepth - 1; depth <= kMaxDepth; ++depth) {
-        rte_mbuf* packet = make_mbuf(machine.pool(), frame(kGroup, kStation1).bytes());
-        worker.counters.received.add(1);
-        note(packet).link_in = machine.a;
-        note(packet).depth = depth;
-        worker.enqueue(Stage::bridge, packet);
-    }
-    run_stages(worker);
-    machine.expect_only_drop(machine.bridge, Drop::depth_exceeded);
-    CHECK(machine.sent(machine.b).size() == 1);
-}
-
 TEST_CASE("bursts of any size reach each frame's own port in order", "[pipeline][bridge]") {
     const std::uint32_t burst = GENERATE(1U, 2U, 31U, 32U, 33U, 64U, 256U);
     BridgeMachine machine({.burst = burst, .ring_size = 1024});

@@ -77,7 +77,6 @@ public:
     void run_burst() {
         std::array<std::uint64_t, 32> numbers{};
         std::array<Key, 32> keys{};
-        std::array<std::uint64_t, 32> values{};
         // A third of each: stable, churned, never there.
         for (unsigned i = 0; i < 32; ++i) {
             const std::uint64_t draw = random_();
@@ -87,11 +86,16 @@ public:
                                       : all + draw % 1000;
             keys[i] = make_key<Key>(numbers[i]);
         }
-        const std::uint64_t found = table_.find_bulk(keys.data(), values.data(), 32);
+        const auto view = table_.view();
+        std::array<typename decltype(view)::Home, 32> homes{};
         for (unsigned i = 0; i < 32; ++i) {
-            judge(numbers[i], (found >> i & 1U) != 0, values[i]);
+            homes[i] = view.prefetch(keys[i]);
         }
         std::uint64_t value = 0;
+        for (unsigned i = 0; i < 32; ++i) {
+            const bool found = view.find(homes[i], keys[i], value);
+            judge(numbers[i], found, value);
+        }
         const bool is_found = table_.find(keys[1], value);
         judge(numbers[1], is_found, value);
         if (is_found) {

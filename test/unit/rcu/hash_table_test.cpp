@@ -139,32 +139,33 @@ TEMPLATE_TEST_CASE(
     domain.reclaim();
 }
 
-TEST_CASE("bulk lookup marks exactly the keys that are there", "[rcu][hash]") {
+TEST_CASE(
+    "a view finds exactly the keys that are there, and stays as the table grows", "[rcu][hash]"
+) {
     Domain domain(1);
     Table table(domain);
-    for (std::uint64_t key = 0; key < 3000; key += 3) {
+    constexpr std::uint64_t kKeys = 3000;
+    for (std::uint64_t key = 0; key < kKeys; key += 3) {
         table.insert(key, key * 10);
     }
-    const unsigned n = GENERATE(0U, 1U, 5U, 32U, 63U, 64U);
-    std::array<std::uint64_t, 64> keys{};
-    std::array<std::uint64_t, 64> values{};
-    values.fill(1);
-    for (std::uint64_t base = 0; base < 3000; base += 61) {
-        for (unsigned i = 0; i < n; ++i) {
-            keys[i] = base + i;
-        }
-        const std::uint64_t found = table.find_bulk(keys.data(), values.data(), n);
-        for (unsigned i = 0; i < 64; ++i) {
-            const bool expected = i < n && keys[i] % 3 == 0 && keys[i] < 3000;
-            REQUIRE((found >> i & 1U) == (expected ? 1U : 0U));
-            if (expected) {
-                REQUIRE(values[i] == keys[i] * 10);
-            }
-        }
+    // Not quiescent since: what the view stands on is still there.
+    domain.online(0);
+    const auto view = table.view();
+    std::vector<Table::View::Home> homes;
+    for (std::uint64_t key = 0; key < kKeys; ++key) {
+        homes.push_back(view.prefetch(key));
     }
-    if (n < 64) {
-        CHECK(values[n] == 1);
+    const bool grows = GENERATE(false, true);
+    if (grows) {
+        REQUIRE(table.reserve(table.capacity() * 4));
+        domain.reclaim();
     }
+    for (std::uint64_t key = 0; key < kKeys; ++key) {
+        std::uint64_t value = 1;
+        REQUIRE(view.find(homes[key], key, value) == (key % 3 == 0));
+        REQUIRE(value == (key % 3 == 0 ? key * 10 : 1));
+    }
+    domain.offline(0);
 }
 
 TEST_CASE("the table grows on its own and keeps every entry and shadow", "[rcu][hash]") {
