@@ -16,12 +16,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("unit", "vdev", "interop", "lint", "sanitizers")
-# What runs when no part is named. The sanitizers' runs and clang-tidy (scripts/lint tidy) double the time and are not
-# clean yet: until they are, they run when named.
-DEFAULT_PARTS = ("unit", "vdev", "interop", "lint")
-DEFAULT_LINT = (
-    "text", "spdx", "length", "includes", "format", "shell", "python", "conformance", "counters", "headers",
-)  # fmt: skip
 # The rooms whose tests have readers and a writer at once: what ThreadSanitizer is for.
 THREADED = ("unit_rcu", "unit_fdb", "unit_pipeline")
 FOLDERS = {"debug": "build", "asan": "build-asan", "tsan": "build-tsan"}
@@ -154,7 +148,7 @@ def lint(tally):
     report = ROOT / "build" / "results" / "lint.json"
     report.parent.mkdir(parents=True, exist_ok=True)
     report.unlink(missing_ok=True)
-    subprocess.run([ROOT / "scripts/lint", "--report", report, *DEFAULT_LINT], cwd=ROOT, check=False)
+    subprocess.run([ROOT / "scripts/lint", "--report", report], cwd=ROOT, check=False)
     found = json.loads(report.read_text()) if report.exists() else {"the linter itself": 1}
     for name, findings in found.items():
         tally.add("lint", name, "failed" if findings else "passed")
@@ -166,7 +160,7 @@ def main():
         parser.add_argument(f"--{part}", action="store_true")
     parser.add_argument("filter", nargs="?", default="")
     options = parser.parse_args()
-    parts = [part for part in PARTS if getattr(options, part)] or list(DEFAULT_PARTS)
+    parts = [part for part in PARTS if getattr(options, part)] or list(PARTS)
     folders = [part for part in ("vdev", "interop") if part in parts]
 
     tally = Tally()

@@ -47,6 +47,21 @@ add_once(std::vector<std::string>& names, const std::string& option, const std::
     return {};
 }
 
+// words[i] (and the one after it), if it names a device.
+Result<void>
+take_word(RequestedDevices& devices, std::span<const std::string> words, std::size_t& i) {
+    if (auto device = value_of(words, i, "--vdev")) {
+        return add_once(devices.virtual_devices, "--vdev", *device);
+    }
+    if (auto allowed = value_of(words, i, "--allow")) {
+        return add_once(devices.allowed, "-a", *allowed);
+    }
+    if (auto allowed = value_of(words, i, "-a")) {
+        return add_once(devices.allowed, "-a", *allowed);
+    }
+    return {};
+}
+
 // Virtual devices of other classes than Ethernet's.
 bool is_other_class(const std::string& name) {
     constexpr std::array<std::string_view, 8> kOthers{
@@ -66,13 +81,7 @@ bool is_port(const std::string& name) {
 Result<RequestedDevices> requested_devices(std::span<const std::string> eal_words) {
     RequestedDevices devices;
     for (std::size_t i = 0; i < eal_words.size(); ++i) {
-        if (auto device = value_of(eal_words, i, "--vdev")) {
-            CULVERT_CHECK(add_once(devices.virtual_devices, "--vdev", *device));
-        } else if (auto allowed = value_of(eal_words, i, "--allow")) {
-            CULVERT_CHECK(add_once(devices.allowed, "-a", *allowed));
-        } else if (auto short_form = value_of(eal_words, i, "-a")) {
-            CULVERT_CHECK(add_once(devices.allowed, "-a", *short_form));
-        }
+        CULVERT_CHECK(take_word(devices, eal_words, i));
     }
     return devices;
 }

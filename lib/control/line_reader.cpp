@@ -19,7 +19,7 @@ namespace culvert::control {
 namespace {
 
 constexpr int kHistoryLines = 1000;
-constexpr std::size_t kMaxLine = 64 * 1024;  // of what is no terminal
+constexpr std::size_t kMaxLine = std::size_t{64} * 1024;  // of what is no terminal
 
 LineReader* the_reader = nullptr;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables):
                                    // libedit's callbacks take no argument
@@ -45,7 +45,7 @@ void take_terminal_line(char* line) {
     if (!text.empty()) {
         ::add_history(text.c_str());
     }
-    the_reader->take(std::move(text));
+    the_reader->take(text);
 }
 
 // A list for libedit: what all have in common, then each; it frees them.
@@ -140,8 +140,8 @@ bool LineReader::read() {
 
 // One read, which does not wait: fd() is readable.
 bool LineReader::read_plain() {
-    std::array<char, 4096>
-        buffer;  // NOLINT(cppcoreguidelines-pro-type-member-init): filled by read
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): filled by read
+    std::array<char, 4096> buffer;
     ssize_t n = ::read(STDIN_FILENO, buffer.data(), buffer.size());
     if (n < 0) {
         return errno == EAGAIN || errno == EINTR;
@@ -165,7 +165,7 @@ bool LineReader::read_plain() {
     return true;
 }
 
-void LineReader::take(std::string line) {
+void LineReader::take(const std::string& line) {
     if (line.find_first_not_of(" \t\r") != std::string::npos) {
         on_line_(line);
     }

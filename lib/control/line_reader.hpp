@@ -35,7 +35,7 @@ private:
     friend char** complete_terminal_word(const char* word, int start, int end);
 
     bool read_plain();
-    void take(std::string line);
+    void take(const std::string& line);
 
     std::string text_;
     OnLine on_line_;

@@ -22,7 +22,7 @@ namespace {
 constexpr const char* kRunDirectory = "/run/culvert";
 constexpr const char* kRunSocket = "/run/culvert/culvert.sock";
 
-Error last_error(std::string what) {
+Error last_error(const std::string& what) {
     int code = errno;
     std::array<char, 128> buffer{};
     return {std::errc{code}, what + ": " + strerror_r(code, buffer.data(), buffer.size())};
@@ -172,8 +172,8 @@ Result<Reply> Client::next_reply() {
             return reply;
         }
         searched = pending_.size();
-        std::array<char, 65536>
-            buffer;  // NOLINT(cppcoreguidelines-pro-type-member-init): filled by recv
+        // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): filled by recv
+        std::array<char, 65536> buffer;
         ssize_t n = ::recv(fd_, buffer.data(), buffer.size(), 0);
         if (n == 0) {
             return Error{std::errc::connection_reset, "culvert closed the connection"};

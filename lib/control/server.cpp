@@ -203,8 +203,8 @@ void Server::serve_client(Client& client, std::uint32_t events) {
 
 // One read a turn: input never holds more than a line's limit and what this brings.
 void Server::receive(Client& client) {
-    std::array<char, 16384>
-        buffer;  // NOLINT(cppcoreguidelines-pro-type-member-init): filled by recv
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): filled by recv
+    std::array<char, 16384> buffer;
     ssize_t n = ::recv(client.fd, buffer.data(), buffer.size(), MSG_DONTWAIT);
     if (n > 0) {
         // A monitor's and a closing client's words are read and forgotten.

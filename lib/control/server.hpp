@@ -27,8 +27,8 @@ namespace culvert::control {
 
 struct ServerLimits {
     std::size_t clients = 64;
-    std::size_t max_line_bytes = 64 * 1024;
-    std::size_t max_backlog_bytes = 1024 * 1024;
+    std::size_t max_line_bytes = std::size_t{64} * 1024;
+    std::size_t max_backlog_bytes = std::size_t{1024} * 1024;
     std::uint64_t stall_ms = 10000;
     unsigned commands_per_turn = 64;
 };

@@ -6,13 +6,13 @@
 #pragma once
 
 #include "lib/rcu/domain.hpp"
+#include "lib/rcu/table_memory.hpp"
 
 #include <sys/mman.h>
 
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <new>
 #include <vector>
 
 namespace culvert::rcu {
@@ -37,7 +37,7 @@ public:
             0
         );
         if (memory == MAP_FAILED) {
-            throw std::bad_alloc();
+            throw_out_of_memory();
         }
         // Zero pages are null pointers: nothing to construct.
         pointers_ = static_cast<std::atomic<const T*>*>(memory);

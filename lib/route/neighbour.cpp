@@ -77,7 +77,8 @@ Result<Neighbour*> NeighbourTable::find_or_create(const NeighbourKey& key, std::
     neighbour.used_ms = now_ms;
     // As if long ago: nothing has confirmed it.
     neighbour.confirmed_ms =
-        now_ms - std::min<std::uint64_t>(now_ms, 2 * parameters_.base_reachable_time_ms);
+        now_ms -
+        std::min<std::uint64_t>(now_ms, std::uint64_t{2} * parameters_.base_reachable_time_ms);
     return &neighbour;
 }
 

@@ -115,7 +115,7 @@ private:
     [[nodiscard]] std::optional<Wanted>
     wanted(const net::Prefix& prefix, const Rib::Node* node) const;
     Result<void> sync(const net::Prefix& prefix);
-    Result<void> install(const net::Prefix& prefix, const Wanted& wanted);
+    Result<void> install(const net::Prefix& prefix, const Wanted& next);
     Result<void> withdraw(const net::Prefix& prefix);
     void release(AdjacencyEntry* entry, bool holds_neighbour);
     void sync_hosts(const net::Prefix& prefix);

@@ -115,7 +115,7 @@ net::IpAddress Routing::Impl::arp_source(const NeighbourKey& key) const {
         const rte_mbuf* packet = neighbour->queue.back();
         constexpr std::size_t kNeeded = sizeof(net::EtherHeader) + sizeof(net::Ipv4Header);
         if (rte_pktmbuf_data_len(packet) >= kNeeded) {
-            net::Ipv4Header ip;
+            net::Ipv4Header ip{};
             std::memcpy(
                 &ip,
                 rte_pktmbuf_mtod_offset(packet, const char*, sizeof(net::EtherHeader)),

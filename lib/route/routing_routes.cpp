@@ -41,20 +41,20 @@ bool is_refusal(RouteType type) noexcept {
 }
 
 bool matches(const Route& route, const Route& pattern) {
-    static const Route any;
+    static const Route kAny;
     if (is_local_table(route) != is_local_table(pattern)) {
         return false;
     }
-    return (pattern.type == any.type || pattern.type == route.type) &&
+    return (pattern.type == kAny.type || pattern.type == route.type) &&
            (!pattern.gateway.has_value() || pattern.gateway == route.gateway) &&
-           (pattern.link == any.link || pattern.link == route.link) &&
+           (pattern.link == kAny.link || pattern.link == route.link) &&
            (!pattern.preferred_source.has_value() ||
             pattern.preferred_source == route.preferred_source) &&
-           (pattern.metric == any.metric || pattern.metric == route.metric) &&
-           (pattern.mtu == any.mtu || pattern.mtu == route.mtu) &&
-           (pattern.protocol.empty() || pattern.protocol == any.protocol ||
+           (pattern.metric == kAny.metric || pattern.metric == route.metric) &&
+           (pattern.mtu == kAny.mtu || pattern.mtu == route.mtu) &&
+           (pattern.protocol.empty() || pattern.protocol == kAny.protocol ||
             pattern.protocol == route.protocol) &&
-           (pattern.scope.empty() || pattern.scope == any.scope || pattern.scope == route.scope);
+           (pattern.scope.empty() || pattern.scope == kAny.scope || pattern.scope == route.scope);
 }
 
 }  // namespace

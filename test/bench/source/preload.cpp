@@ -50,9 +50,9 @@ int guarded(std::uint16_t number, const What& what) {
 }
 
 bool is_repeatable() {
-    static const bool repeatable =
+    static const bool kRepeatable =
         std::getenv("CULVERT_BENCH_REPEATABLE") != nullptr;  // NOLINT(concurrency-mt-unsafe)
-    return repeatable;
+    return kRepeatable;
 }
 
 template <typename Function>
@@ -77,7 +77,7 @@ extern "C" int rte_eth_rx_queue_setup(
     const rte_eth_rxconf* rx_conf,
     rte_mempool* mb_pool
 ) {
-    static auto* const real = next<decltype(rte_eth_rx_queue_setup)>("rte_eth_rx_queue_setup");
+    static auto* real = next<decltype(rte_eth_rx_queue_setup)>("rte_eth_rx_queue_setup");
     const int code = real(port_id, rx_queue_id, nb_rx_desc, socket_id, rx_conf, mb_pool);
     return code != 0 ? code : guarded(port_id, [&] {
         if (culvert::bench::Port* port = port_of(port_id); port != nullptr) {
@@ -91,13 +91,13 @@ extern "C" int rte_eth_rx_queue_setup(
 // thousand times its frequency, so that what happens once a second does not happen while
 // instructions are counted, and secrets are the same.
 extern "C" std::uint64_t rte_get_tsc_hz() {
-    static auto* const real = next<decltype(rte_get_tsc_hz)>("rte_get_tsc_hz");
+    static auto* real = next<decltype(rte_get_tsc_hz)>("rte_get_tsc_hz");
     return is_repeatable() ? real() * 1000 : real();
 }
 
 // std::random_device::_M_getval()
 extern "C" unsigned _ZNSt13random_device9_M_getvalEv(void* device) {  // NOLINT: the symbol's name
-    static auto* const real = next<unsigned(void*)>("_ZNSt13random_device9_M_getvalEv");
+    static auto* real = next<unsigned(void*)>("_ZNSt13random_device9_M_getvalEv");
     static std::uint64_t state = 1;
     if (!is_repeatable()) {
         return real(device);
@@ -107,7 +107,7 @@ extern "C" unsigned _ZNSt13random_device9_M_getvalEv(void* device) {  // NOLINT:
 }
 
 extern "C" int rte_eth_dev_start(std::uint16_t port_id) {
-    static auto* const real = next<decltype(rte_eth_dev_start)>("rte_eth_dev_start");
+    static auto* real = next<decltype(rte_eth_dev_start)>("rte_eth_dev_start");
     const int code = real(port_id);
     return code != 0 ? code : guarded(port_id, [&] {
         if (culvert::bench::Port* port = port_of(port_id); port != nullptr) {

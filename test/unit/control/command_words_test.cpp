@@ -117,7 +117,7 @@ TEST_CASE("protocol: replies are one line and come back the same", "[control][pr
     CHECK(back.exit_status == 2);
     CHECK(
         encode_reply({.ok = true, .output = "\xff", .data = "", .errno_name = "", .error = ""})
-            .find("\xff") == std::string::npos
+            .find('\xff') == std::string::npos
     );
 }
 

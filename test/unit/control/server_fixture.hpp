@@ -49,7 +49,7 @@ public:
     }
 
     // What the socket took of it.
-    std::size_t send(std::string_view text) const {
+    std::size_t send(std::string_view text) {
         ssize_t n = ::send(fd_, text.data(), text.size(), MSG_NOSIGNAL);
         return n > 0 ? static_cast<std::size_t>(n) : 0;
     }

@@ -29,7 +29,7 @@ void append(Bytes& bytes, const Header& header) {
 template <typename Header>
 Header header_of(const Bytes& bytes, std::size_t offset) {
     REQUIRE(bytes.size() >= offset + sizeof(Header));
-    Header header;
+    Header header{};
     std::memcpy(&header, bytes.data() + offset, sizeof(header));
     return header;
 }
@@ -237,7 +237,7 @@ TEST_CASE_METHOD(Host, "malformed ARP is a drop of its own", "[control][arp]") {
 TEST_CASE_METHOD(Host, "an echo request is answered along the route back", "[control][icmp]") {
     punt(arp_frame({}), Punt::arp, port);  // the peer is known
     REQUIRE(drain() == 1);
-    const std::size_t payload = GENERATE(0, 1, 56, 1000);
+    const std::size_t payload = GENERATE(0U, 1U, 56U, 1000U);
     CAPTURE(payload);
     const Bytes request = echo_request("192.0.2.2", "192.0.2.1", payload);
     punt(request, Punt::icmp, port);

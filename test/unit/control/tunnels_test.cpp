@@ -95,8 +95,8 @@ TEST_CASE_METHOD(
     const encap::VxlanTemplate& ready = outer(link);
     CHECK(ready.state == TunnelState::ready);
     CHECK(why(link).empty());
-    net::EtherHeader ether;
-    net::Ipv4Header header;
+    net::EtherHeader ether{};
+    net::Ipv4Header header{};
     std::memcpy(&ether, ready.bytes.data(), sizeof(ether));
     std::memcpy(&header, ready.bytes.data() + encap::VxlanTemplate::kIpOffset, sizeof(header));
     CHECK(ether.destination == mac("02:00:00:00:02:02"));

@@ -13,8 +13,8 @@
 namespace culvert::net {
 namespace {
 
-constexpr std::uint32_t kSource = 0x0a000001;
-constexpr std::uint32_t kDestination = 0x0a000002;
+constexpr std::uint32_t kSender = 0x0a000001;
+constexpr std::uint32_t kReceiver = 0x0a000002;
 
 // An extension header of (1 + extra) * 8 bytes.
 std::vector<std::uint8_t> extension(std::uint8_t next_header, std::uint8_t extra = 0) {
@@ -71,7 +71,7 @@ TEST_CASE("parse: a frame that ends within ethernet or a tag is not ok", "[net]"
 
 TEST_CASE("parse: IPv4 with UDP", "[net]") {
     const Frame frame =
-        Frame{}.ether(0x0800).ipv4(kSource, kDestination, 17, kIpv4DontFragment).udp(1, 2);
+        Frame{}.ether(0x0800).ipv4(kSender, kReceiver, 17, kIpv4DontFragment).udp(1, 2);
     const ParsedPacket packet = parse_frame(frame.data(), frame.size());
     CHECK(packet.l3 == L3::ipv4);
     CHECK(packet.l3_offset == 14);
@@ -85,10 +85,8 @@ TEST_CASE("parse: IPv4 with UDP", "[net]") {
 }
 
 TEST_CASE("parse: IPv4 options move the transport header, a bad length hides it", "[net]") {
-    Frame frame = Frame{}
-                      .ether(0x0800)
-                      .ipv4(kSource, kDestination, 17)
-                      .add_bytes(std::vector<std::uint8_t>(40));
+    Frame frame =
+        Frame{}.ether(0x0800).ipv4(kSender, kReceiver, 17).add_bytes(std::vector<std::uint8_t>(40));
 
     struct Case {
         std::uint8_t version_and_ihl;
@@ -121,7 +119,7 @@ TEST_CASE("parse: IPv4 fragments", "[net]") {
         {0x1fff, true, false},
     }));
     const Frame frame =
-        Frame{}.ether(0x0800).ipv4(kSource, kDestination, 17, c.flags_and_offset).udp(1, 2);
+        Frame{}.ether(0x0800).ipv4(kSender, kReceiver, 17, c.flags_and_offset).udp(1, 2);
     const ParsedPacket packet = parse_frame(frame.data(), frame.size());
     CHECK(packet.is_fragment == c.is_fragment);
     CHECK(packet.first_fragment == c.first);
@@ -216,7 +214,7 @@ TEST_CASE("parse: a chain of more than eight extension headers is given up", "[n
 
 TEST_CASE("parse: what is not IP has no network header", "[net]") {
     const auto type = GENERATE(values<std::uint16_t>({0x0806, 0x8847, 0x0000, 60, 0x8100}));
-    const Frame frame = Frame{}.ether(type).ipv4(kSource, kDestination, 17);
+    const Frame frame = Frame{}.ether(type).ipv4(kSender, kReceiver, 17);
     const ParsedPacket packet = parse_frame(frame.data(), frame.size());
     CHECK(packet.l3 == L3::none);
     CHECK_FALSE(packet.truncated);
@@ -231,13 +229,13 @@ TEST_CASE("parse: truncation at every length, in memory of exactly that length",
     };
 
     const Case cases[] = {
-        {"v4", Frame{}.ether(0x0800).ipv4(kSource, kDestination, 17).udp(1, 2), 34},
+        {"v4", Frame{}.ether(0x0800).ipv4(kSender, kReceiver, 17).udp(1, 2), 34},
         {"v4 tagged twice",
          Frame{}
              .ether(0x88a8)
              .vlan(1, 0x8100)
              .vlan(2, 0x0800)
-             .ipv4(kSource, kDestination, 6)
+             .ipv4(kSender, kReceiver, 6)
              .udp(1, 2),
          42},
         {"v6", Frame{}.ether(0x86dd).ipv6(1, 2, 17).udp(1, 2), 54},

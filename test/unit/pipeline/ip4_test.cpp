@@ -6,9 +6,9 @@ namespace culvert::pipeline::test {
 
 namespace {
 
-constexpr std::uint32_t kOurs = 0x0a000001;       // 10.0.0.1
+constexpr std::uint32_t kRouter = 0x0a000001;     // 10.0.0.1
 constexpr std::uint32_t kPeer = 0x0a000002;       // 10.0.0.2
-constexpr std::uint32_t kFar = 0x0a010005;        // 10.1.0.5, routed through port 1
+constexpr std::uint32_t kBehind = 0x0a010005;     // 10.1.0.5, routed through port 1
 constexpr std::uint32_t kBroadcast = 0x0a0000ff;  // 10.0.0.255
 const net::MacAddress kNextHop = mac(0x77);
 
@@ -52,7 +52,7 @@ void set_ip_checksum(Bytes& frame) {
 TEST_CASE("a forwarded packet gets new MACs, one hop less, and its checksum", "[pipeline][ip4]") {
     Router router;
     const std::uint8_t ttl = GENERATE(as<std::uint8_t>{}, 2, 3, 64, 128, 255);
-    const Packet packet = router.packet({.destination = kFar, .ttl = ttl});
+    const Packet packet = router.packet({.destination = kBehind, .ttl = ttl});
     router.receive_exact(router.in, packet);
     router.run();
     router.expect_no_drop();
@@ -73,7 +73,7 @@ TEST_CASE("the hop count's checksum update is right for every checksum", "[pipel
     // The identification makes every sum: 2^16 headers in 32 turns.
     for (std::uint32_t turn = 0; turn < 32; ++turn) {
         for (std::uint32_t i = 0; i < 2048; ++i) {
-            Bytes frame = router.packet({.destination = kFar}, 0).bytes();
+            Bytes frame = router.packet({.destination = kBehind}, 0).bytes();
             const std::uint32_t id = turn * 2048 + i;
             frame[18] = static_cast<std::uint8_t>(id >> 8);
             frame[19] = static_cast<std::uint8_t>(id);
@@ -95,7 +95,7 @@ TEST_CASE("the hop count's checksum update is right for every checksum", "[pipel
 
 TEST_CASE("ICMP-07 padding is trimmed before a packet goes on", "[pipeline][ip4]") {
     Router router;
-    const Packet packet = router.packet({.destination = kFar}, 6).padding(20);
+    const Packet packet = router.packet({.destination = kBehind}, 6).padding(20);
     router.receive_exact(router.in, packet);
     router.run();
     router.expect_no_drop();
@@ -106,7 +106,7 @@ TEST_CASE("ICMP-07 padding is trimmed before a packet goes on", "[pipeline][ip4]
 
 TEST_CASE("ICMP-07 padding in segments of its own is given back", "[pipeline][ip4]") {
     Router router;
-    const Bytes bytes = router.packet({.destination = kFar}, 40).padding(100).bytes();
+    const Bytes bytes = router.packet({.destination = kBehind}, 40).padding(100).bytes();
     rte_mbuf* head = nullptr;
     for (std::size_t at = 0; at < bytes.size(); at += 50) {
         const std::size_t end = std::min(bytes.size(), at + 50);
@@ -134,7 +134,7 @@ TEST_CASE("ICMP-07 padding in segments of its own is given back", "[pipeline][ip
 
 TEST_CASE("ICMP-07 header errors are dropped in ip_rcv's order", "[pipeline][ip4]") {
     Router router;
-    const std::uint32_t to = GENERATE(kFar, kOurs);
+    const std::uint32_t to = GENERATE(kBehind, kRouter);
     using Options = Ipv4Options;
     const auto expect = [&](const Options& options, Drop reason) {
         router.expect_drop_of(router.packet(options), reason);
@@ -155,7 +155,7 @@ TEST_CASE("ICMP-07 a packet cut at every length is dropped and not read past", "
     Router router;
     const std::size_t option_bytes = GENERATE(0U, 4U, 40U);
     const Bytes whole =
-        router.packet({.destination = kFar, .option_bytes = option_bytes}, 10).bytes();
+        router.packet({.destination = kBehind, .option_bytes = option_bytes}, 10).bytes();
     for (std::size_t len = 14; len < whole.size(); ++len) {
         CAPTURE(len, option_bytes);
         router.forget_drops();
@@ -172,7 +172,7 @@ TEST_CASE("ICMP-07 a packet cut at every length is dropped and not read past", "
 
 TEST_CASE("a header with options is forwarded, and its checksum updated", "[pipeline][ip4]") {
     Router router;
-    router.receive_exact(router.in, router.packet({.destination = kFar, .option_bytes = 12}));
+    router.receive_exact(router.in, router.packet({.destination = kBehind, .option_bytes = 12}));
     router.run();
     router.expect_no_drop();
     const auto frames = router.sent(router.out);
@@ -183,7 +183,7 @@ TEST_CASE("a header with options is forwarded, and its checksum updated", "[pipe
 
 TEST_CASE("a checksum that the device verified is not summed again", "[pipeline][ip4]") {
     Router router;
-    const Bytes bytes = router.packet({.destination = kFar, .wrong_checksum = true}).bytes();
+    const Bytes bytes = router.packet({.destination = kBehind, .wrong_checksum = true}).bytes();
     rte_mbuf* packet = make_mbuf(router.pool(), bytes);
     packet->ol_flags |= RTE_MBUF_F_RX_IP_CKSUM_GOOD;
     REQUIRE(router.port(router.in).inject(packet));
@@ -197,7 +197,7 @@ TEST_CASE("addresses that no packet may come from or go to", "[pipeline][ip4]") 
     const std::uint32_t source =
         GENERATE(as<std::uint32_t>{}, 0xe0000001, 0xffffffff, 0x7f000001, 1, 0);
     router.expect_drop_of(
-        router.packet({.source = source, .destination = kFar}), Drop::ip4_source_invalid
+        router.packet({.source = source, .destination = kBehind}), Drop::ip4_source_invalid
     );
     const std::uint32_t destination = GENERATE(as<std::uint32_t>{}, 0x7f000001, 0, 1);
     router.expect_drop_of(
@@ -210,7 +210,7 @@ TEST_CASE("addresses that no packet may come from or go to", "[pipeline][ip4]") 
 TEST_CASE("a packet for us from our own address is somebody else's", "[pipeline][ip4]") {
     Router router;
     router.expect_drop_of(
-        router.packet({.source = kOurs, .destination = kOurs, .protocol = 1}, 8),
+        router.packet({.source = kRouter, .destination = kRouter, .protocol = 1}, 8),
         Drop::ip4_source_invalid
     );
 }
@@ -239,7 +239,7 @@ TEST_CASE("what came as a link-layer group is not forwarded", "[pipeline][ip4]")
         as<net::MacAddress>{}, net::kBroadcastMac, net::MacAddress::from_value(0x01005e000001)
     );
     router.expect_drop_of(
-        Packet().ether(group, mac(1)).ipv4({.source = kPeer, .destination = kFar}).payload(8),
+        Packet().ether(group, mac(1)).ipv4({.source = kPeer, .destination = kBehind}).payload(8),
         Drop::ip4_not_forwarded
     );
 }
@@ -267,8 +267,12 @@ TEST_CASE("routes that lead nowhere say why", "[pipeline][ip4]") {
 TEST_CASE("time to live and MTU, in ip_forward's order", "[pipeline][ip4]") {
     Router router;
     router.add_next_hop("10.3.0.0/16", router.out, kNextHop, 100);
-    router.expect_drop_of(router.packet({.destination = kFar, .ttl = 1}), Drop::ip4_ttl_exceeded);
-    router.expect_drop_of(router.packet({.destination = kFar, .ttl = 0}), Drop::ip4_ttl_exceeded);
+    router.expect_drop_of(
+        router.packet({.destination = kBehind, .ttl = 1}), Drop::ip4_ttl_exceeded
+    );
+    router.expect_drop_of(
+        router.packet({.destination = kBehind, .ttl = 0}), Drop::ip4_ttl_exceeded
+    );
     router.expect_drop_of(
         router.packet({.destination = 0x0a030001, .ttl = 1}, 81), Drop::ip4_ttl_exceeded
     );
@@ -292,7 +296,7 @@ TEST_CASE(
         const Packet ping =
             Packet()
                 .ether(router.port_mac(0), mac(1))
-                .ipv4({.source = kPeer, .destination = kOurs, .protocol = kIcmp, .ttl = 1})
+                .ipv4({.source = kPeer, .destination = kRouter, .protocol = kIcmp, .ttl = 1})
                 .icmp_echo()
                 .payload(56);
         router.receive_exact(router.in, ping);
@@ -311,7 +315,7 @@ TEST_CASE(
         );
     }
     SECTION("UDP to a port that no tunnel has") {
-        const std::uint32_t to = GENERATE(kOurs, kBroadcast);
+        const std::uint32_t to = GENERATE(kRouter, kBroadcast);
         router.expect_drop_of(
             Packet()
                 .ether(router.port_mac(0), mac(1))
@@ -323,7 +327,7 @@ TEST_CASE(
     }
     SECTION("other protocols") {
         const std::uint8_t protocol = GENERATE(kTcp, kIgmp, kGre, kIpip, kRaw);
-        const std::uint32_t to = GENERATE(kOurs, kBroadcast);
+        const std::uint32_t to = GENERATE(kRouter, kBroadcast);
         router.expect_drop_of(
             router.packet({.destination = to, .protocol = protocol}), Drop::ip4_protocol_unknown
         );
@@ -333,7 +337,8 @@ TEST_CASE(
             GENERATE(as<std::uint16_t>{}, 0x2000, 0x0001, 0x2001, 0x1fff);
         const std::uint8_t protocol = GENERATE(kUdp, kIcmp, kTcp);
         router.expect_drop_of(
-            router.packet({.destination = kOurs, .protocol = protocol, .flags_and_offset = fragment}
+            router.packet(
+                {.destination = kRouter, .protocol = protocol, .flags_and_offset = fragment}
             ),
             Drop::ip4_fragment_local
         );
@@ -387,7 +392,7 @@ TEST_CASE("the way out is down or gone", "[pipeline][ip4]") {
     Router router;
     SECTION("down") {
         router.change(router.out, [](Link& link) { link.up = false; });
-        router.receive_exact(router.in, router.packet({.destination = kFar}));
+        router.receive_exact(router.in, router.packet({.destination = kBehind}));
         router.run();
         router.expect_only_drop(router.out, Drop::link_down_tx);
     }
@@ -471,8 +476,10 @@ TEST_CASE("routed from one bridge to another through their addresses", "[pipelin
     machine.enslave(machine.port_link(0), left);
     machine.enslave(machine.port_link(1), right);
     machine.add_next_hop("10.1.0.0/16", right, kNextHop);
-    const Packet packet =
-        Packet().ether(mac(0xb1), mac(1)).ipv4({.source = kPeer, .destination = kFar}).payload(20);
+    const Packet packet = Packet()
+                              .ether(mac(0xb1), mac(1))
+                              .ipv4({.source = kPeer, .destination = kBehind})
+                              .payload(20);
     machine.receive_exact(machine.port_link(0), packet);
     machine.run();
     machine.expect_no_drop();

@@ -38,6 +38,7 @@ inline std::uint32_t word_at(const Bytes& bytes, std::size_t at) {
 
 inline std::vector<std::uint32_t> destinations_of(const std::vector<Bytes>& packets) {
     std::vector<std::uint32_t> addresses;
+    addresses.reserve(packets.size());
     for (const Bytes& bytes : packets) {
         addresses.push_back(word_at(bytes, 30));
     }

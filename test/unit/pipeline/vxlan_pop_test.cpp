@@ -38,7 +38,7 @@ void expect_drop(VxlanMachine& machine, const Bytes& bytes, LinkId link, Drop re
 TEST_CASE("VXLAN-RX-09 VXLAN-RX-15 a frame comes out of its tunnel", "[pipeline][vxlan]") {
     VxlanMachine machine;
     OuterOptions options;
-    options.option_bytes = GENERATE(0, 8);
+    options.option_bytes = GENERATE(0U, 8U);
     const Packet packet = vxlan_packet(kInner, options);
     machine.receive_exact(machine.underlay, packet);
     machine.run();
@@ -389,7 +389,7 @@ TEST_CASE("tunnels inside tunnels come to an end", "[pipeline][vxlan]") {
     machine.forget_drops();
     machine.receive(machine.underlay, wrap(kMaxDepth + 1), true);
     machine.run();
-    CHECK(machine.rx_packets(machine.vx) == 2 * kMaxDepth);
+    CHECK(machine.rx_packets(machine.vx) == 2ULL * kMaxDepth);
     machine.expect_only_drop(machine.vx, Drop::depth_exceeded);
 }
 

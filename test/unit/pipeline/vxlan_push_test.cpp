@@ -196,8 +196,8 @@ TEST_CASE(
         ids.push_back(machine.add_template(machine.vx, 0x0b000000 + i, out));
     }
     machine.add_fdb(machine.vx, net::MacAddress{}, machine.add_destination(machine.vx, ids));
-    constexpr std::uint32_t kPackets = 2;
-    for (std::uint32_t i = 0; i < kPackets; ++i) {
+    constexpr std::size_t kPackets = 2;
+    for (unsigned i = 0; i < kPackets; ++i) {
         machine.send_from_control(machine.vx, station_frame(mac(0x3000 + i), kNear));
     }
     machine.run();
