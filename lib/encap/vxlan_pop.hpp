@@ -149,7 +149,12 @@ vxlan_is_like(const rte_mbuf* packet, std::uint16_t l3_offset, const VxlanWords&
     const auto* ip = rte_pktmbuf_mtod_offset(packet, const std::uint8_t*, l3_offset);
     const auto& udp = *reinterpret_cast<const net::UdpHeader*>(ip + VxlanWords::kUdpOffset);
     return VxlanWords::load(ip) == words && udp.length.host() == packet->pkt_len - udp_offset &&
-           (udp.checksum.raw() == 0 || outer_checksum_is_known_good(packet));
+           (udp.checksum.raw() == 0 || outer_checksum_is_known_good(packet) ||
+            udp_checksum_is_valid(
+                packet,
+                *reinterpret_cast<const net::Ipv4Header*>(ip),
+                static_cast<std::uint16_t>(udp_offset)
+            ));
 }
 
 // First of the sorting-out: is it sound UDP? Cuts off what follows the UDP length (VXLAN-SOCK-11).

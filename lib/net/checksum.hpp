@@ -66,7 +66,8 @@ namespace detail {
 
 template <typename Unsigned>
 [[nodiscard]] inline Unsigned load(const void* data) noexcept {
-    Unsigned value;  // NOLINT(cppcoreguidelines-init-variables): written whole below
+    // NOLINTNEXTLINE(cppcoreguidelines-init-variables,cppcoreguidelines-pro-type-member-init)
+    Unsigned value;  // written whole below
     std::memcpy(&value, data, sizeof(value));
     return value;
 }
