@@ -131,6 +131,25 @@ def pinned():
         assert bench.culvert.remotes("vx42")[INNER_MAC] == ["192.0.2.2"]
 
 
+@case("a bridge's static entry follows its station to another port, a sticky one does not")
+def bridge_static():
+    with Lab() as lab:
+        bench = Bench(lab)
+        inner = station()
+
+        def entry():
+            return next(row for row in bench.culvert.json("fdb show br br0") if row["mac"] == INNER_MAC and "master" in row)
+
+        bench.culvert.do(f"fdb add {INNER_MAC} dev port1 master static sticky")
+        bench.delivers(vxlan_frame(bench.far, inner), inner)
+        wait_until(bench.culvert.balanced, 5, "rest")
+        assert entry()["ifname"] == "port1", entry()
+        bench.culvert.do(f"fdb replace {INNER_MAC} dev port1 master static")
+        bench.delivers(vxlan_frame(bench.far, inner), inner)
+        moved = wait_until(lambda: entry()["ifname"] == "vx42" and entry(), 5, "the entry behind the tunnel")
+        assert moved["state"] == "static", moved
+
+
 @case("VXLAN-LRN-05 VXLAN-LRN-06 a station is learned, and followed when it moves")
 def learned():
     with Lab() as lab:

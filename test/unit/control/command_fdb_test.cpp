@@ -138,6 +138,31 @@ TEST_CASE_METHOD(
 }
 
 TEST_CASE_METHOD(
+    FdbLab, "a bridge's static entry moves, a sticky one does not", "[control][command]"
+) {
+    const LinkId bridge = core->links().find("br0")->id;
+    const LinkId tunnel = core->links().find("vx0")->id;
+    run("fdb add 02:00:00:00:00:09 dev port1 master static");
+    run("fdb add 02:00:00:00:00:08 dev port1 master static sticky");
+    CHECK(refused("fdb add 02:00:00:00:00:07 dev port1 master sticky", 2)
+              .ends_with("say static or dynamic (EINVAL)"));
+    core->fdb().learn(bridge, mac("02:00:00:00:00:09"), tunnel, 1);
+    core->fdb().learn(bridge, mac("02:00:00:00:00:08"), tunnel, 1);
+    CHECK(
+        lines("fdb show br br0 master static") ==
+        Lines{
+            "02:00:00:00:00:08 dev port1 sticky master br0 static",
+            "02:00:00:00:00:09 dev vx0 master br0 static",
+        }
+    );
+    // The ageing time's change leaves the rule as it is.
+    run("link set br0 type bridge ageing_time 1000");
+    run("fdb replace 02:00:00:00:00:09 dev port1 master static");
+    core->fdb().learn(bridge, mac("02:00:00:00:00:09"), tunnel, 1);
+    CHECK(lines("fdb show dev vx0 master static").size() == 1);
+}
+
+TEST_CASE_METHOD(
     FdbLab, "VXLAN-FDB-11 deleting the default remote needs its via", "[control][command]"
 ) {
     run("fdb append 00:00:00:00:00:00 dev vx0 dst 192.0.2.3");
