@@ -4,6 +4,7 @@
 #pragma once
 
 #include "lib/control/core.hpp"
+#include "lib/control/log_limit.hpp"
 #include "lib/control/slow_path.hpp"
 #include "lib/control/tunnels.hpp"
 
@@ -21,6 +22,7 @@ struct Core::Impl {
     void take_packets(pipeline::Worker& worker, bool& more);
     void take_learned(pipeline::Worker& worker, bool& more);
     void learn(const fdb::LearnEvent& event);
+    void learn_remote(const LinkRecord& record, const fdb::LearnEvent& event, std::uint32_t now_s);
     void renew_stale_neighbours();
 
     pipeline::Doorbell doorbell;
@@ -49,6 +51,7 @@ struct Core::Impl {
     std::uint64_t next_second_ms = 0;
     std::map<LinkId, std::uint64_t> sent_by_link;  // packets, a second ago
     std::uint64_t next_ageing_ms = 0;
+    LogLimit migrations;
 };
 
 }  // namespace culvert::control

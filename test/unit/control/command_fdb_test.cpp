@@ -70,7 +70,9 @@ TEST_CASE_METHOD(
     );
 }
 
-TEST_CASE_METHOD(FdbLab, "UI-FDB-05 fdb show -j has bridge's keys", "[control][command]") {
+TEST_CASE_METHOD(
+    FdbLab, "UI-FDB-05 VXLAN-FDB-16 fdb show -j and get have bridge's keys", "[control][command]"
+) {
     run("fdb add 02:00:00:00:00:01 dev vx0 dst 192.0.2.4 vni 7 port 5000 static");
     run("fdb add 02:00:00:00:00:03 dev port1 master dynamic");
     CHECK(
@@ -84,6 +86,10 @@ TEST_CASE_METHOD(FdbLab, "UI-FDB-05 fdb show -j has bridge's keys", "[control][c
     CHECK(
         json("fdb get 00:00:00:00:00:00 dev vx0 self").dump() ==
         R"([{"mac":"00:00:00:00:00:00","ifname":"vx0","dst":"192.0.2.2","viaIf":"port0","flags":["self"],"state":"permanent"}])"
+    );
+    CHECK(
+        refused("fdb get 02:00:00:00:00:44 dev vx0 self", 2) ==
+        "Error: fdb get 02:00:00:00:00:44 dev vx0: Fdb entry not found (ENOENT)"
     );
     auto entry = json("-s fdb get 02:00:00:00:00:03 dev port1")[0];
     CHECK(entry["used"] == 0);

@@ -91,14 +91,16 @@ TEST_CASE_METHOD(
     CHECK(made.vxlan.destination_port == 8472);
     CHECK(made.vxlan.udp_checksum);
     CHECK(made.vxlan.learning);
+    CHECK((made.vxlan.tos == 0 && made.vxlan.ttl == 0));
+    CHECK((made.vxlan.ageing_s == 300 && made.vxlan.limit == 0));
+    CHECK((made.vxlan.source_port_min == 0 && made.vxlan.source_port_max == 0));
+    CHECK(made.vxlan.df == encap::DontFragment::unset);
     LinkAddRequest zero = vxlan("vx1", 43);
     zero.vxlan.destination_port = 0;
     CHECK(record(core->links().add(zero).value()).vxlan.destination_port == 8472);
 }
 
-TEST_CASE_METHOD(
-    CoreFixture, "VXLAN-CRE-11 VXLAN-CRE-12 families and group addresses", "[control][vxlan]"
-) {
+TEST_CASE_METHOD(CoreFixture, "families and group addresses", "[control][vxlan]") {
     LinkAddRequest request = vxlan("vx0", 1);
     request.vxlan.remote = ip("192.0.2.1");
     request.vxlan.local = ip("2001:db8::1");
@@ -116,11 +118,7 @@ TEST_CASE_METHOD(
     CHECK(code(core->links().add(request)) == std::errc::invalid_argument);
 }
 
-TEST_CASE_METHOD(
-    CoreFixture,
-    "VXLAN-CRE-13 VXLAN-CRE-14 dev must exist, and a group needs one",
-    "[control][vxlan]"
-) {
+TEST_CASE_METHOD(CoreFixture, "dev must exist, and a group needs one", "[control][vxlan]") {
     LinkAddRequest request = vxlan("vx0", 1);
     request.vxlan.dev = "nope";
     CHECK(code(core->links().add(request)) == std::errc::no_such_device);
@@ -134,7 +132,7 @@ TEST_CASE_METHOD(
     CHECK(core->links().find("vx0") == nullptr);
 }
 
-TEST_CASE_METHOD(CoreFixture, "VXLAN-CRE-16 the MTU follows the lower link's", "[control][vxlan]") {
+TEST_CASE_METHOD(CoreFixture, "the MTU follows the lower link's", "[control][vxlan]") {
     add_port(0);
     LinkAddRequest request = vxlan("vx0", 1);
     request.vxlan.dev = "port0";
@@ -174,6 +172,13 @@ TEST_CASE_METHOD(
     auto refused = core->links().add(request);
     CHECK(code(refused) == std::errc::file_exists);
     CHECK(refused.error().what == "link add vx2: vni 42 on port 4789 is already vx1's");
+    // Nor do the local address, the lower link, or being up make another device of it.
+    add_port(0);
+    request.vxlan.local = ip("192.0.2.77");
+    request.vxlan.dev = "port0";
+    CHECK(code(core->links().add(request)) == std::errc::file_exists);
+    REQUIRE(up(core->links().find("vx1")->id));
+    CHECK(code(core->links().add(request)) == std::errc::file_exists);
     request.vxlan.destination_port = 8472;
     CHECK(core->links().add(request));
 }
@@ -195,6 +200,18 @@ TEST_CASE_METHOD(
     CHECK(entry->shadow.flags == fdb::ntf::kSelf);
 
     CHECK(remotes(core->links().add(vxlan("vx1", 43)).value(), kAllZeros).empty());
+
+    // It counts against the limit.
+    request = vxlan("vx2", 44);
+    request.vxlan.remote = ip("192.0.2.9");
+    request.vxlan.limit = 1;
+    const LinkId full = core->links().add(request).value();
+    fdb::VxlanFdbRequest one_more;
+    one_more.mac = mac("02:00:00:00:01:02");
+    one_more.destination = ip("192.0.2.8");
+    const auto refused = core->vxlan_fdb().modify(vxlan_fdb_defaults(record(full)), one_more, 1);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == std::errc::no_space_on_device);
 }
 
 TEST_CASE_METHOD(CoreFixture, "VXLAN-CRE-22 a vxlan goes with its lower link", "[control][vxlan]") {
@@ -260,7 +277,7 @@ TEST_CASE_METHOD(
     CHECK_FALSE(is_open(8472, 2));
 }
 
-TEST_CASE_METHOD(CoreFixture, "VXLAN-CHG-01 what may be changed", "[control][vxlan]") {
+TEST_CASE_METHOD(CoreFixture, "what may be changed", "[control][vxlan]") {
     add_port(0);
     const LinkId link = core->links().add(vxlan("vx0", 42)).value();
     LinkSetRequest request;
@@ -298,6 +315,7 @@ TEST_CASE_METHOD(CoreFixture, "VXLAN-CHG-02 what may not be changed", "[control]
     CHECK(refused([](LinkSetRequest& r) { r.vxlan->destination_port = 8472; }));
     CHECK(refused([](LinkSetRequest& r) { r.vxlan->udp_checksum = true; }));
     CHECK(refused([](LinkSetRequest& r) { r.vxlan->ttl_inherit = true; }));
+    CHECK(refused([](LinkSetRequest& r) { r.vxlan->source_port_max = 0; }));
     CHECK(refused([](LinkSetRequest& r) { r.mtu = 1400; }));
     const LinkId dummy = add_link("d0", LinkKind::dummy);
     LinkSetRequest request;
