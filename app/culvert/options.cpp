@@ -77,7 +77,7 @@ po::options_description describe() {
     add("route4-size", text()->value_name("N"), "IPv4 routes at the most [1048576]");
     add("route6-size",
         text()->value_name("N"),
-        "IPv6 routes at the most [262144] (none are supported yet)");
+        "IPv6 routes at the most; without effect, as there are none yet");
     add("neigh-size", text()->value_name("N"), "neighbours at the most [65536]");
     add("stats-period", text()->value_name("S"), "print rates every S seconds [0: never]");
     add("idle-sleep",
@@ -162,7 +162,10 @@ constexpr auto kNumericOptions = std::to_array<NumericOption>({
      1024,
      1U << 24U,
      [](Options& to, std::uint64_t n) { set(to.sizes.routes4, n); }},
-    {"route6-size", 1024, 1U << 24U, [](Options& /*to*/, std::uint64_t /*n*/) {}},
+    {"route6-size",
+     1024,
+     1U << 24U,
+     [](Options& to, std::uint64_t /*n*/) { to.route6_size_given = true; }},
     {"neigh-size",
      16,
      1U << 24U,

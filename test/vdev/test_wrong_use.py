@@ -132,9 +132,24 @@ def taken_socket():
         launch.socket = first.socket
         words = [program("culvert"), *launch.eal(), "--vdev=net_null0", "--", "-s", first.socket]
         done = run(*words, check=False)
-        assert done.returncode in (USAGE, ENVIRONMENT), done.stdout
-        assert f"culvert is already running on {first.socket}" in done.stdout, done.stdout
+        assert done.returncode == ENVIRONMENT, done.stdout
+        said = [line for line in done.stdout.splitlines() if not line.startswith(("EAL:", "TELEMETRY:"))]
+        assert len(said) == 1 and f"culvert is already running on {first.socket}" in said[0], done.stdout
         first.do("show lcores")
+
+
+@case("wrong use: a control socket in a folder that is not there")
+def no_folder():
+    with Launch() as launch:
+        launch.socket = launch.folder / "missing" / "culvert.sock"
+        launch.ends(ENVIRONMENT, str(launch.socket), "No such file", eal=[*launch.eal(), "--vdev=net_null0"])
+
+
+@case("--route6-size is accepted, and said to have no effect")
+def route6_size():
+    with Launch() as launch:
+        launch.ends(USAGE, "--route6-size has no effect", own=["--route6-size", "4096", "-c", "/nonexistent"])
+        launch.ends(USAGE, "--route6-size many", own=["--route6-size", "many"])
 
 
 @case("--version and --help need no EAL, no hugepages and no root")
