@@ -125,10 +125,10 @@ Result<void> CulvertProgram::open_devices() {
 Result<void> CulvertProgram::listen() {
     interpreter_ = std::make_unique<control::CommandInterpreter>(*core_, *this);
     server_ = std::make_unique<control::Server>(*interpreter_);
-    const std::string path = options_.socket_path.empty()
-                                 ? control::default_socket_path(control::SocketUse::listen)
-                                 : options_.socket_path;
-    return server_->listen(path);
+    if (options_.socket_path.empty()) {
+        options_.socket_path = control::default_socket_path(control::SocketUse::listen);
+    }
+    return server_->listen(options_.socket_path);
 }
 
 // All of it, before the first packet.
@@ -137,6 +137,14 @@ Result<void> CulvertProgram::configure() {
         CULVERT_CHECK(control::run_config_file(*interpreter_, options_.config_file));
     }
     core_->settle();
+    fmt::print(
+        "culvert: ports: {}, workers: {}, control socket: {}\n",
+        ports_->descriptions().empty() ? "none (--vdev and -a bring some)"
+                                       : std::to_string(ports_->descriptions().size()),
+        worker_lcores().size(),
+        options_.socket_path
+    );
+    std::fflush(stdout);
     if (options_.interactive) {
         prompt_ = std::make_unique<control::Prompt>(*interpreter_, *this);
     }

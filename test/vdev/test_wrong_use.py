@@ -87,6 +87,16 @@ def unknown_option():
         launch.ends(USAGE, "--log-level", own=["--log-level", "loud"])
 
 
+@case("wrong use: a word that is no option, an option on the wrong side of --, ports that are masked out")
+def misplaced_words():
+    with Launch() as launch:
+        launch.ends(USAGE, "culvert.conf", "-c FILE", own=["culvert.conf"])
+        for words in (["-s", "/tmp/x.sock"], ["--burst", "32"]):
+            said = launch.ends(ENVIRONMENT, "EAL did not start", "before `--`", eal=[*launch.eal(), *words])
+            assert len(said) <= 3, f"more than EAL's complaint and ours: {said}"
+        launch.ends(USAGE, "--portmask 8", "none of the 1 ports", eal=[*launch.eal(), "--vdev=net_null0"], own=["--portmask", "8"])
+
+
 @case("wrong use: a configuration file that is not there")
 def no_config():
     with Launch() as launch:

@@ -141,6 +141,10 @@ TEST_CASE_METHOD(CommandFixture, "help prints usage anywhere", "[control][comman
     CHECK(run("help link set").starts_with("link set "));
     CHECK(run("ip route add help").starts_with("route add "));
     CHECK(run("help markdown").starts_with("# Commands\n"));
+    CHECK(run("help ip") == run("help"));
+    CHECK(refused("help lnik", 1).starts_with("Error: Object \"lnik\" is unknown; there is: link ")
+    );
+    CHECK(refused("lnik help", 1) == refused("help lnik", 1));
 }
 
 TEST_CASE_METHOD(CommandFixture, "complete offers words to the prompt", "[control][command]") {
