@@ -27,10 +27,7 @@ TEST_CASE("VXLAN-LRN-03 a MAC from where it is known changes nothing but its use
     f.check_references();
 }
 
-TEST_CASE(
-    "VXLAN-LRN-04 a static entry refuses another source, or its own with a via",
-    "[fdb]"
-) {
+TEST_CASE("VXLAN-LRN-04 a static entry refuses another source, or its own with a via", "[fdb]") {
     Fixture f;
     auto command = f.request(FdbVerb::add, mac(1), "10.0.0.1");
     command.via = kLower;

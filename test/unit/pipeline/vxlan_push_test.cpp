@@ -33,9 +33,7 @@ void add_state(VxlanMachine& machine, encap::TunnelState state) {
 
 }  // namespace
 
-TEST_CASE(
-    "VXLAN-TX-35 VXLAN-TX-36 TUN-TX-22 a frame into the tunnel", "[pipeline][vxlan]"
-) {
+TEST_CASE("VXLAN-TX-35 VXLAN-TX-36 TUN-TX-22 a frame into the tunnel", "[pipeline][vxlan]") {
     VxlanMachine machine;
     machine.add_remote(kFar);
     machine.add_fdb(machine.bridge, kFar, machine.vx, true);
