@@ -96,7 +96,7 @@ TEST_CASE_METHOD(
     CHECK(entry["updated"] == 0);
 }
 
-TEST_CASE_METHOD(FdbLab, "UI-FDB-01 fdb verbs refuse as the kernel does", "[control][command]") {
+TEST_CASE_METHOD(FdbLab, "fdb verbs refuse as the kernel does", "[control][command]") {
     run("fdb add 02:00:00:00:00:01 dev vx0 dst 192.0.2.4");
     CHECK(refused("fdb add 02:00:00:00:00:01 dev vx0 dst 192.0.2.5", 2)
               .starts_with("Error: fdb add 02:00:00:00:00:01: "));
@@ -178,7 +178,7 @@ TEST_CASE_METHOD(
     CHECK(json("fdb get 00:00:00:00:00:00 dev vx0 self").size() == 1);
 }
 
-TEST_CASE_METHOD(FdbLab, "UI-FDB-04 fdb flush deletes what fits", "[control][command]") {
+TEST_CASE_METHOD(FdbLab, "fdb flush deletes what fits", "[control][command]") {
     run("fdb add 02:00:00:00:00:01 dev vx0 dst 192.0.2.4 static");
     run("fdb add 02:00:00:00:00:02 dev vx0 dst 192.0.2.5 dynamic");
     run("fdb add 02:00:00:00:00:03 dev vx0 dst 192.0.2.5");

@@ -168,7 +168,7 @@ TEST_CASE_METHOD(CommandFixture, "monitor says what to stream", "[control][comma
 
 TEST_CASE_METHOD(
     CommandFixture,
-    "UI-FDB-06 VXLAN-FDB-12 events are the listings' lines, with Deleted in front",
+    "VXLAN-FDB-12 events are the listings' lines, with Deleted in front",
     "[control][command]"
 ) {
     add_port(0);

@@ -232,9 +232,7 @@ TEST_CASE(
     machine.expect_only_drop(machine.vx, Drop::pool_exhausted, 7);
 }
 
-TEST_CASE(
-    "VXLAN-TX-21 VXLAN-TX-25 VXLAN-TX-26 remotes that cannot be reached", "[pipeline][vxlan]"
-) {
+TEST_CASE("VXLAN-TX-25 VXLAN-TX-26 remotes that cannot be reached", "[pipeline][vxlan]") {
     VxlanMachine machine;
     const auto [state, reason, counters] =
         GENERATE(table<encap::TunnelState, Drop, KernelCounters>({

@@ -110,7 +110,7 @@ TEST_CASE("NEI-03 a full queue drops the oldest", "[route][neighbour]") {
         CHECK(f.recorder.take() == Events{"overflow 22", "broadcast 10.0.0.12"});
         CHECK(f.table.queued_packets() == 5);
     }
-    SECTION("NEI-13 NEI-14 what waits is given up with the neighbour") {
+    SECTION("NEI-14 what waits is given up with the neighbour") {
         if (GENERATE(true, false)) {
             REQUIRE(f.table.del(kPeer));
         } else {

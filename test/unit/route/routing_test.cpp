@@ -4,9 +4,7 @@
 
 namespace culvert::route::test {
 
-TEST_CASE(
-    "UI-ADDR-01 an address brings its local, connected and broadcast routes", "[route][routing]"
-) {
+TEST_CASE("an address brings its local, connected and broadcast routes", "[route][routing]") {
     Fixture f;
     f.address("192.0.2.1/24");
     CHECK(
@@ -97,9 +95,7 @@ TEST_CASE(
     }
 }
 
-TEST_CASE(
-    "UI-ADDR-01 no connected or broadcast route where there is no room for one", "[route][routing]"
-) {
+TEST_CASE("no connected or broadcast route where there is no room for one", "[route][routing]") {
     Fixture f;
     f.address("192.0.2.1/32");
     f.address("192.0.2.4/31");
@@ -114,7 +110,7 @@ TEST_CASE(
 }
 
 TEST_CASE(
-    "UI-ADDR-01 a link that goes down takes its routes along, up brings the addresses' back",
+    "a link that goes down takes its routes along, up brings the addresses' back",
     "[route][routing]"
 ) {
     Fixture f;
@@ -155,7 +151,7 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("UI-RT-02 the verbs", "[route][routing]") {
+TEST_CASE("the verbs", "[route][routing]") {
     Fixture f;
     f.address("192.0.2.1/24");
     const auto to = [](std::string_view gateway, std::uint32_t metric = 0) {
@@ -205,7 +201,7 @@ TEST_CASE("UI-RT-02 the verbs", "[route][routing]") {
     CHECK(f.del(any) == std::errc::no_such_process);
 }
 
-TEST_CASE("UI-RT-02 what a next hop must be", "[route][routing]") {
+TEST_CASE("what a next hop must be", "[route][routing]") {
     Fixture f;
     f.address("192.0.2.1/24");
     f.address("198.51.100.1/24", kLan);
