@@ -28,6 +28,7 @@ struct Core::Impl {
     pipeline::Doorbell doorbell;
     Sizes sizes;
     rte_mempool* pool;
+    LogLimit migrations;
     rcu::Domain domain;
     pipeline::Links links;
     pipeline::VxlanDemux demux;
@@ -51,7 +52,6 @@ struct Core::Impl {
     std::uint64_t next_second_ms = 0;
     std::map<LinkId, std::uint64_t> sent_by_link;  // packets, a second ago
     std::uint64_t next_ageing_ms = 0;
-    LogLimit migrations;
 };
 
 }  // namespace culvert::control

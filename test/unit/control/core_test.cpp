@@ -97,10 +97,11 @@ TEST_CASE_METHOD(
     FILE* stream = open_memstream(&text, &size);
     REQUIRE(stream != nullptr);
     REQUIRE(rte_openlog_stream(stream) == 0);
-    const int level = rte_log_get_level(culvert_log_type);
+    const auto type = static_cast<std::uint32_t>(culvert_log_type);
+    const int level = rte_log_get_level(type);
     const std::uint32_t global = rte_log_get_global_level();
     rte_log_set_global_level(RTE_LOG_INFO);
-    rte_log_set_level(culvert_log_type, RTE_LOG_INFO);
+    rte_log_set_level(type, RTE_LOG_INFO);
     const auto move = [&](unsigned times) {
         for (unsigned i = 0; i < times; ++i) {
             report(link, kStation, kNoLink, ip(i % 2 == 0 ? "192.0.2.9" : "192.0.2.10"));
@@ -111,7 +112,7 @@ TEST_CASE_METHOD(
     move(30);
     core->set_now_ms(6000);
     move(2);
-    rte_log_set_level(culvert_log_type, static_cast<unsigned>(level));
+    rte_log_set_level(type, static_cast<unsigned>(level));
     rte_log_set_global_level(global);
     rte_openlog_stream(nullptr);
     fclose(stream);
