@@ -3,6 +3,10 @@
 
 #include <rte_log.h>
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cstdio>
 #include <cstdlib>
 #include <sstream>
 
@@ -51,13 +55,37 @@ std::string marked(const std::string& said) {
     return text;
 }
 
-std::string last_words(const std::string& said) {
+std::string in_one_line(const std::string& said) {
     std::istringstream lines(said);
-    std::string last;
+    std::string text;
     for (std::string line; std::getline(lines, line);) {
-        last = line;
+        text += text.empty() ? "" : "; ";
+        text += line.starts_with(kMark) ? line.substr(kMark.size()) : line;
     }
-    return last.starts_with(kMark) ? last.substr(kMark.size()) : last;
+    return text;
+}
+
+SilentOutput::SilentOutput(bool silent) {
+    if (!silent) {
+        return;
+    }
+    std::fflush(stdout);
+    const int nowhere = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
+    output_ = ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+    if (nowhere >= 0 && output_ >= 0) {
+        ::dup2(nowhere, STDOUT_FILENO);
+    }
+    if (nowhere >= 0) {
+        ::close(nowhere);
+    }
+}
+
+SilentOutput::~SilentOutput() {
+    if (output_ >= 0) {
+        std::fflush(stdout);
+        ::dup2(output_, STDOUT_FILENO);
+        ::close(output_);
+    }
 }
 
 }  // namespace culvert::app

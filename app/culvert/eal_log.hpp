@@ -27,7 +27,20 @@ private:
 
 // Each line with "EAL: " before it, so that nobody takes it for culvert's.
 std::string marked(const std::string& said);
-// The last line without its "EAL: ", or "" if there is none.
-std::string last_words(const std::string& said);
+// All of it in one line, without "EAL: ".
+std::string in_one_line(const std::string& said);
+
+// While it lives, what is printed to standard output is lost: EAL answers a wrong word with two
+// pages of usage.
+class SilentOutput {
+public:
+    explicit SilentOutput(bool silent);
+    ~SilentOutput();
+    SilentOutput(const SilentOutput&) = delete;
+    SilentOutput& operator=(const SilentOutput&) = delete;
+
+private:
+    int output_ = -1;
+};
 
 }  // namespace culvert::app

@@ -103,6 +103,9 @@ int run(int argc, char** argv) {
         fmt::print("culvert {}\n", version_text());
         return 0;
     }
+    if (options->route6_size_given) {
+        fmt::print(stderr, "culvert: --route6-size has no effect: there are no IPv6 routes yet\n");
+    }
     auto devices = control::requested_devices(options->eal_words);
     if (!devices) {
         return fail(kBadUsage, devices.error().what);
@@ -113,15 +116,25 @@ int run(int argc, char** argv) {
     }
     block_signals();
     EalLog log(options->log_level.empty());
-    const bool started = start_eal(argv[0], *options);
-    const int reason = rte_errno;
+    const auto [started, reason] = [&] {
+        const SilentOutput silent(
+            options->log_level.empty() && !options->has_eal_flag("--log-level=help")
+        );
+        const bool done = start_eal(argv[0], *options);
+        return std::pair(done, rte_errno);
+    }();
     const std::string folder = rte_eal_get_runtime_dir();
     if (!started) {
         remove_runtime_folder(*options, folder);
-        const std::string why = last_words(log.release());
+        const std::string why = in_one_line(log.release());
+        const bool is_usage = why.find("command line") != std::string::npos;
         return fail(
             kEnvironmentFailed,
-            fmt::format("EAL did not start: {}", why.empty() ? rte_strerror(reason) : why)
+            fmt::format(
+                "EAL did not start: {}{}",
+                why.empty() ? rte_strerror(reason) : why,
+                is_usage ? " (EAL's options stand before `--`, culvert's own behind it)" : ""
+            )
         );
     }
     const int status = run_program(*options, *devices, log);

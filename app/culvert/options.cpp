@@ -77,7 +77,7 @@ po::options_description describe() {
     add("route4-size", text()->value_name("N"), "IPv4 routes at the most [1048576]");
     add("route6-size",
         text()->value_name("N"),
-        "IPv6 routes at the most [262144] (none are supported yet)");
+        "IPv6 routes at the most; without effect, as there are none yet");
     add("neigh-size", text()->value_name("N"), "neighbours at the most [65536]");
     add("stats-period", text()->value_name("S"), "print rates every S seconds [0: never]");
     add("idle-sleep",
@@ -162,7 +162,10 @@ constexpr auto kNumericOptions = std::to_array<NumericOption>({
      1024,
      1U << 24U,
      [](Options& to, std::uint64_t n) { set(to.sizes.routes4, n); }},
-    {"route6-size", 1024, 1U << 24U, [](Options& /*to*/, std::uint64_t /*n*/) {}},
+    {"route6-size",
+     1024,
+     1U << 24U,
+     [](Options& to, std::uint64_t /*n*/) { to.route6_size_given = true; }},
     {"neigh-size",
      16,
      1U << 24U,
@@ -250,16 +253,25 @@ Result<Options> parse_options(int argc, char** argv) {
     }
     try {
         po::variables_map given;
-        const po::options_description all = describe();
-        const po::positional_options_description none;
+        po::options_description with_rest = describe();
+        with_rest.add_options()("rest", po::value<std::vector<std::string>>());
+        po::positional_options_description rest;
+        rest.add("rest", -1);
         // Abbreviations are not guessed: what is accepted today would change its meaning with the
         // next option.
         const int style =
             po::command_line_style::unix_style & ~po::command_line_style::allow_guessing;
         po::store(
-            po::command_line_parser(own).options(all).positional(none).style(style).run(), given
+            po::command_line_parser(own).options(with_rest).positional(rest).style(style).run(),
+            given
         );
         po::notify(given);
+        if (given.count("rest") != 0) {
+            return bad(fmt::format(
+                "{}: it belongs to no option; a configuration file is given with -c FILE",
+                given["rest"].as<std::vector<std::string>>().front()
+            ));
+        }
         options.help |= given.count("help") != 0;
         options.version |= given.count("version") != 0;
         options.interactive = given.count("interactive") != 0;

@@ -81,6 +81,9 @@ int CulvertProgram::start(const control::RequestedDevices& devices) {
     if (auto opened = open_devices(); !opened) {
         return fail(status_of(opened.error()), opened.error().what);
     }
+    if (auto listening = listen(); !listening) {
+        return fail(kEnvironmentFailed, listening.error().what);
+    }
     if (auto configured = configure(); !configured) {
         return fail(kBadUsage, configured.error().what);
     }
@@ -118,19 +121,30 @@ Result<void> CulvertProgram::open_devices() {
     return {};
 }
 
-// The socket first: who finds another culvert there must not have touched anything. Then the
-// configuration, all of it, before the first packet.
-Result<void> CulvertProgram::configure() {
+// Before the configuration: who finds another culvert there must not have touched anything.
+Result<void> CulvertProgram::listen() {
     interpreter_ = std::make_unique<control::CommandInterpreter>(*core_, *this);
     server_ = std::make_unique<control::Server>(*interpreter_);
-    const std::string path = options_.socket_path.empty()
-                                 ? control::default_socket_path(control::SocketUse::listen)
-                                 : options_.socket_path;
-    CULVERT_CHECK(server_->listen(path));
+    if (options_.socket_path.empty()) {
+        options_.socket_path = control::default_socket_path(control::SocketUse::listen);
+    }
+    return server_->listen(options_.socket_path);
+}
+
+// All of it, before the first packet.
+Result<void> CulvertProgram::configure() {
     if (!options_.config_file.empty()) {
         CULVERT_CHECK(control::run_config_file(*interpreter_, options_.config_file));
     }
     core_->settle();
+    fmt::print(
+        "culvert: ports: {}, workers: {}, control socket: {}\n",
+        ports_->descriptions().empty() ? "none (--vdev and -a bring some)"
+                                       : std::to_string(ports_->descriptions().size()),
+        worker_lcores().size(),
+        options_.socket_path
+    );
+    std::fflush(stdout);
     if (options_.interactive) {
         prompt_ = std::make_unique<control::Prompt>(*interpreter_, *this);
     }

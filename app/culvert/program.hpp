@@ -47,6 +47,7 @@ public:
 
 private:
     Result<void> open_devices();
+    Result<void> listen();
     Result<void> configure();
     Result<void> open_loop();
     Result<void> watch(int fd);

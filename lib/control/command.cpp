@@ -70,8 +70,14 @@ bool is_help(Words words) {
 
 CommandOutput print_help(Words words, Output& out) {
     words = words.front() == "help" ? words.subspan(1) : words.first(words.size() - 1);
-    std::string text =
-        words.size() == 1 && words[0] == "markdown" ? commands_markdown() : help(words);
+    const bool is_tool = words.size() == 1 && (words[0] == "ip" || words[0] == "bridge");
+    const bool is_markdown = words.size() == 1 && words[0] == "markdown";
+    std::size_t used = 0;
+    if (auto object = resolve_object(words, used);
+        !object && !words.empty() && !is_tool && !is_markdown) {
+        return failure(object.error(), 1);
+    }
+    std::string text = is_markdown ? commands_markdown() : help(words);
     if (out.is_json()) {
         out.document(text);
     } else {

@@ -43,6 +43,13 @@ fdb::VxlanFdbDefaults defaults_of(const LinkRecord& link) {
     return {link.id, link.vxlan.vni, link.vxlan.destination_port, net::Family::ipv4};
 }
 
+std::uint8_t flags_of(const Arguments& arguments) {
+    unsigned flags = arguments.has("router") ? fdb::ntf::kRouter : 0U;
+    flags |= arguments.has("extern_learn") ? fdb::ntf::kExtLearned : 0U;
+    flags |= arguments.has("sticky") ? fdb::ntf::kSticky : 0U;
+    return static_cast<std::uint8_t>(flags);
+}
+
 Result<fdb::VxlanFdbRequest>
 vxlan_request(Context& context, const Arguments& arguments, fdb::FdbVerb verb) {
     fdb::VxlanFdbRequest request;
@@ -54,13 +61,7 @@ vxlan_request(Context& context, const Arguments& arguments, fdb::FdbVerb verb) {
     request.via = arguments.get<LinkId>("via");
     CULVERT_TRY(state, state_of(context, arguments));
     request.state = state;
-    request.flags = fdb::ntf::kSelf;
-    if (arguments.has("router")) {
-        request.flags |= fdb::ntf::kRouter;
-    }
-    if (arguments.has("extern_learn")) {
-        request.flags |= fdb::ntf::kExtLearned;
-    }
+    request.flags = fdb::ntf::kSelf | flags_of(arguments);
     return request;
 }
 
@@ -106,6 +107,12 @@ Result<void> bridge_modify(
             "a bridge's entry is for one station, not for zero or a group"};
     }
     CULVERT_TRY(state, state_of(context, arguments));
+    const std::uint8_t flags = flags_of(arguments) & static_cast<std::uint8_t>(~fdb::ntf::kRouter);
+    if ((flags & fdb::ntf::kSticky) != 0 && (state & fdb::nud::kPermanent) != 0) {
+        return Error{
+            std::errc::invalid_argument,
+            "a permanent entry is not sticky as well; say static or dynamic"};
+    }
     fdb::Table& table = context.core.fdb();
     if (verb == fdb::FdbVerb::add && table.get(place.bridge, mac)) {
         return Error{std::errc::file_exists, "the bridge has this MAC already"};
@@ -113,7 +120,7 @@ Result<void> bridge_modify(
     fdb::Shadow shadow;
     shadow.updated_s = context.core.now_s();
     shadow.state = state;
-    shadow.flags = arguments.has("extern_learn") ? fdb::ntf::kExtLearned : std::uint8_t{0};
+    shadow.flags = flags;
     return table.set(place.bridge, mac, place.target, shadow, context.core.now_s());
 }
 

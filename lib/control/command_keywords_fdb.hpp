@@ -54,11 +54,13 @@ inline constexpr auto kFdbAdd = std::to_array<Keyword>({
     {.name = "permanent",
      .aliases = "local",
      .help = "never ages, never moves (this if nothing is said)"},
-    {.name = "static", .aliases = "temp", .help = "never ages, never moves"},
+    {.name = "static",
+     .aliases = "temp",
+     .help = "never ages; a vxlan link's does not move, a bridge's does"},
     {.name = "dynamic", .help = "as if learned"},
     {.name = "router", .help = "the station routes"},
     {.name = "extern_learn", .help = "learned by a controller"},
-    {.name = "sticky", .support = Support::only_off, .help = "does not move"},
+    {.name = "sticky", .help = "a bridge's entry that does not move"},
     kFdbVlan,
 });
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "lib/control/core.hpp"
+#include "lib/control/log_limit.hpp"
 #include "lib/control/slow_path.hpp"
 #include "lib/control/tunnels.hpp"
 
@@ -21,11 +22,13 @@ struct Core::Impl {
     void take_packets(pipeline::Worker& worker, bool& more);
     void take_learned(pipeline::Worker& worker, bool& more);
     void learn(const fdb::LearnEvent& event);
+    void learn_remote(const LinkRecord& record, const fdb::LearnEvent& event, std::uint32_t now_s);
     void renew_stale_neighbours();
 
     pipeline::Doorbell doorbell;
     Sizes sizes;
     rte_mempool* pool;
+    LogLimit migrations;
     rcu::Domain domain;
     pipeline::Links links;
     pipeline::VxlanDemux demux;

@@ -2,6 +2,7 @@
 // One turn of the control loop: what workers reported, then what is due, then what follows from
 // both.
 #include "lib/control/core_state.hpp"
+#include "lib/control/log.hpp"
 #include "lib/rcu/hash_table_writer.hpp"
 
 #include <rte_mbuf.h>
@@ -65,7 +66,32 @@ void Core::Impl::learn(const fdb::LearnEvent& event) {
             (void)fdb.learn(event.domain, event.mac, event.port, now_s);
         }
     } else if (record->kind == pipeline::LinkKind::vxlan && record->admin_up && record->vxlan.learning) {
-        (void)vxlan_fdb.learn(vxlan_fdb_defaults(*record), event.mac, event.source, now_s);
+        learn_remote(*record, event, now_s);
+    }
+}
+
+// VXLAN-LRN-05 has a line for who moved.
+void Core::Impl::learn_remote(
+    const LinkRecord& record, const fdb::LearnEvent& event, std::uint32_t now_s
+) {
+    net::IpAddress before;
+    if (const auto entry = fdb.get(record.id, event.mac)) {
+        if (const auto* list = lists.find(entry->value.target())) {
+            before = list->remotes.front().address;
+        }
+    }
+    const auto learned =
+        vxlan_fdb.learn(vxlan_fdb_defaults(record), event.mac, event.source, now_s);
+    if (learned == fdb::Table::Learned::moved && migrations.permits(now_ms())) {
+        RTE_LOG(
+            INFO,
+            CULVERT,
+            "%s: %s migrated from %s to %s\n",
+            record.name.c_str(),
+            event.mac.to_string().c_str(),
+            before.to_string().c_str(),
+            event.source.to_string().c_str()
+        );
     }
 }
 

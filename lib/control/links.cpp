@@ -164,9 +164,9 @@ Result<LinkId> LinkManager::insert(LinkRecord next) {
     const LinkRecord& kept = links_.emplace(next.id, std::move(next)).first->second;
     by_name_[kept.name] = kept.id;
     if (kept.kind == pipeline::LinkKind::bridge) {
-        core_.fdb().add_domain(kept.id, {kept.bridge_ageing_s, 0});
+        core_.fdb().add_domain(kept.id, {kept.bridge_ageing_s, 0, true});
     } else if (kept.kind == pipeline::LinkKind::vxlan) {
-        core_.fdb().add_domain(kept.id, {kept.vxlan.ageing_s, kept.vxlan.limit});
+        core_.fdb().add_domain(kept.id, {kept.vxlan.ageing_s, kept.vxlan.limit, false});
     }
     publish(kept);
     if (kept.kind == pipeline::LinkKind::bridge) {

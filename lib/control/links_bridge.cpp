@@ -13,7 +13,9 @@ namespace culvert::control {
 // static ones stay.
 void LinkManager::flush_member(LinkId bridge, LinkId member, bool permanent_too) {
     core_.fdb().flush(bridge, [member, permanent_too](const fdb::Table::Entry& entry) {
-        return entry.value.target() == member && (permanent_too || !entry.value.is_pinned());
+        constexpr std::uint8_t kStatic = fdb::nud::kNoarp | fdb::nud::kPermanent;
+        return entry.value.target() == member &&
+               (permanent_too || (entry.shadow.state & kStatic) == 0);
     });
 }
 

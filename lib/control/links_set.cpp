@@ -204,10 +204,10 @@ void LinkManager::commit(const LinkRecord& old, LinkRecord& next) {
     }
     kept = next;
     if (next.kind == pipeline::LinkKind::bridge && next.bridge_ageing_s != old.bridge_ageing_s) {
-        core_.fdb().set_domain(old.id, {next.bridge_ageing_s, 0});
+        core_.fdb().set_domain(old.id, {next.bridge_ageing_s, 0, true});
     }
     if (next.kind == pipeline::LinkKind::vxlan && next.vxlan.ageing_s != old.vxlan.ageing_s) {
-        core_.fdb().set_domain(old.id, {next.vxlan.ageing_s, next.vxlan.limit});
+        core_.fdb().set_domain(old.id, {next.vxlan.ageing_s, next.vxlan.limit, false});
     }
     if (next.master != old.master && old.master != kNoLink) {
         leave_bridge(old.master, old.id);

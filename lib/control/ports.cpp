@@ -49,6 +49,15 @@ Ports::open(const PortOptions& options, std::vector<std::uint32_t> lcores) {
     for (std::uint16_t id = 0; id < pipeline::kMaxPorts; ++id) {
         CULVERT_CHECK(ports->look_at(id));
     }
+    if (ports->ports_.empty() && rte_eth_dev_count_avail() != 0) {
+        return Error{
+            std::errc::invalid_argument,
+            fmt::format(
+                "--portmask {:x}: none of the {} ports is in it",
+                options.port_mask,
+                rte_eth_dev_count_avail()
+            )};
+    }
     CULVERT_CHECK(ports->spread_queues());
     CULVERT_CHECK(ports->make_pool());
     for (Port& port : ports->ports_) {

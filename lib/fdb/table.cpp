@@ -15,13 +15,11 @@ constexpr std::size_t kFirstEntries = 1024;
 constexpr std::size_t kSlicesPerRound = 100;
 constexpr std::size_t kLeastSlice = 16;
 
-bool is_pinned(const Shadow& shadow) noexcept {
-    return (shadow.state & (nud::kNoarp | nud::kPermanent)) != 0 ||
-           (shadow.flags & ntf::kSticky) != 0;
-}
-
-Value make_value(std::uint32_t target, const Shadow& shadow, std::uint32_t used_s) noexcept {
-    return {target | (is_pinned(shadow) ? Value::kPinnedBit : 0U), used_s};
+bool is_pinned(const DomainSettings& domain, const Shadow& shadow) noexcept {
+    if (domain.static_roams) {
+        return (shadow.state & nud::kPermanent) != 0 || (shadow.flags & ntf::kSticky) != 0;
+    }
+    return (shadow.state & (nud::kNoarp | nud::kPermanent)) != 0;
 }
 
 Change make_change(Change::What what, Key key, Value value, const Shadow& shadow) noexcept {
@@ -39,6 +37,14 @@ Change make_change(Change::What what, Key key, Value value, const Shadow& shadow
 
 Table::Table(rcu::Domain& domain, std::size_t max_entries)
     : table_(domain, std::min(max_entries, kFirstEntries), max_entries) {}
+
+Value Table::make_value(
+    LinkId domain, std::uint32_t target, const Shadow& shadow, std::uint32_t used_s
+) const noexcept {
+    auto found = domains_.find(domain);
+    const bool pinned = found != domains_.end() && is_pinned(found->second.settings, shadow);
+    return {target | (pinned ? Value::kPinnedBit : 0U), used_s};
+}
 
 void Table::announce(const Change& change, bool releases, std::uint32_t released_target) {
     if (callback_) {
@@ -91,7 +97,7 @@ Table::Learned Table::learn(
             return Learned::limit;
         }
         const Shadow shadow{now_s, nud::kReachable, flags, 0};
-        value = make_value(target, shadow, now_s);
+        value = make_value(domain, target, shadow, now_s);
         if (table_.insert(key, value, shadow) == rcu::Inserted::full) {
             return Learned::full;
         }
@@ -107,7 +113,7 @@ Table::Learned Table::learn(
     }
     Shadow& shadow = *table_.shadow(key);
     shadow.updated_s = now_s;
-    value = make_value(target, shadow, now_s);
+    value = make_value(domain, target, shadow, now_s);
     table_.replace(key, value);
     Change change = make_change(Change::What::moved, key, value, shadow);
     change.old_target = old_target;
@@ -144,7 +150,7 @@ Result<void> Table::set(
                     found->second.settings.limit
                 )};
         }
-        const Value value = make_value(target, shadow, now_s);
+        const Value value = make_value(domain, target, shadow, now_s);
         if (table_.insert(key, value, shadow) == rcu::Inserted::full) {
             return Error{
                 std::errc::no_space_on_device,
@@ -165,7 +171,7 @@ Result<void> Table::set(
         shadow.updated_s = kept.updated_s;
     }
     kept = shadow;
-    const Value value = make_value(target, shadow, use ? now_s : before.used_s);
+    const Value value = make_value(domain, target, shadow, use ? now_s : before.used_s);
     table_.replace(key, value);
     if (is_changed) {
         Change change =

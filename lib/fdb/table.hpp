@@ -42,7 +42,7 @@ struct Key {
 // local: its address), and a remote list's id in a vxlan's domain.
 struct Value {
     static constexpr std::uint32_t kPinnedBit =
-        0x80000000;  // does not move: static, permanent (NOARP, PERMANENT), sticky
+        0x80000000;  // does not move; which entries those are: DomainSettings::static_roams
 
     std::uint32_t target_and_flags = 0;
     std::uint32_t used_s =
@@ -98,6 +98,9 @@ struct Shadow {
 struct DomainSettings {
     std::uint32_t ageing_s = 300;  // 0 = never
     std::uint32_t limit = 0;       // entries; 0 = unlimited
+    // What is pinned. false, vxlan: static and permanent entries (LRN-04). true, bridge: permanent
+    // (local) and sticky ones; a static one never expires, but follows its station to another port.
+    bool static_roams = false;
 };
 
 struct Change {
@@ -200,6 +203,9 @@ private:
         std::size_t count = 0;
     };
 
+    [[nodiscard]] Value make_value(
+        LinkId domain, std::uint32_t target, const Shadow& shadow, std::uint32_t used_s
+    ) const noexcept;
     [[nodiscard]] bool
     is_expired(Key key, Value value, const Shadow& shadow, std::uint32_t now_s) const noexcept;
     void remove(Key key, Value value, const Shadow& shadow);

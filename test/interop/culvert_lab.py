@@ -55,7 +55,7 @@ def program(name):
 class Culvert:
     """The program under test with its ports cabled up, talking through its control socket."""
 
-    def __init__(self, lab, ports, config="", launch=(), workers=1, pool_mb=512):
+    def __init__(self, lab, ports, config="", launch=(), workers=1, memory=("--no-huge", "--no-shconf", "-m", 512)):
         self.lab, self.ports = lab, ports
         self.home = lab.namespace("culvert")
         self.name = self.home.name
@@ -63,7 +63,7 @@ class Culvert:
         self.config = lab.folder / f"{self.name}.conf"
         self.config.write_text(config)
         self.log = lab.folder / f"{self.name}.log"
-        words = [program("culvert"), "--lcores", lcores(workers), "--no-huge", "--no-shconf", "-m", pool_mb, "--no-pci"]
+        words = [program("culvert"), "--lcores", lcores(workers), *memory, "--no-pci"]
         words += ["--no-telemetry", f"--file-prefix={self.name}"]
         words += [port.prepare(self.home, index) for index, port in enumerate(ports)]
         words += ["--", "-s", self.socket, "-c", self.config, "--idle-sleep", 50, *launch]

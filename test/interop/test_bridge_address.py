@@ -42,7 +42,7 @@ def bridge_routes():
         assert culvert.drops() == {}, culvert.drops()
 
 
-@case("NEI-02 a next hop that does not answer costs its packets, by name")
+@case("a next hop that does not answer costs its packets, by name")
 def silent_neighbour():
     with Lab() as lab:
         culvert, near, _ = first_tunnel(lab, extra=GATEWAY + "route add 10.77.0.0/24 via 10.42.0.99\n")

@@ -10,15 +10,20 @@ from cases import case
 from culvert_lab import BUILD, ROOT, SLOW, Lab, run
 
 
-@case("scripts/demo: both pings without loss, a TCP stream, exit 0, nothing left behind")
+@case("scripts/demo, twice in a row: both pings without loss, a TCP stream, exit 0, nothing left behind")
 def demo():
+    for _ in range(2):
+        run_demo()
+
+
+def run_demo():
     with Lab():
         process = subprocess.Popen(
             [ROOT / "scripts/demo"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True,
             start_new_session=True, env={**os.environ, "CULVERT_BUILD": str(BUILD)},
         )
         try:
-            said, _ = process.communicate(timeout=60 * SLOW)
+            said, _ = process.communicate(timeout=40 * SLOW)
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGTERM)

@@ -87,6 +87,16 @@ def unknown_option():
         launch.ends(USAGE, "--log-level", own=["--log-level", "loud"])
 
 
+@case("wrong use: a word that is no option, an option on the wrong side of --, ports that are masked out")
+def misplaced_words():
+    with Launch() as launch:
+        launch.ends(USAGE, "culvert.conf", "-c FILE", own=["culvert.conf"])
+        for words in (["-s", "/tmp/x.sock"], ["--burst", "32"]):
+            said = launch.ends(ENVIRONMENT, "EAL did not start", "before `--`", eal=[*launch.eal(), *words])
+            assert len(said) <= 3, f"more than EAL's complaint and ours: {said}"
+        launch.ends(USAGE, "--portmask 8", "none of the 1 ports", eal=[*launch.eal(), "--vdev=net_null0"], own=["--portmask", "8"])
+
+
 @case("wrong use: a configuration file that is not there")
 def no_config():
     with Launch() as launch:
@@ -132,9 +142,24 @@ def taken_socket():
         launch.socket = first.socket
         words = [program("culvert"), *launch.eal(), "--vdev=net_null0", "--", "-s", first.socket]
         done = run(*words, check=False)
-        assert done.returncode in (USAGE, ENVIRONMENT), done.stdout
-        assert f"culvert is already running on {first.socket}" in done.stdout, done.stdout
+        assert done.returncode == ENVIRONMENT, done.stdout
+        said = [line for line in done.stdout.splitlines() if not line.startswith(("EAL:", "TELEMETRY:"))]
+        assert len(said) == 1 and f"culvert is already running on {first.socket}" in said[0], done.stdout
         first.do("show lcores")
+
+
+@case("wrong use: a control socket in a folder that is not there")
+def no_folder():
+    with Launch() as launch:
+        launch.socket = launch.folder / "missing" / "culvert.sock"
+        launch.ends(ENVIRONMENT, str(launch.socket), "No such file", eal=[*launch.eal(), "--vdev=net_null0"])
+
+
+@case("--route6-size is accepted, and said to have no effect")
+def route6_size():
+    with Launch() as launch:
+        launch.ends(USAGE, "--route6-size has no effect", own=["--route6-size", "4096", "-c", "/nonexistent"])
+        launch.ends(USAGE, "--route6-size many", own=["--route6-size", "many"])
 
 
 @case("--version and --help need no EAL, no hugepages and no root")

@@ -70,7 +70,9 @@ TEST_CASE_METHOD(
     );
 }
 
-TEST_CASE_METHOD(FdbLab, "UI-FDB-05 fdb show -j has bridge's keys", "[control][command]") {
+TEST_CASE_METHOD(
+    FdbLab, "UI-FDB-05 VXLAN-FDB-16 fdb show -j and get have bridge's keys", "[control][command]"
+) {
     run("fdb add 02:00:00:00:00:01 dev vx0 dst 192.0.2.4 vni 7 port 5000 static");
     run("fdb add 02:00:00:00:00:03 dev port1 master dynamic");
     CHECK(
@@ -85,12 +87,16 @@ TEST_CASE_METHOD(FdbLab, "UI-FDB-05 fdb show -j has bridge's keys", "[control][c
         json("fdb get 00:00:00:00:00:00 dev vx0 self").dump() ==
         R"([{"mac":"00:00:00:00:00:00","ifname":"vx0","dst":"192.0.2.2","viaIf":"port0","flags":["self"],"state":"permanent"}])"
     );
+    CHECK(
+        refused("fdb get 02:00:00:00:00:44 dev vx0 self", 2) ==
+        "Error: fdb get 02:00:00:00:00:44 dev vx0: Fdb entry not found (ENOENT)"
+    );
     auto entry = json("-s fdb get 02:00:00:00:00:03 dev port1")[0];
     CHECK(entry["used"] == 0);
     CHECK(entry["updated"] == 0);
 }
 
-TEST_CASE_METHOD(FdbLab, "UI-FDB-01 fdb verbs refuse as the kernel does", "[control][command]") {
+TEST_CASE_METHOD(FdbLab, "fdb verbs refuse as the kernel does", "[control][command]") {
     run("fdb add 02:00:00:00:00:01 dev vx0 dst 192.0.2.4");
     CHECK(refused("fdb add 02:00:00:00:00:01 dev vx0 dst 192.0.2.5", 2)
               .starts_with("Error: fdb add 02:00:00:00:00:01: "));
@@ -138,6 +144,31 @@ TEST_CASE_METHOD(
 }
 
 TEST_CASE_METHOD(
+    FdbLab, "a bridge's static entry moves, a sticky one does not", "[control][command]"
+) {
+    const LinkId bridge = core->links().find("br0")->id;
+    const LinkId tunnel = core->links().find("vx0")->id;
+    run("fdb add 02:00:00:00:00:09 dev port1 master static");
+    run("fdb add 02:00:00:00:00:08 dev port1 master static sticky");
+    CHECK(refused("fdb add 02:00:00:00:00:07 dev port1 master sticky", 2)
+              .ends_with("say static or dynamic (EINVAL)"));
+    core->fdb().learn(bridge, mac("02:00:00:00:00:09"), tunnel, 1);
+    core->fdb().learn(bridge, mac("02:00:00:00:00:08"), tunnel, 1);
+    CHECK(
+        lines("fdb show br br0 master static") ==
+        Lines{
+            "02:00:00:00:00:08 dev port1 sticky master br0 static",
+            "02:00:00:00:00:09 dev vx0 master br0 static",
+        }
+    );
+    // The ageing time's change leaves the rule as it is.
+    run("link set br0 type bridge ageing_time 1000");
+    run("fdb replace 02:00:00:00:00:09 dev port1 master static");
+    core->fdb().learn(bridge, mac("02:00:00:00:00:09"), tunnel, 1);
+    CHECK(lines("fdb show dev vx0 master static").size() == 1);
+}
+
+TEST_CASE_METHOD(
     FdbLab, "VXLAN-FDB-11 deleting the default remote needs its via", "[control][command]"
 ) {
     run("fdb append 00:00:00:00:00:00 dev vx0 dst 192.0.2.3");
@@ -147,7 +178,7 @@ TEST_CASE_METHOD(
     CHECK(json("fdb get 00:00:00:00:00:00 dev vx0 self").size() == 1);
 }
 
-TEST_CASE_METHOD(FdbLab, "UI-FDB-04 fdb flush deletes what fits", "[control][command]") {
+TEST_CASE_METHOD(FdbLab, "fdb flush deletes what fits", "[control][command]") {
     run("fdb add 02:00:00:00:00:01 dev vx0 dst 192.0.2.4 static");
     run("fdb add 02:00:00:00:00:02 dev vx0 dst 192.0.2.5 dynamic");
     run("fdb add 02:00:00:00:00:03 dev vx0 dst 192.0.2.5");

@@ -147,7 +147,7 @@ TEST_CASE("grammar: modifiers and words in a number's place", "[control][grammar
     );
 }
 
-TEST_CASE("UI-LINK-01 wrong arguments are named, in iproute2's words", "[control][grammar]") {
+TEST_CASE("wrong arguments are named, in iproute2's words", "[control][grammar]") {
     CHECK(why_not("link add v type vxlan id 1 id 2") == "argument \"id\" is a duplicate");
     CHECK(why_not("link add v type vxlan id 1 vni 2") == "argument \"id\" is a duplicate");
     CHECK(
@@ -225,7 +225,7 @@ TEST_CASE("UI-LINK-01 wrong arguments are named, in iproute2's words", "[control
     );
 }
 
-TEST_CASE("UI-FDB-03 fdb arguments are checked", "[control][grammar]") {
+TEST_CASE("fdb arguments are checked", "[control][grammar]") {
     CHECK(why_not("fdb add 02:00 dev vx0") == "Invalid mac address \"02:00\"");
     CHECK(
         why_not("fdb add 02:00:00:00:00:01 dst 192.0.2.1") ==
@@ -239,7 +239,7 @@ TEST_CASE("UI-FDB-03 fdb arguments are checked", "[control][grammar]") {
     CHECK(why_not("fdb add to 02:00:00:00:00:01 dev vx0 dst 192.0.2.1") == "accepted");
 }
 
-TEST_CASE("UI-RT-02 route arguments are checked", "[control][grammar]") {
+TEST_CASE("route arguments are checked", "[control][grammar]") {
     CHECK(
         why_not("route add via 192.0.2.1") == "Not enough information: \"to\" argument is required"
     );

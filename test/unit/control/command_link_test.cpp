@@ -43,9 +43,7 @@ TEST_CASE_METHOD(Lab, "UI-SHOW-02 link show prints ip's two lines", "[control][c
               ));
 }
 
-TEST_CASE_METHOD(
-    Lab, "UI-LINK-04 link show filters by kind, master and state", "[control][command]"
-) {
+TEST_CASE_METHOD(Lab, "link show filters by kind, master and state", "[control][command]") {
     run("link set vx0 master br0 up");
     auto names = [&](const std::string& line) {
         std::string text;
@@ -163,7 +161,7 @@ TEST_CASE_METHOD(
     );
 }
 
-TEST_CASE_METHOD(Lab, "UI-LINK-02 link set changes links, and says why not", "[control][command]") {
+TEST_CASE_METHOD(Lab, "link set changes links, and says why not", "[control][command]") {
     run("link set dev vx0 mtu 1400 address 02:00:00:00:00:cc up");
     CHECK(record(3).mtu == 1400);
     CHECK(record(3).mac.to_string() == "02:00:00:00:00:cc");
@@ -194,9 +192,7 @@ TEST_CASE_METHOD(Lab, "UI-LINK-02 link set changes links, and says why not", "[c
     CHECK(refused("link set blue mtu 10", 2).ends_with("(EINVAL)"));
 }
 
-TEST_CASE_METHOD(
-    Lab, "UI-LINK-01 link add and del refuse by name and errno", "[control][command]"
-) {
+TEST_CASE_METHOD(Lab, "link add and del refuse by name and errno", "[control][command]") {
     CHECK(refused("link add vx0 type dummy", 2).ends_with("(EEXIST)"));
     CHECK(refused("link add vx0 type dummy", 2).starts_with("Error: link add vx0: "));
     CHECK(
@@ -245,7 +241,7 @@ TEST_CASE_METHOD(Lab, "bridge link shows and sets a port's flags", "[control][co
     CHECK(port["isolated"] == true);
 }
 
-TEST_CASE_METHOD(Lab, "UI-ADDR-01 addr add, show, del and flush", "[control][command]") {
+TEST_CASE_METHOD(Lab, "addr add, show, del and flush", "[control][command]") {
     run("ip addr add 192.0.2.1/24 brd + dev port0");
     run("ip a a 192.0.2.9/24 dev port0");
     run("addr add 10.0.0.1 dev port0 noprefixroute");

@@ -28,7 +28,7 @@ struct RoutesLab : RouteLab {
 
 }  // namespace
 
-TEST_CASE_METHOD(RoutesLab, "UI-RT-03 route show prints ip's lines", "[control][command]") {
+TEST_CASE_METHOD(RoutesLab, "route show prints ip's lines", "[control][command]") {
     CHECK(
         run("route show") ==
         "default via 203.0.113.1 dev port0 onlink \n"
@@ -76,7 +76,7 @@ TEST_CASE_METHOD(RoutesLab, "UI-RT-03 route show prints ip's lines", "[control][
     CHECK(run("-6 route show").empty());
 }
 
-TEST_CASE_METHOD(RoutesLab, "UI-RT-03 route show -j has ip's keys", "[control][command]") {
+TEST_CASE_METHOD(RoutesLab, "route show -j has ip's keys", "[control][command]") {
     CHECK(
         json("route show 198.51.101.0/24").dump() ==
         R"([{"dst":"198.51.101.0/24","gateway":"192.0.2.2","dev":"port0","prefsrc":"192.0.2.1","metric":5,"flags":[],)"
@@ -100,9 +100,7 @@ TEST_CASE_METHOD(RoutesLab, "UI-RT-03 route show -j has ip's keys", "[control][c
     );
 }
 
-TEST_CASE_METHOD(
-    RoutesLab, "UI-RT-03 route get answers what the dataplane does", "[control][command]"
-) {
+TEST_CASE_METHOD(RoutesLab, "route get answers what the dataplane does", "[control][command]") {
     CHECK(
         run("route get 198.51.100.7") ==
         "198.51.100.7 via 192.0.2.2 dev port0 src 192.0.2.1 uid 0 \n    cache \n"
@@ -143,7 +141,7 @@ TEST_CASE_METHOD(
     CHECK(json("route get 198.51.100.7")[0]["header"] == "0200000001010200000000100800");
 }
 
-TEST_CASE_METHOD(RouteLab, "UI-RT-02 route verbs refuse as the kernel does", "[control][command]") {
+TEST_CASE_METHOD(RouteLab, "route verbs refuse as the kernel does", "[control][command]") {
     run("route add 198.51.100.0/24 via 192.0.2.2");
     CHECK(refused("route add 198.51.100.0/24 via 192.0.2.3", 2)
               .starts_with("Error: route add 198.51.100.0/24: "));
@@ -213,9 +211,7 @@ TEST_CASE_METHOD(RouteLab, "UI-NEI-03 neigh show prints ip's lines", "[control][
     CHECK(statistics["probes"] == 0);
 }
 
-TEST_CASE_METHOD(
-    RouteLab, "UI-NEI-01 neigh verbs refuse as the kernel does", "[control][command]"
-) {
+TEST_CASE_METHOD(RouteLab, "neigh verbs refuse as the kernel does", "[control][command]") {
     run("neigh add 192.0.2.2 lladdr 02:00:00:00:01:01 dev port0");
     CHECK(refused("neigh add 192.0.2.2 lladdr 02:00:00:00:01:01 dev port0", 2)
               .starts_with("Error: neigh add 192.0.2.2 dev port0: "));
@@ -249,9 +245,7 @@ TEST_CASE_METHOD(
     CHECK(json("show tunnels")[0]["state"] == "ready");
 }
 
-TEST_CASE_METHOD(
-    RouteLab, "UI-NEI-02 neigh flush leaves permanent and noarp ones", "[control][command]"
-) {
+TEST_CASE_METHOD(RouteLab, "neigh flush leaves permanent and noarp ones", "[control][command]") {
     run("neigh add 192.0.2.2 lladdr 02:00:00:00:01:01 dev port0");
     run("neigh add 192.0.2.3 lladdr 02:00:00:00:01:02 dev port0 nud reachable");
     run("neigh add 192.0.2.4 lladdr 02:00:00:00:01:03 dev port0 nud stale");

@@ -141,6 +141,10 @@ TEST_CASE_METHOD(CommandFixture, "help prints usage anywhere", "[control][comman
     CHECK(run("help link set").starts_with("link set "));
     CHECK(run("ip route add help").starts_with("route add "));
     CHECK(run("help markdown").starts_with("# Commands\n"));
+    CHECK(run("help ip") == run("help"));
+    CHECK(refused("help lnik", 1).starts_with("Error: Object \"lnik\" is unknown; there is: link ")
+    );
+    CHECK(refused("lnik help", 1) == refused("help lnik", 1));
 }
 
 TEST_CASE_METHOD(CommandFixture, "complete offers words to the prompt", "[control][command]") {
@@ -164,7 +168,7 @@ TEST_CASE_METHOD(CommandFixture, "monitor says what to stream", "[control][comma
 
 TEST_CASE_METHOD(
     CommandFixture,
-    "UI-FDB-06 events are the listings' lines, with Deleted in front",
+    "VXLAN-FDB-12 events are the listings' lines, with Deleted in front",
     "[control][command]"
 ) {
     add_port(0);
@@ -184,6 +188,14 @@ TEST_CASE_METHOD(
     CHECK(sink->texts == "Deleted 02:00:00:00:00:01 dev vx0 dst 192.0.2.4 self permanent\n");
     CHECK(sink->jsons.back()["deleted"] == true);
 
+    // Of an entry with several remotes each one is told.
+    run("fdb append 00:00:00:00:00:00 dev vx0 dst 192.0.2.3");
+    sink->texts.clear();
+    run("fdb del 00:00:00:00:00:00 dev vx0");
+    CHECK(
+        sink->texts == "Deleted 00:00:00:00:00:00 dev vx0 dst 192.0.2.2 self permanent\n"
+                       "Deleted 00:00:00:00:00:00 dev vx0 dst 192.0.2.3 self permanent\n"
+    );
     run("addr add 192.0.2.1/24 dev port0");
     sink->texts.clear();
     run("neigh add 192.0.2.9 lladdr 02:00:00:00:01:01 dev port0");

@@ -1,7 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "lib/control/log.hpp"
 #include "test/unit/control/core_fixture.hpp"
 
 #include <catch2/catch.hpp>
+#include <rte_log.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <algorithm>
+#include <string>
 
 namespace culvert::control::test {
 
@@ -77,6 +85,41 @@ TEST_CASE_METHOD(
     report(link, kStation, kNoLink, ip("192.0.2.10"));
     core->turn();
     CHECK(remotes(link, kStation)[0].address == ip("192.0.2.10"));
+}
+
+TEST_CASE_METHOD(
+    Learning, "VXLAN-LRN-05 a migration is logged, ten times in five seconds", "[control][learn]"
+) {
+    const LinkId link = core->links().add(vxlan("vx0", 42)).value();
+    REQUIRE(up(link));
+    char* text = nullptr;
+    std::size_t size = 0;
+    FILE* stream = open_memstream(&text, &size);
+    REQUIRE(stream != nullptr);
+    REQUIRE(rte_openlog_stream(stream) == 0);
+    const auto type = static_cast<std::uint32_t>(culvert_log_type);
+    const int level = rte_log_get_level(type);
+    const std::uint32_t global = rte_log_get_global_level();
+    rte_log_set_global_level(RTE_LOG_INFO);
+    rte_log_set_level(type, RTE_LOG_INFO);
+    const auto move = [&](unsigned times) {
+        for (unsigned i = 0; i < times; ++i) {
+            report(link, kStation, kNoLink, ip(i % 2 == 0 ? "192.0.2.9" : "192.0.2.10"));
+        }
+        core->turn();
+    };
+    core->set_now_ms(1000);
+    move(30);
+    core->set_now_ms(6000);
+    move(2);
+    rte_log_set_level(type, static_cast<unsigned>(level));
+    rte_log_set_global_level(global);
+    rte_openlog_stream(nullptr);
+    fclose(stream);
+    const std::string said(text, size);
+    free(text);
+    CHECK(said.find("vx0: 02:00:00:00:01:01 migrated from 192.0.2.9 to 192.0.2.10\n") < size);
+    CHECK(std::count(said.begin(), said.end(), '\n') == 12);
 }
 
 TEST_CASE_METHOD(Learning, "VXLAN-AGE-01 an entry that is not used goes", "[control][learn]") {

@@ -45,9 +45,7 @@ struct FakeDevices final : PortDevices {
 
 }  // namespace
 
-TEST_CASE_METHOD(
-    CoreFixture, "UI-LINK-01 names are checked and new links are down", "[control][links]"
-) {
+TEST_CASE_METHOD(CoreFixture, "names are checked and new links are down", "[control][links]") {
     LinkAddRequest request;
     for (const char* name : {"", ".", "..", "a/b", "a b", "sixteencharacter", "a\tb"}) {
         request.name = name;
@@ -62,9 +60,7 @@ TEST_CASE_METHOD(
     CHECK(core->links().require("nope").error().what == "Cannot find device \"nope\"");
 }
 
-TEST_CASE_METHOD(
-    CoreFixture, "UI-LINK-02 a link that is up is not renamed, a port is", "[control][links]"
-) {
+TEST_CASE_METHOD(CoreFixture, "a link that is up is not renamed, a port is", "[control][links]") {
     const LinkId dummy = add_link("d0", LinkKind::dummy);
     const LinkId port = add_port(0);
     REQUIRE(up(dummy));
@@ -82,7 +78,7 @@ TEST_CASE_METHOD(
     CHECK(core->links().find("port0") == nullptr);
 }
 
-TEST_CASE_METHOD(CoreFixture, "UI-LINK-03 a port is not deleted", "[control][links]") {
+TEST_CASE_METHOD(CoreFixture, "a port is not deleted", "[control][links]") {
     const LinkId port = add_port(0);
     CHECK(code(core->links().del(port)) == std::errc::operation_not_supported);
     CHECK(record(port).admin_up);

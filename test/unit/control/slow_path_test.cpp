@@ -325,7 +325,7 @@ TEST_CASE_METHOD(Host, "bad ICMP and other types are drops", "[control][icmp]") 
 }
 
 TEST_CASE_METHOD(
-    Host, "NEI-02 a packet whose next hop never answers is dropped and counted", "[control][arp]"
+    Host, "a packet whose next hop never answers is dropped and counted", "[control][arp]"
 ) {
     rte_mbuf* waiting = packet(Bytes(60, 0), Punt::resolve, kNoLink);
     pipeline::note(waiting).link_out = port;

@@ -208,9 +208,7 @@ TEST_CASE_METHOD(
 }
 
 TEST_CASE_METHOD(
-    Underlay,
-    "VXLAN-TX-07 VXLAN-TX-21 lists keep their order, and 0.0.0.0 is no remote",
-    "[control][tunnels]"
+    Underlay, "VXLAN-TX-07 lists keep their order, and 0.0.0.0 is no remote", "[control][tunnels]"
 ) {
     const LinkId link = tunnel_to("192.0.2.2");
     fdb::VxlanFdbRequest request;

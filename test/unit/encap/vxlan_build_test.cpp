@@ -17,7 +17,7 @@ Bytes vxlan_of(const VxlanTemplate& outer) {
 
 }  // namespace
 
-TEST_CASE("GOLD-01 VXLAN-TX-33 the header of VNI 42 without extensions", "[encap]") {
+TEST_CASE("the header of VNI 42 without extensions", "[encap]") {
     CHECK(vxlan_of(make_template()) == Bytes{0x08, 0, 0, 0, 0, 0, 0x2a, 0});
 }
 
@@ -58,7 +58,7 @@ TEST_CASE("unresolved: everything but the outer Ethernet addresses", "[encap]") 
     CHECK(outer.udp_sum == ready.udp_sum);
 }
 
-TEST_CASE("VXLAN-TX-21 a remote without address", "[encap]") {
+TEST_CASE("a remote without address", "[encap]") {
     VxlanRemote remote = direct_remote();
     remote.address = GENERATE(net::IpAddress{}, net::IpAddress::from_v4(0));
     const auto outer = build_vxlan_template({}, 7, remote, direct_path(), direct_neighbour());
@@ -99,7 +99,7 @@ TEST_CASE("VXLAN-TX-28 the route is local: port and VNI to look for", "[encap]")
     CHECK(outer.destination_port == 8472);
 }
 
-TEST_CASE("VXLAN-TX-22 VXLAN-MC-02 TTL: configured, 64, or 1 to a group", "[encap]") {
+TEST_CASE("VXLAN-TX-22 TTL: configured, 64, or 1 to a group", "[encap]") {
     VxlanConfig config;
     VxlanRemote remote = direct_remote();
     const auto ttl = [&] {
@@ -116,7 +116,7 @@ TEST_CASE("VXLAN-TX-22 VXLAN-MC-02 TTL: configured, 64, or 1 to a group", "[enca
     CHECK(ttl() == 0);
 }
 
-TEST_CASE("VXLAN-TX-23 TUN-ECN-06 TOS: ECN bits are never configured, 1 is inherit", "[encap]") {
+TEST_CASE("TUN-ECN-06 TOS: ECN bits are never configured, 1 is inherit", "[encap]") {
     VxlanConfig config;
     config.tos = 0xff;
     VxlanTemplate outer = make_template(config);

@@ -148,7 +148,7 @@ TEST_CASE("VXLAN-RX-03 every reserved bit is looked at", "[encap]") {
     }
 }
 
-TEST_CASE("VXLAN-SOCK-11 VXLAN-CSUM-04 UDP checksum: 0 passes, a wrong one does not", "[encap]") {
+TEST_CASE("UDP checksum: 0 passes, a wrong one does not", "[encap]") {
     const Pool pool;
     VxlanOuter outer{};
     Bytes bytes = golden();
@@ -163,7 +163,7 @@ TEST_CASE("VXLAN-SOCK-11 VXLAN-CSUM-04 UDP checksum: 0 passes, a wrong one does 
     CHECK(examine_udp(none.get(), kL3) == UdpVerdict::good);
 }
 
-TEST_CASE("VXLAN-SOCK-11 the device's word on the checksum, when it is about this one", "[encap]") {
+TEST_CASE("the device's word on the checksum, when it is about this one", "[encap]") {
     const Pool pool;
     Bytes bytes = golden();
     bytes.back() ^= 1;
@@ -184,7 +184,7 @@ TEST_CASE("VXLAN-SOCK-11 the device's word on the checksum, when it is about thi
     CHECK(vxlan_parse(packet.get(), kL3, outer) == trusted);
 }
 
-TEST_CASE("VXLAN-SOCK-11 UDP length: below 8 or beyond the packet is an error", "[encap]") {
+TEST_CASE("UDP length: below 8 or beyond the packet is an error", "[encap]") {
     const Pool pool;
     Bytes bytes = cut(golden(), golden().size());
     const std::size_t udp_len = bytes.size() - 34;
@@ -199,7 +199,7 @@ TEST_CASE("VXLAN-SOCK-11 UDP length: below 8 or beyond the packet is an error", 
     CHECK(examine_udp(packet.get(), kL3) == UdpVerdict::length);
 }
 
-TEST_CASE("VXLAN-SOCK-11 what stands behind the UDP length is cut off", "[encap]") {
+TEST_CASE("what stands behind the UDP length is cut off", "[encap]") {
     const Pool pool;
     const Bytes inner(kGoldenInner.begin(), kGoldenInner.end());
     const std::size_t surplus = GENERATE(std::size_t{1}, std::size_t{2}, std::size_t{40});

@@ -139,13 +139,12 @@ TEST_CASE("the same MAC in two domains is two entries", "[fdb]") {
     CHECK(value.target() == 30);
 }
 
-TEST_CASE("VXLAN-LRN-04 a static, permanent or sticky entry does not move", "[fdb]") {
+TEST_CASE("VXLAN-LRN-04 a vxlan's static or permanent entry does not move", "[fdb]") {
     Fixture f;
     const Shadow pinned = GENERATE(
         shadow(nud::kNoarp | nud::kReachable),
         shadow(nud::kPermanent),
-        shadow(nud::kNoarp | nud::kPermanent),
-        shadow(nud::kReachable, ntf::kSticky)
+        shadow(nud::kNoarp | nud::kPermanent)
     );
     REQUIRE(f.table.set(kBridge, mac(1), 20, pinned, 100));
     CHECK(f.table.learn(kBridge, mac(1), 21, 110) == Learned::pinned);
@@ -156,6 +155,34 @@ TEST_CASE("VXLAN-LRN-04 a static, permanent or sticky entry does not move", "[fd
     CHECK(entry->value.target() == 20);
     CHECK(entry->value.used_s == 120);
     CHECK(f.changes.size() == 1);
+}
+
+TEST_CASE("a bridge's permanent or sticky entry does not move", "[fdb]") {
+    Fixture f;
+    f.table.set_domain(kBridge, {300, 0, true});
+    const Shadow pinned = GENERATE(
+        shadow(nud::kNoarp | nud::kPermanent),
+        shadow(nud::kNoarp | nud::kReachable, ntf::kSticky),
+        shadow(nud::kReachable, ntf::kSticky)
+    );
+    REQUIRE(f.table.set(kBridge, mac(1), 20, pinned, 100));
+    CHECK(f.table.learn(kBridge, mac(1), 21, 110) == Learned::pinned);
+    CHECK(f.table.get(kBridge, mac(1))->value.is_pinned());
+    CHECK(f.table.get(kBridge, mac(1))->value.target() == 20);
+}
+
+TEST_CASE("a bridge's static entry follows its station and stays static", "[fdb]") {
+    Fixture f;
+    f.table.set_domain(kBridge, {300, 0, true});
+    REQUIRE(f.table.set(kBridge, mac(1), 20, shadow(nud::kNoarp | nud::kReachable), 100));
+    CHECK_FALSE(f.table.get(kBridge, mac(1))->value.is_pinned());
+    CHECK(f.table.learn(kBridge, mac(1), 21, 110) == Learned::moved);
+    const auto entry = f.table.get(kBridge, mac(1));
+    REQUIRE(entry.has_value());
+    CHECK(entry->value.target() == 21);
+    CHECK(entry->shadow.state == (nud::kNoarp | nud::kReachable));
+    CHECK(f.age_round(10'000) == 0);
+    CHECK(f.table.get(kBridge, mac(1)).has_value());
 }
 
 TEST_CASE("a command overwrites what was learned, and may make it dynamic again", "[fdb]") {

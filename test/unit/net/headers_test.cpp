@@ -112,7 +112,7 @@ TEST_CASE("icmp header: echo and frag-needed share its layout", "[net]") {
     CHECK(from_bytes<IcmpHeader>(bytes).rest.host() == 0x123405b4);
 }
 
-TEST_CASE("GRE-HDR-01 flags and protocol in four bytes", "[net]") {
+TEST_CASE("flags and protocol in four bytes", "[net]") {
     const auto gre = from_bytes<GreHeader, 4>({0xb0, 0x00, 0x65, 0x58});
     const std::uint16_t flags = gre.flags_and_version.host();
     CHECK((flags & gre::kChecksum) != 0);
@@ -128,7 +128,7 @@ TEST_CASE("GRE-HDR-01 flags and protocol in four bytes", "[net]") {
     );
 }
 
-TEST_CASE("GOLD-06 gre header lengths by flags", "[net]") {
+TEST_CASE("gre header lengths by flags", "[net]") {
     CHECK(gre_header_len_bytes(0x0000) == 4);
     CHECK(gre_header_len_bytes(0x2000) == 8);
     CHECK(gre_header_len_bytes(0x8000) == 8);

@@ -93,7 +93,7 @@ void require_same(
 
 }  // namespace
 
-TEST_CASE("RT-05 the longest prefix wins, down to the default route", "[route][fib4]") {
+TEST_CASE("the longest prefix wins, down to the default route", "[route][fib4]") {
     Domain domain(1);
     const auto fib = make_fib(domain, 1000);
     CHECK(fib->lookup(0x0a000001) == 0);

@@ -57,8 +57,7 @@ TEST_CASE(
 }
 
 TEST_CASE(
-    "NEI-13 a link that goes down takes its neighbours along, permanent ones too",
-    "[route][neighbour]"
+    "a link that goes down takes its neighbours along, permanent ones too", "[route][neighbour]"
 ) {
     Fixture f;
     REQUIRE(f.table.set(Verb::add, key_of(1), kMacA, NeighbourState::permanent, false, f.now));
@@ -78,9 +77,7 @@ TEST_CASE(
     CHECK(f.recorder.take().empty());
 }
 
-TEST_CASE(
-    "NEI-14 UI-NEI-01 errors and meanings of add, replace, change, del", "[route][neighbour]"
-) {
+TEST_CASE("NEI-14 errors and meanings of add, replace, change, del", "[route][neighbour]") {
     Fixture f;
     const auto set = [&](Verb verb, std::optional<MacAddress> mac, NeighbourState state) {
         const auto result = f.table.set(verb, kPeer, mac, state, false, f.now);
@@ -123,9 +120,7 @@ TEST_CASE(
     CHECK(set(Verb::add, kMacA, NeighbourState::permanent) == std::errc{});
 }
 
-TEST_CASE(
-    "UI-NEI-02 flush takes all but permanent and noarp, of one link or all", "[route][neighbour]"
-) {
+TEST_CASE("flush takes all but permanent and noarp, of one link or all", "[route][neighbour]") {
     Fixture f;
     REQUIRE(f.table.set(Verb::add, key_of(1), kMacA, NeighbourState::permanent, false, f.now));
     REQUIRE(f.table.set(Verb::add, key_of(2), kMacA, NeighbourState::stale, false, f.now));

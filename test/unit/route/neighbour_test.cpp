@@ -17,7 +17,7 @@ TEST_CASE("NEI-01 the first packet starts resolution at once and waits", "[route
 }
 
 TEST_CASE(
-    "NEI-02 GOLD-10 a dead next hop: three requests, failure at 3 s, a later packet restarts",
+    "NEI-07 a dead next hop: three requests, failure at 3 s, a later packet restarts",
     "[route][neighbour]"
 ) {
     Fixture f;
@@ -50,7 +50,7 @@ TEST_CASE(
     CHECK(f.recorder.take() == Events{"broadcast 10.0.0.9", "broadcast 10.0.0.9", "failed 3"});
 }
 
-TEST_CASE("GOLD-10 a live neighbour goes silent", "[route][neighbour]") {
+TEST_CASE("a live neighbour goes silent", "[route][neighbour]") {
     Fixture f({.random_seed = GENERATE(1U, 2U, 3U, 4U, 5U)});
     f.send(1);
     f.reply();
@@ -110,7 +110,7 @@ TEST_CASE("NEI-03 a full queue drops the oldest", "[route][neighbour]") {
         CHECK(f.recorder.take() == Events{"overflow 22", "broadcast 10.0.0.12"});
         CHECK(f.table.queued_packets() == 5);
     }
-    SECTION("NEI-13 NEI-14 what waits is given up with the neighbour") {
+    SECTION("NEI-14 what waits is given up with the neighbour") {
         if (GENERATE(true, false)) {
             REQUIRE(f.table.del(kPeer));
         } else {

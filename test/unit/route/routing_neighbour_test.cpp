@@ -90,7 +90,7 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("NEI-02 packets that waited in vain are given up", "[route][routing]") {
+TEST_CASE("packets that waited in vain are given up", "[route][routing]") {
     Pool pool;
     Fixture f;
     f.address("192.0.2.1/24");
@@ -156,7 +156,7 @@ TEST_CASE(
     CHECK(f.kind("192.0.2.9") == AdjacencyKind::rewrite);
 }
 
-TEST_CASE("RT-10 a route with an MTU of its own has an adjacency of its own", "[route][routing]") {
+TEST_CASE("a route with an MTU of its own has an adjacency of its own", "[route][routing]") {
     Fixture f;
     f.address("192.0.2.1/24");
     f.neighbour("192.0.2.9");
