@@ -116,13 +116,12 @@ struct VxlanWords {
     std::uint16_t udp_port = 0;
     std::uint64_t addresses = 0;
     std::uint64_t vxlan = 0;
-    std::uint64_t inner_source = 0;  // MAC, and the EtherType behind it
 
     static constexpr std::uint16_t kUdpOffset = sizeof(net::Ipv4Header);
     static constexpr std::uint16_t kVxlanOffset = kUdpOffset + sizeof(net::UdpHeader);
     static constexpr std::uint16_t kFrameOffset = kVxlanOffset + sizeof(net::VxlanHeader);
 
-    // Reads kFrameOffset + 14 bytes from an IPv4 header without options.
+    // Reads kFrameOffset bytes from an IPv4 header without options.
     [[nodiscard]] static VxlanWords load(const std::uint8_t* ip) noexcept {
         using net::detail::load;
         return {
@@ -130,7 +129,6 @@ struct VxlanWords {
             load<std::uint16_t>(ip + kUdpOffset + offsetof(net::UdpHeader, destination)),
             load<std::uint64_t>(ip + offsetof(net::Ipv4Header, source)),
             load<std::uint64_t>(ip + kVxlanOffset),
-            load<std::uint64_t>(ip + kFrameOffset + offsetof(net::EtherHeader, source)),
         };
     }
 

@@ -55,6 +55,8 @@ struct Value {
     [[nodiscard]] constexpr bool is_pinned() const noexcept {
         return (target_and_flags & kPinnedBit) != 0;
     }
+
+    friend constexpr bool operator==(const Value&, const Value&) = default;
 };
 
 // A learned MAC, from a worker to control. `source` is the outer source of a vxlan packet; in a

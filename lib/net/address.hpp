@@ -6,6 +6,7 @@
 #include "lib/net/result.hpp"
 
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -96,6 +97,14 @@ public:
 
     // NOLINTNEXTLINE(modernize-use-nullptr): the tool takes the comparison with 0 for a pointer
     friend constexpr auto operator<=>(const IpAddress&, const IpAddress&) = default;
+
+    // As two numbers: the default is a call of memcmp(), and workers compare.
+    friend constexpr bool operator==(const IpAddress& a, const IpAddress& b) noexcept {
+        using Words = std::array<std::uint64_t, 2>;
+        const auto one = std::bit_cast<Words>(a.bytes_);
+        const auto other = std::bit_cast<Words>(b.bytes_);
+        return ((one[0] ^ other[0]) | (one[1] ^ other[1])) == 0;
+    }
 
 private:
     std::array<std::uint8_t, 16> bytes_{};

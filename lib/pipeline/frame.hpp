@@ -50,7 +50,9 @@ struct MacPair {
 
     [[nodiscard]] std::uint64_t source() const noexcept { return in_wire_order(last) << 16; }
 
-    friend bool operator==(const MacPair&, const MacPair&) = default;
+    friend bool operator==(const MacPair& a, const MacPair& b) noexcept {
+        return ((a.first ^ b.first) | (a.last ^ b.last)) == 0;
+    }
 };
 
 // fdb::Key's packed form of such a number.

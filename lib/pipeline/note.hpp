@@ -23,11 +23,10 @@ enum class Punt : std::uint8_t {
 struct alignas(64) Note {
     LinkId link_in;   // innermost link it was received on
     LinkId link_out;  // where it is to leave
-    std::uint16_t
-        l3_offset;  // bytes from the data's start to the L3 header; set by the stage that found it
-    std::uint8_t depth;  // tunnels gone through
+    std::uint8_t l3_offset;  // bytes from the data's start to the L3 header: who found it says so
+    std::uint8_t depth;      // tunnels gone through
     Punt punt;
-    std::uint32_t flow_hash;  // of the inner frame
+    bool for_us;  // the ethernet stage takes it, whatever its destination MAC says (VXLAN-BYP-02)
     net::IpAddress next_hop;  // Punt::resolve
 
     // A packet comes in on `link`: nothing else is known of it. One store.
@@ -37,6 +36,7 @@ struct alignas(64) Note {
         l3_offset = 0;
         depth = 0;
         punt = Punt::arp;
+        for_us = false;
     }
 };
 

@@ -17,28 +17,10 @@ constexpr std::uint64_t kGroupBit = std::uint64_t{1} << 56;  // of a MAC in the 
 
 using Home = fdb::Table::View::Home;
 
-struct Run {
-    const Link* in;  // member, or the bridge itself; nullptr = all of it is dropped as `refusal`
-    const Link* bridge;
-    fdb::Key source;
-    fdb::Key destination;
-    Home source_home;  // nullptr = not to be learned, or just learned
-    Home destination_home;
-    LinkId link_in;
-    Drop refusal;
-    std::uint8_t first;  // packet
-
-    void refuse(Drop reason) noexcept {
-        in = nullptr;
-        refusal = reason;
-    }
-};
-
-using Runs = Scratch<Run, kChunk>;
-
 // What packets from one link share.
 struct Arrival {
-    const Link* in = nullptr;
+    LinkId id = kNoLink;
+    const Link* in = nullptr;  // member, or the bridge itself
     const Link* bridge = nullptr;
     bool own = false;  // from the bridge's own address
     bool learning = false;
@@ -46,8 +28,31 @@ struct Arrival {
     Drop refusal = Drop::link_gone;
 };
 
+struct Run {
+    rte_mbuf* const* first;
+    const Arrival* arrival;
+    fdb::Key source;
+    fdb::Key destination;
+    Home source_home;  // nullptr = not to be learned, or the last run's
+    Home destination_home;
+    bool refused;  // all of it is dropped as `refusal`
+    Drop refusal;
+
+    void refuse(Drop reason) noexcept {
+        refused = true;
+        refusal = reason;
+    }
+};
+
+struct Chunk {
+    Scratch<Run, kChunk + 1> runs;  // and one that begins where the packets end
+    std::uint32_t run_count = 0;
+    Scratch<Arrival, kChunk> arrivals;
+};
+
 [[gnu::noinline]] Arrival look_at_link(const Worker& worker, LinkId id) noexcept {
     Arrival arrival;
+    arrival.id = id;
     arrival.in = worker.tables.links.read(id);
     if (arrival.in == nullptr) {
         return arrival;
@@ -63,46 +68,46 @@ struct Arrival {
     return arrival;
 }
 
-// What no bridge takes: the reason.
-[[nodiscard]] inline bool
-refuse_macs(std::uint64_t destination, std::uint64_t source, Drop& reason) noexcept {
-    if ((source & kGroupBit) != 0 || source == 0) [[unlikely]] {
-        reason = Drop::bridge_source_invalid;
-        return true;
+// No bridge takes a frame from a group or nobody, or for its segment alone.
+[[gnu::noinline]] void
+judge_macs(Run& run, std::uint64_t destination, std::uint64_t source) noexcept {
+    if ((source & kGroupBit) != 0 || source == 0) {
+        run.refuse(Drop::bridge_source_invalid);
+        return;
     }
-    if ((destination & kGroupBit) != 0) [[unlikely]] {
-        // 00 is STP, which is off: forwarded like any group. The others stay on their segment.
-        const std::uint64_t group = destination >> 16;
-        reason = Drop::bridge_link_local;
-        return (group & ~std::uint64_t{0xf}) == kLinkLocalGroup && group != kLinkLocalGroup;
+    // 00 is STP, which is off: forwarded like any group. The others stay on their segment.
+    const std::uint64_t group = destination >> 16;
+    if ((group & ~std::uint64_t{0xf}) == kLinkLocalGroup && group != kLinkLocalGroup) {
+        run.refuse(Drop::bridge_link_local);
     }
-    return false;
 }
 
-// Cuts the burst into runs, and asks for the lines of their MACs. Returns their number.
-std::uint32_t find_runs(
+// Cuts the burst into runs, and asks for the lines of their MACs.
+void find_runs(
     const Worker& worker,
     const fdb::Table::View& fdb,
     rte_mbuf* const* packets,
     std::uint32_t n,
-    Runs& runs
+    Chunk& chunk
 ) noexcept {
-    Arrival arrival;
-    LinkId arrival_id = kNoLink;
+    const Arrival* arrival = nullptr;
+    std::uint32_t arrivals = 0;
     LinkId last_id = kNoLink;  // of the run; no packet is on none
     MacPair last;
     fdb::Key last_source;
     fdb::Key last_destination;
     Home last_home = nullptr;
-    std::uint32_t count = 0;
-    for (std::uint32_t i = 0; i < n; ++i) {
-        rte_mbuf* packet = packets[i];
+    Run* run = chunk.runs.data() - 1;
+    for (rte_mbuf* const* at = packets; at != packets + n; ++at) {
+        rte_mbuf* packet = *at;
         const LinkId id = note(packet).link_in;
         if (rte_pktmbuf_data_len(packet) < sizeof(net::EtherHeader)) [[unlikely]] {
-            Run& run = runs[count++];
-            run.link_in = id;
-            run.first = static_cast<std::uint8_t>(i);
-            run.refuse(Drop::ether_truncated);
+            chunk.arrivals[arrivals] = look_at_link(worker, id);
+            arrival = &chunk.arrivals[arrivals++];
+            ++run;
+            run->first = at;
+            run->arrival = arrival;
+            run->refuse(arrival->refused ? arrival->refusal : Drop::ether_truncated);
             last_id = kNoLink;
             continue;
         }
@@ -110,95 +115,102 @@ std::uint32_t find_runs(
         if (id == last_id && macs == last) {
             continue;
         }
-        last_id = id;
-        last = macs;
-        if (id != arrival_id) [[unlikely]] {
-            arrival_id = id;
-            arrival = look_at_link(worker, id);
+        if (id != last_id) [[unlikely]] {
+            chunk.arrivals[arrivals] = look_at_link(worker, id);
+            arrival = &chunk.arrivals[arrivals++];
             last_source = {};
             last_destination = {};
         }
-        Run& run = runs[count++];
-        run.in = arrival.in;
-        run.bridge = arrival.bridge;
-        run.link_in = id;
-        run.first = static_cast<std::uint8_t>(i);
+        last_id = id;
+        last = macs;
+        ++run;
+        run->first = at;
+        run->arrival = arrival;
+        run->refused = false;
+        run->source_home = nullptr;
+        if (arrival->refused) [[unlikely]] {
+            run->refuse(arrival->refusal);
+            continue;
+        }
         const std::uint64_t destination = macs.destination();
         const std::uint64_t source = macs.source();
-        if (arrival.refused) [[unlikely]] {
-            run.refuse(arrival.refusal);
-            continue;
+        if (((destination | source) & kGroupBit) != 0 || source == 0) [[unlikely]] {
+            if (!arrival->own) {
+                judge_macs(*run, destination, source);
+            }
         }
-        if (Drop reason{}; !arrival.own && refuse_macs(destination, source, reason)) [[unlikely]] {
-            run.refuse(reason);
-            continue;
+        const LinkId domain = arrival->bridge->id;
+        run->source = {fdb_key(source, domain)};
+        if (arrival->learning && !(run->source == last_source)) {
+            run->source_home = fdb.prefetch(run->source);
+            last_source = run->source;
         }
-        const LinkId domain = arrival.bridge->id;
-        run.source = {fdb_key(source, domain)};
-        run.source_home = nullptr;
-        if (arrival.learning && !(run.source == last_source)) {
-            run.source_home = fdb.prefetch(run.source);
-            last_source = run.source;
+        run->destination = {fdb_key(destination, domain)};
+        if (!(run->destination == last_destination)) {
+            last_home = fdb.prefetch(run->destination);
+            last_destination = run->destination;
         }
-        run.destination = {fdb_key(destination, domain)};
-        if (!(run.destination == last_destination)) {
-            last_home = fdb.prefetch(run.destination);
-            last_destination = run.destination;
-        }
-        run.destination_home = last_home;
+        run->destination_home = last_home;
     }
-    return count;
+    ++run;
+    run->first = packets + n;
+    chunk.run_count = static_cast<std::uint32_t>(run - chunk.runs.data());
 }
 
 // The source's entry is missing, elsewhere, or has an old stamp.
 [[gnu::noinline]] void
 learn(Worker& worker, const Run& run, fdb::Value value, bool found) noexcept {
-    if (found && value.target() == run.in->id) {
+    const Arrival& arrival = *run.arrival;
+    if (found && value.target() == arrival.in->id) {
         worker.tables.fdb.refresh(run.source, value, worker.now_s);
         return;
     }
     // A pinned entry does not move, and the bridge's own addresses are such.
-    if (found && (value.is_pinned() || value.target() == run.bridge->id)) {
+    if (found && (value.is_pinned() || value.target() == arrival.bridge->id)) {
         return;
     }
     fdb::LearnEvent event;
     event.mac = run.source.mac();
-    event.domain = run.bridge->id;
-    event.port = run.in->id;
+    event.domain = arrival.bridge->id;
+    event.port = arrival.in->id;
     worker.learned(event);
 }
 
 inline void learn_source(Worker& worker, const fdb::Table::View& fdb, const Run& run) noexcept {
     fdb::Value value;
     const bool found = fdb.find(run.source_home, run.source, value);
-    if (!found || value.target() != run.in->id || value.used_s != worker.now_s) [[unlikely]] {
+    const fdb::Value expected{run.arrival->in->id, worker.now_s};
+    if (!(found && value == expected)) [[unlikely]] {
         learn(worker, run, value, found);
     }
 }
 
-void drop_run(
-    Worker& worker, rte_mbuf* const* packets, std::uint32_t n, LinkId link, Drop reason
-) noexcept {
-    for (std::uint32_t i = 0; i < n; ++i) {
-        worker.drop(packets[i], link, reason);
+// Packets from `first` up to `end`.
+struct Span {
+    rte_mbuf* const* first;
+    rte_mbuf* const* end;
+};
+
+void drop_all(Worker& worker, Span packets, LinkId link, Drop reason) noexcept {
+    for (; packets.first != packets.end; ++packets.first) {
+        worker.drop(*packets.first, link, reason);
     }
 }
 
 // Precondition: room for them.
-inline void
-send_run(Worker& worker, rte_mbuf* const* packets, std::uint32_t n, const Link& to) noexcept {
+void send(Worker& worker, Span packets, const Link& to) noexcept {
     const std::uint32_t max_frame = to.mtu + kFrameOverhead;
     const bool is_port = to.kind == LinkKind::port;
-    Vector& out = worker.vector(is_port ? Stage::port_tx : Stage::vxlan_push);
     if (!is_port && to.kind != LinkKind::vxlan) [[unlikely]] {
-        for (std::uint32_t i = 0; i < n; ++i) {
-            worker.output(packets[i], to);
+        for (; packets.first != packets.end; ++packets.first) {
+            worker.output(*packets.first, to);
         }
         return;
     }
+    Vector& out = worker.vector(is_port ? Stage::port_tx : Stage::vxlan_push);
     rte_mbuf** tail = &out.packets[out.count];
-    for (std::uint32_t i = 0; i < n; ++i) {
-        rte_mbuf* packet = packets[i];
+    for (; packets.first != packets.end; ++packets.first) {
+        rte_mbuf* packet = *packets.first;
         if (rte_pktmbuf_pkt_len(packet) > max_frame) [[unlikely]] {
             worker.drop(packet, to.id, Drop::bridge_mtu_exceeded);
             continue;
@@ -209,78 +221,94 @@ send_run(Worker& worker, rte_mbuf* const* packets, std::uint32_t n, const Link& 
     out.count = static_cast<std::uint32_t>(tail - out.packets.data());
 }
 
-inline void forward_known(
-    Worker& worker, rte_mbuf* const* packets, std::uint32_t n, const Run& run, std::uint32_t target
+// What the bridge's own address sent counts as sent by the bridge.
+[[gnu::cold]] void count_own(Worker& worker, Span packets, LinkId bridge) noexcept {
+    TxTally tally(worker.counters);
+    for (; packets.first != packets.end; ++packets.first) {
+        tally.add(bridge, rte_pktmbuf_pkt_len(*packets.first));
+    }
+}
+
+// Packets from one link to one target. Precondition: room for them.
+void forward_known(
+    Worker& worker, Span packets, const Arrival& arrival, std::uint32_t target
 ) noexcept {
-    const Link& in = *run.in;
-    const Link& bridge = *run.bridge;
+    const Link& in = *arrival.in;
+    const Link& bridge = *arrival.bridge;
+    if (arrival.own) [[unlikely]] {
+        count_own(worker, packets, bridge.id);
+    }
     if (target == bridge.id) [[unlikely]] {
-        if (&in == &bridge) {
-            drop_run(worker, packets, n, in.id, Drop::bridge_same_port);
+        if (arrival.own) {
+            drop_all(worker, packets, in.id, Drop::bridge_same_port);
             return;
         }
-        for (std::uint32_t i = 0; i < n; ++i) {
-            pass_up(worker, packets[i], bridge);
+        for (; packets.first != packets.end; ++packets.first) {
+            pass_up(worker, *packets.first, bridge);
         }
         return;
     }
     const Link* to = target < kMaxLinks ? worker.tables.links.read(target) : nullptr;
     if (to == nullptr || to->master != bridge.id) [[unlikely]] {
-        drop_run(worker, packets, n, in.id, Drop::link_gone);
+        drop_all(worker, packets, in.id, Drop::link_gone);
     } else if (!is_allowed(in, *to)) [[unlikely]] {
         const bool back = to == &in && !to->bridge_port.hairpin;
-        drop_run(worker, packets, n, in.id, back ? Drop::bridge_same_port : Drop::bridge_no_port);
+        drop_all(worker, packets, in.id, back ? Drop::bridge_same_port : Drop::bridge_no_port);
     } else {
-        send_run(worker, packets, n, *to);
+        send(worker, packets, *to);
     }
 }
 
-// What the bridge's own address sent counts as sent by the bridge.
-[[gnu::cold]] void
-count_own(Worker& worker, rte_mbuf* const* packets, std::uint32_t n, LinkId bridge) noexcept {
-    TxTally tally(worker.counters);
-    for (std::uint32_t i = 0; i < n; ++i) {
-        tally.add(bridge, rte_pktmbuf_pkt_len(packets[i]));
-    }
-}
-
-// Returns how many of the packets went.
-[[gnu::noinline]] std::uint32_t
-flood_run(Worker& worker, rte_mbuf* const* packets, std::uint32_t n, const Run& run) noexcept {
-    const auto needed = static_cast<std::uint32_t>(run.bridge->members.size()) + 1;
-    for (std::uint32_t i = 0; i < n; ++i) {
+// Returns where it stopped for lack of room; `packets.end` = nowhere.
+[[gnu::noinline]] rte_mbuf* const*
+flood_run(Worker& worker, Span packets, const Arrival& arrival, fdb::Key destination) noexcept {
+    const auto needed = static_cast<std::uint32_t>(arrival.bridge->members.size()) + 1;
+    for (; packets.first != packets.end; ++packets.first) {
         if (!make_room(worker, needed)) {
-            return i;
+            break;
         }
-        if (run.in == run.bridge) {
-            count_own(worker, &packets[i], 1, run.bridge->id);
+        if (arrival.own) {
+            count_own(worker, {packets.first, packets.first + 1}, arrival.bridge->id);
         }
-        flood(worker, packets[i], *run.in, *run.bridge, run.destination);
+        flood(worker, *packets.first, *arrival.in, *arrival.bridge, destination);
     }
-    return n;
+    return packets.first;
 }
 
-// Returns how many of the `n` packets met their fate or went on.
-std::uint32_t forward(
-    Worker& worker,
-    const fdb::Table::View& fdb,
-    rte_mbuf* const* packets,
-    std::uint32_t n,
-    const Runs& runs,
-    std::uint32_t run_count
-) noexcept {
+// Runs one after the other with one target, which leave together.
+struct Group {
+    std::uint32_t target;
+    const Arrival* arrival;  // nullptr = none begun
+    rte_mbuf* const* first;
+
+    void close(Worker& worker, rte_mbuf* const* end) noexcept {
+        if (arrival != nullptr) {
+            forward_known(worker, {first, end}, *arrival, target);
+            arrival = nullptr;
+        }
+    }
+};
+
+// Returns where it stopped for lack of room, or the packets' end.
+rte_mbuf* const* forward(Worker& worker, const fdb::Table::View& fdb, const Chunk& chunk) noexcept {
+    rte_mbuf* const* const end = chunk.runs[chunk.run_count].first;
+    // From here on there is room for all packets that are left, each needing one place.
+    const auto has_room = [&](rte_mbuf* const* left) {
+        return make_room(worker, static_cast<std::uint32_t>(end - left));
+    };
+    if (!has_room(chunk.runs[0].first)) [[unlikely]] {
+        return chunk.runs[0].first;
+    }
+    Group group{};
     Home last_home = nullptr;
     fdb::Key last_destination;
     fdb::Value value;
     bool found = false;
-    std::uint32_t sure = room_ahead(worker);  // what surely finds room
-    for (std::uint32_t k = 0; k < run_count; ++k) {
-        const Run& run = runs[k];
-        const std::uint32_t end = k + 1 < run_count ? runs[k + 1].first : n;
-        const std::uint32_t count = end - run.first;
-        rte_mbuf* const* const first = packets + run.first;
-        if (run.in == nullptr) [[unlikely]] {
-            drop_run(worker, first, count, run.link_in, run.refusal);
+    for (std::uint32_t k = 0; k < chunk.run_count; ++k) {
+        const Run& run = chunk.runs[k];
+        if (run.refused) [[unlikely]] {
+            group.close(worker, run.first);
+            drop_all(worker, {run.first, chunk.runs[k + 1].first}, run.arrival->id, run.refusal);
             continue;
         }
         if (run.source_home != nullptr) {
@@ -289,29 +317,24 @@ std::uint32_t forward(
         if (run.destination_home != last_home || !(run.destination == last_destination)) {
             last_home = run.destination_home;
             last_destination = run.destination;
-            found = fdb.find(last_home, last_destination, value);
+            found = fdb.find(last_home, run.destination, value);
         }
         if (!found || (run.destination.packed & kGroupBit) != 0) [[unlikely]] {
-            const std::uint32_t gone = flood_run(worker, first, count, run);
-            if (gone < count) {
-                return run.first + gone;
+            group.close(worker, run.first);
+            const Span packets{run.first, chunk.runs[k + 1].first};
+            rte_mbuf* const* stopped = flood_run(worker, packets, *run.arrival, run.destination);
+            if (stopped != packets.end || !has_room(stopped)) {
+                return stopped;
             }
-            sure = room_ahead(worker);
             continue;
         }
-        if (sure < count) [[unlikely]] {
-            if (!make_room(worker, count)) {
-                return run.first;
-            }
-            sure = room_ahead(worker);
+        if (value.target() != group.target || run.arrival != group.arrival) {
+            group.close(worker, run.first);
+            group = {value.target(), run.arrival, run.first};
         }
-        sure -= count;
-        if (run.in == run.bridge) [[unlikely]] {
-            count_own(worker, first, count, run.bridge->id);
-        }
-        forward_known(worker, first, count, run, value.target());
     }
-    return n;
+    group.close(worker, end);
+    return end;
 }
 
 }  // namespace
@@ -323,10 +346,10 @@ void bridge_stage(Worker& worker) noexcept {
     std::uint32_t done = 0;
     while (done < total) {
         const std::uint32_t n = std::min(kChunk, total - done);
-        rte_mbuf** packets = &in.packets[done];
-        Runs runs;
-        const std::uint32_t run_count = find_runs(worker, fdb, packets, n, runs);
-        const std::uint32_t gone = forward(worker, fdb, packets, n, runs, run_count);
+        rte_mbuf* const* packets = &in.packets[done];
+        Chunk chunk;
+        find_runs(worker, fdb, packets, n, chunk);
+        const auto gone = static_cast<std::uint32_t>(forward(worker, fdb, chunk) - packets);
         done += gone;
         if (gone < n) [[unlikely]] {
             break;

@@ -34,7 +34,9 @@ struct EtherWords {
             net::detail::load<std::uint64_t>(frame), net::detail::load<std::uint64_t>(frame + 6)};
     }
 
-    friend bool operator==(const EtherWords&, const EtherWords&) = default;
+    friend bool operator==(const EtherWords& a, const EtherWords& b) noexcept {
+        return ((a.first ^ b.first) | (a.last ^ b.last)) == 0;
+    }
 };
 
 // Everything but IPv4.
@@ -85,7 +87,7 @@ bool take(Worker& worker, rte_mbuf* packet, const Arrival& arrival, RxTally& bri
         bridge_rx.add(arrival.id, rte_pktmbuf_pkt_len(packet));
     }
     const auto* data = rte_pktmbuf_mtod(packet, const std::uint8_t*);
-    if (mac_of(data) != arrival.mac && (data[0] & 1) == 0) [[unlikely]] {
+    if (mac_of(data) != arrival.mac && (data[0] & 1) == 0 && !note(packet).for_us) [[unlikely]] {
         worker.drop(packet, arrival.id, Drop::ether_other_host);
         return false;
     }
@@ -127,8 +129,9 @@ void ethernet_stage(Worker& worker) noexcept {
             arrival = look_at_link(worker, id);
         }
         if (take(worker, packet, arrival, bridge_rx)) {
-            // The bridge counts each.
-            last_id = arrival.link->kind == LinkKind::bridge ? kNoLink : id;
+            // The bridge counts each, and `for_us` is one packet's.
+            const bool alone = arrival.link->kind == LinkKind::bridge || packet_note.for_us;
+            last_id = alone ? kNoLink : id;
             last = words;
             *tail++ = packet;
         }

@@ -261,7 +261,7 @@ inline bool place_link_header(rte_mbuf* packet, std::uint16_t link_header_len) n
     if (have == link_header_len) [[likely]] {
         return true;
     }
-    packet_note.l3_offset = link_header_len;
+    packet_note.l3_offset = static_cast<std::uint8_t>(link_header_len);
     if (have > link_header_len) {
         return rte_pktmbuf_adj(packet, static_cast<std::uint16_t>(have - link_header_len)) !=
                nullptr;
@@ -310,12 +310,33 @@ void resolve(
     worker.punt(packet, Punt::resolve);
 }
 
-inline void write_link_header(std::uint8_t* data, const route::Adjacency& adjacency) noexcept {
-    if (adjacency.header_len == sizeof(net::EtherHeader)) [[likely]] {
-        std::memcpy(data, adjacency.header.data(), sizeof(net::EtherHeader));
-    } else {
-        std::memcpy(data, adjacency.header.data(), adjacency.header_len);
+// A packet to a neighbour whose MAC is known, by any link.
+[[gnu::noinline]] void
+rewrite_one(Worker& worker, rte_mbuf* packet, std::uint32_t destination, const Way& way) noexcept {
+    const route::Adjacency& adjacency = *way.adjacency;
+    if (check_forward(worker, packet, destination, adjacency) == Check::bad) {
+        return;
     }
+    if (way.link == nullptr) {
+        worker.drop(packet, adjacency.link_out, Drop::link_gone);
+        return;
+    }
+    decrement_ttl(*header_of(packet));
+    if (!place_link_header(packet, adjacency.header_len)) {
+        worker.drop(packet, adjacency.link_out, Drop::ip4_no_headroom);
+        return;
+    }
+    auto* data = rte_pktmbuf_mtod(packet, std::uint8_t*);
+    std::memcpy(data, adjacency.header.data(), adjacency.header_len);
+    worker.output(packet, *way.link);
+}
+
+// Whether nothing but the packet itself can keep a run from going by a port under an untagged
+// Ethernet header.
+bool is_direct(const Way& way, std::uint32_t destination) noexcept {
+    return way.link != nullptr && way.link->kind == LinkKind::port && way.link->up &&
+           way.adjacency->header_len == sizeof(net::EtherHeader) &&
+           (destination < kFirstGroup || !is_group(destination));
 }
 
 // A run to a neighbour whose MAC is known. Precondition: room behind Worker::output.
@@ -326,31 +347,30 @@ void rewrite(
     std::uint32_t destination,
     const Way& way
 ) noexcept {
+    constexpr std::uint16_t kEther = sizeof(net::EtherHeader);
     const route::Adjacency& adjacency = *way.adjacency;
-    const bool to_port = way.link != nullptr && way.link->kind == LinkKind::port && way.link->up;
+    const bool direct = is_direct(way, destination);
     Vector& ports = worker.vector(Stage::port_tx);
+    rte_mbuf** tail = &ports.packets[ports.count];
     for (std::uint32_t i = 0; i < n; ++i) {
         rte_mbuf* packet = packets[i];
-        if (check_forward(worker, packet, destination, adjacency) == Check::bad) [[unlikely]] {
+        auto* data = rte_pktmbuf_mtod(packet, std::uint8_t*);
+        auto& ip = *reinterpret_cast<net::Ipv4Header*>(data + kEther);
+        // What check_forward() asks; the packet ends where its total length says.
+        const bool plain = direct && note(packet).l3_offset == kEther && (*data & 1) == 0 &&
+                           rte_pktmbuf_pkt_len(packet) <= adjacency.mtu + kEther;
+        if (!plain || ip.time_to_live <= 1) [[unlikely]] {
+            ports.count = static_cast<std::uint32_t>(tail - ports.packets.data());
+            rewrite_one(worker, packet, destination, way);
+            tail = &ports.packets[ports.count];
             continue;
         }
-        if (way.link == nullptr) [[unlikely]] {
-            worker.drop(packet, adjacency.link_out, Drop::link_gone);
-            continue;
-        }
-        decrement_ttl(*header_of(packet));
-        if (!place_link_header(packet, adjacency.header_len)) [[unlikely]] {
-            worker.drop(packet, adjacency.link_out, Drop::ip4_no_headroom);
-            continue;
-        }
-        write_link_header(rte_pktmbuf_mtod(packet, std::uint8_t*), adjacency);
-        if (to_port) [[likely]] {
-            note(packet).link_out = adjacency.link_out;
-            ports.packets[ports.count++] = packet;
-        } else {
-            worker.output(packet, *way.link);
-        }
+        decrement_ttl(ip);
+        std::memcpy(data, adjacency.header.data(), kEther);
+        note(packet).link_out = adjacency.link_out;
+        *tail++ = packet;
     }
+    ports.count = static_cast<std::uint32_t>(tail - ports.packets.data());
 }
 
 [[gnu::cold]] Drop refusal_of(const route::Adjacency* adjacency) noexcept {

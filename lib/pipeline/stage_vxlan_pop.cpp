@@ -35,8 +35,8 @@ public:
     void run(rte_mbuf* const* packets, std::uint32_t count) noexcept;
 
 private:
-    // Neighbours in the burst that come from one station behind one VTEP through one tunnel, with
-    // the same congestion mark.
+    // Neighbours in the burst that come from one station (MAC and EtherType) behind one VTEP
+    // through one tunnel, with the same congestion mark.
     struct Run {
         encap::VxlanKey tunnel;
         VxlanDemux::View::Home tunnel_home;
@@ -55,9 +55,15 @@ private:
         }
     };
 
+    // With two more bytes below, as mac_and_two_more() has it.
+    static std::uint64_t inner_source_of(const rte_mbuf* packet) noexcept {
+        constexpr std::size_t kOffset = offsetof(net::EtherHeader, source);
+        return mac_and_two_more(rte_pktmbuf_mtod_offset(packet, const std::uint8_t*, kOffset));
+    }
+
     void strip(rte_mbuf* const* packets, std::uint32_t count) noexcept;
     void
-    begin_run(const rte_mbuf* packet, const encap::VxlanOuter& outer, std::uint32_t first) noexcept;
+    begin_run(const encap::VxlanOuter& outer, std::uint64_t source, std::uint32_t first) noexcept;
     bool sort_out(rte_mbuf* packet, encap::VxlanOuter& outer) noexcept;
     void find_tunnels() noexcept;
     void learn_sources() noexcept;
@@ -127,13 +133,24 @@ void VxlanPop::strip(rte_mbuf* const* packets, std::uint32_t count) noexcept {
     constexpr std::uint16_t kEther = sizeof(net::EtherHeader);
     std::uint32_t kept = 0;
     encap::VxlanWords words;  // of the last packet; all 0 is none that was taken
+    std::uint64_t last_mac = 0;
     run_count_ = 0;
     for (std::uint32_t i = 0; i < count; ++i) {
         rte_mbuf* packet = packets[i];
         const std::uint16_t l3_offset = note(packet).l3_offset;
         if (l3_offset == kEther && encap::vxlan_is_like(packet, kEther, words)) [[likely]] {
             encap::vxlan_strip(packet, kEther + encap::VxlanWords::kFrameOffset);
-            packets_[kept++] = packet;
+            packets_[kept] = packet;
+            const std::uint64_t mac = inner_source_of(packet);
+            if (mac != last_mac) {
+                last_mac = mac;
+                Run& run = runs_[run_count_];
+                run = runs_[run_count_ - 1];
+                run.source = {fdb_key(mac, 0)};
+                run.first = static_cast<std::uint8_t>(kept);
+                ++run_count_;
+            }
+            ++kept;
             continue;
         }
         encap::VxlanOuter outer;
@@ -149,24 +166,23 @@ void VxlanPop::strip(rte_mbuf* const* packets, std::uint32_t count) noexcept {
         }
         encap::vxlan_strip(packet, outer.frame_offset);
         packets_[kept] = packet;
-        begin_run(packet, outer, kept++);
+        last_mac = inner_source_of(packet);
+        begin_run(outer, last_mac, kept++);
     }
     packet_count_ = kept;
 }
 
+// Another tunnel, VTEP or mark than before.
 void VxlanPop::begin_run(
-    const rte_mbuf* packet, const encap::VxlanOuter& outer, std::uint32_t first
+    const encap::VxlanOuter& outer, std::uint64_t source, std::uint32_t first
 ) noexcept {
-    constexpr std::size_t kSource = offsetof(net::EtherHeader, source);
     const auto tunnel = encap::VxlanKey::make(outer.udp_port, outer.vni);
     const Run* last = run_count_ != 0 ? &runs_[run_count_ - 1] : nullptr;
     const bool same_tunnel = last != nullptr && last->tunnel == tunnel;
     Run& run = runs_[run_count_++];
     run.tunnel = tunnel;
     run.tunnel_home = same_tunnel ? last->tunnel_home : demux_.prefetch(tunnel);
-    run.source = {fdb_key(
-        mac_and_two_more(rte_pktmbuf_mtod_offset(packet, const std::uint8_t*, kSource)), 0
-    )};
+    run.source = {fdb_key(source, 0)};
     run.outer_source = outer.source;
     run.outer_ecn = outer.tos & net::kEcnMask;
     run.first = static_cast<std::uint8_t>(first);
@@ -229,6 +245,9 @@ void VxlanPop::find_tunnels() noexcept {
 
 void VxlanPop::learn_sources() noexcept {
     const Tables& tables = worker_.tables;
+    // The last remote that was where its packets came from.
+    std::uint32_t last_target = 0;
+    net::Be32 last_outer{};
     for (std::uint32_t k = 0; k < run_count_; ++k) {
         Run& run = runs_[k];
         if (run.source_home == nullptr) {
@@ -240,11 +259,17 @@ void VxlanPop::learn_sources() noexcept {
             learn(run, found ? &value : nullptr);
             continue;
         }
+        if (value.target() == last_target && run.outer_source == last_outer) {
+            continue;
+        }
         const encap::VxlanDestination* known = tables.vxlan_destinations.read(value.target());
         if (known == nullptr || known->first_via != kNoLink ||
             known->first_address != net::IpAddress::from_v4(run.outer_source.host())) [[unlikely]] {
             learn(run, &value);
+            continue;
         }
+        last_target = value.target();
+        last_outer = run.outer_source;
     }
 }
 
@@ -296,9 +321,16 @@ VxlanPop::deliver_run(const Run& run, rte_mbuf* const* packets, std::uint32_t co
 }
 
 void VxlanPop::deliver() noexcept {
-    for (std::uint32_t k = 0; k < run_count_; ++k) {
+    std::uint32_t next = 0;
+    for (std::uint32_t k = 0; k < run_count_; k = next) {
         const Run& run = runs_[k];
-        const std::uint32_t end = k + 1 < run_count_ ? runs_[k + 1].first : packet_count_;
+        next = k + 1;
+        // Runs to one link go together.
+        while (next < run_count_ && runs_[next].link == run.link &&
+               runs_[next].outer_ecn == run.outer_ecn && !runs_[next].refused && !run.refused) {
+            ++next;
+        }
+        const std::uint32_t end = next < run_count_ ? runs_[next].first : packet_count_;
         rte_mbuf* const* first = &packets_[run.first];
         if (run.refused) [[unlikely]] {
             refuse_run(run, first, end - run.first);

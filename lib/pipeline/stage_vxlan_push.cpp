@@ -47,6 +47,7 @@ private:
         const Link* device;  // nullptr: refuse() says why not
         fdb::Key key;
         fdb::Table::View::Home home;
+        std::uint32_t target;                        // of the entry
         const encap::VxlanDestination* destination;  // nullptr: no entry
         const encap::VxlanTemplate* direct;          // if there is one remote
         std::uint32_t first;                         // packet
@@ -62,6 +63,11 @@ private:
         rte_mbuf* const* packets, std::uint32_t count, const Run& run, rte_mbuf** tail
     ) noexcept;
     void push_run(rte_mbuf* const* packets, std::uint32_t count, const Run& run) noexcept;
+    void push_copy(
+        rte_mbuf* copy, const encap::VxlanTemplate& outer, encap::InnerFlow flow, const Link& device
+    ) noexcept;
+    std::uint32_t
+    replicate_run(rte_mbuf* const* packets, const Run& run, std::uint32_t end) noexcept;
     bool replicate(rte_mbuf* packet, const Run& run) noexcept;
     void dispatch(
         rte_mbuf* packet,
@@ -127,7 +133,7 @@ private:
     fdb::Value default_value_{};
 
     std::uint32_t run_count_ = 0;
-    Scratch<Run, kChunk> runs_;  // the first run_count_ are set
+    Scratch<Run, kChunk + 1> runs_;  // the first run_count_ are set, and where the next would begin
     const fdb::Table::View fdb_;
 };
 
@@ -187,6 +193,7 @@ bool VxlanPush::find_default(const Link& device, fdb::Value& value) noexcept {
 
 void VxlanPush::look_up() noexcept {
     const Tables& tables = worker_.tables;
+    const Run* last = nullptr;  // with a destination
     for (std::uint32_t k = 0; k < run_count_; ++k) {
         Run& run = runs_[k];
         run.destination = nullptr;
@@ -199,17 +206,29 @@ void VxlanPush::look_up() noexcept {
         } else if (!find_default(*run.device, value)) {
             continue;
         }
-        run.destination = tables.vxlan_destinations.read(value.target());
-        rte_prefetch0(run.destination);
+        run.target = value.target();
+        if (last != nullptr && last->target == run.target) {
+            run.destination = last->destination;
+        } else {
+            run.destination = tables.vxlan_destinations.read(run.target);
+            rte_prefetch0(run.destination);
+        }
+        last = &run;
     }
+    const encap::VxlanDestination* destination = nullptr;
+    const encap::VxlanTemplate* direct = nullptr;
     for (std::uint32_t k = 0; k < run_count_; ++k) {
         Run& run = runs_[k];
-        run.direct = nullptr;
-        if (run.destination != nullptr && run.destination->count == 1) [[likely]] {
-            run.direct = tables.vxlan_templates.read(run.destination->inline_ids[0]);
-            rte_prefetch0(run.direct);
-            rte_prefetch0(reinterpret_cast<const std::uint8_t*>(run.direct) + 64);
+        if (run.destination != destination) {
+            destination = run.destination;
+            direct = nullptr;
+            if (destination != nullptr && destination->count == 1) [[likely]] {
+                direct = tables.vxlan_templates.read(destination->inline_ids[0]);
+                rte_prefetch0(direct);
+                rte_prefetch0(reinterpret_cast<const std::uint8_t*>(direct) + 64);
+            }
         }
+        run.direct = direct;
     }
 }
 
@@ -302,25 +321,44 @@ std::uint32_t VxlanPush::run(std::uint32_t first, std::uint32_t count) noexcept 
     rte_mbuf* const* packets = &worker_.vector(Stage::vxlan_push).packets[first];
     find_runs(packets, count);
     look_up();
-    for (std::uint32_t k = 0; k < run_count_; ++k) {
+    runs_[run_count_].first = count;
+    std::uint32_t next = 0;
+    for (std::uint32_t k = 0; k < run_count_; k = next) {
         const Run& run = runs_[k];
-        const std::uint32_t end = k + 1 < run_count_ ? runs_[k + 1].first : count;
-        const bool has_room = worker_.vector(Stage::port_tx).room() >= end - run.first;
-        if (has_room && is_direct(run.direct)) [[likely]] {
-            resume_ = 0;
-            push_run(packets + run.first, end - run.first, run);
+        next = k + 1;
+        if (!is_direct(run.direct)) [[unlikely]] {
+            if (const std::uint32_t stopped = replicate_run(packets, run, runs_[next].first);
+                stopped != runs_[next].first) {
+                return stopped;
+            }
             continue;
         }
-        for (std::uint32_t i = run.first; i < end; ++i) {
-            if (run.device == nullptr) [[unlikely]] {
-                refuse(packets[i]);
-                resume_ = 0;
-            } else if (!replicate(packets[i], run)) {
-                return i;
-            }
+        // Runs to the same remote go together.
+        while (next < run_count_ && runs_[next].direct == run.direct) {
+            ++next;
         }
+        const std::uint32_t end = runs_[next].first;
+        if (worker_.vector(Stage::port_tx).room() < end - run.first) [[unlikely]] {
+            return run.first;
+        }
+        resume_ = 0;
+        push_run(packets + run.first, end - run.first, run);
     }
     return count;
+}
+
+// Returns the packet that stays for lack of room, or `end`.
+std::uint32_t
+VxlanPush::replicate_run(rte_mbuf* const* packets, const Run& run, std::uint32_t end) noexcept {
+    for (std::uint32_t i = run.first; i < end; ++i) {
+        if (run.device == nullptr) {
+            refuse(packets[i]);
+            resume_ = 0;
+        } else if (!replicate(packets[i], run)) {
+            return i;
+        }
+    }
+    return end;
 }
 
 [[gnu::cold]] void VxlanPush::refuse(rte_mbuf* packet) noexcept {
@@ -345,16 +383,24 @@ bool VxlanPush::replicate(rte_mbuf* packet, const Run& run) noexcept {
         return true;
     }
     const encap::VxlanTemplates& templates = worker_.tables.vxlan_templates;
-    const encap::InnerFrame inner = inspect(packet);
+    const auto* frame = rte_pktmbuf_mtod(packet, const std::uint8_t*);
+    encap::InnerFlow flow{};
+    const bool plain = encap::inspect_plain_frame(frame, packet->data_len, flow);
     for (std::uint32_t i = std::max(resume_, 1U); i < destination->count; ++i) {
         const encap::VxlanTemplate* outer = templates.read(destination->id(i));
-        if (!has_room_for(outer)) {
+        const bool direct = plain && is_direct(outer) && !outer->inherits;
+        if (!(direct ? has_room(Stage::port_tx) : has_room_for(outer))) {
             resume_ = i;
             return false;
         }
         rte_mbuf* copy = worker_.copy(packet);
-        if (copy != nullptr) [[likely]] {
-            dispatch(copy, outer, inner, *run.device);
+        if (copy == nullptr) [[unlikely]] {
+            continue;
+        }
+        if (direct) [[likely]] {
+            push_copy(copy, *outer, flow, *run.device);
+        } else {
+            dispatch(copy, outer, inspect(copy), *run.device);
         }
     }
     const encap::VxlanTemplate* outer = templates.read(destination->id(0));
@@ -362,9 +408,28 @@ bool VxlanPush::replicate(rte_mbuf* packet, const Run& run) noexcept {
         resume_ = destination->count;
         return false;
     }
-    dispatch(packet, outer, inner, *run.device);
+    dispatch(packet, outer, inspect(packet), *run.device);
     resume_ = 0;
     return true;
+}
+
+// Precondition: the template inherits nothing and leads to a port, and there is room.
+inline void VxlanPush::push_copy(
+    rte_mbuf* copy, const encap::VxlanTemplate& outer, encap::InnerFlow flow, const Link& device
+) noexcept {
+    const std::uint32_t frame_len = copy->pkt_len;
+    const std::uint16_t identification = worker_.ip_identification;
+    const auto result = outer.udp_checksum
+                            ? encap::vxlan_push_flow<true>(copy, outer, flow, identification)
+                            : encap::vxlan_push_flow<false>(copy, outer, flow, identification);
+    if (result != encap::VxlanPushed::done) [[unlikely]] {
+        refuse_push(copy, result, device);
+        return;
+    }
+    ++worker_.ip_identification;
+    tx_.add(device.id, frame_len - sizeof(net::EtherHeader));
+    note(copy).link_out = outer.link_out;
+    worker_.enqueue(Stage::port_tx, copy);
 }
 
 bool VxlanPush::has_room_for(const encap::VxlanTemplate* outer) noexcept {
@@ -509,6 +574,7 @@ const Link* VxlanPush::find_local(const encap::VxlanTemplate& outer) const noexc
     row.rx_packets.add(1);
     row.rx_bytes.add(len);
     encap::forget_offloads(packet);
+    note(packet).for_us = true;  // VXLAN-BYP-02
     worker_.input(packet, *target);
 }
 

@@ -2,6 +2,7 @@
 #include "lib/pipeline/worker.hpp"
 
 #include <rte_cycles.h>
+#include <rte_memcpy.h>
 
 #include <unistd.h>
 
@@ -80,7 +81,21 @@ void Worker::learned(const fdb::LearnEvent& event) noexcept {
 
 rte_mbuf* Worker::copy(rte_mbuf* packet) noexcept {
     counters.replicated.add(1);
-    rte_mbuf* twin = rte_pktmbuf_copy(packet, pool, 0, UINT32_MAX);
+    rte_mbuf* twin = nullptr;
+    // What fits into one buffer, without all that rte_pktmbuf_copy() asks: half its cost.
+    const std::uint32_t room = rte_pktmbuf_data_room_size(pool) - RTE_PKTMBUF_HEADROOM;
+    if (packet->nb_segs != 1 || packet->data_len > room) [[unlikely]] {
+        twin = rte_pktmbuf_copy(packet, pool, 0, UINT32_MAX);
+    } else if (twin = rte_pktmbuf_alloc(pool); twin != nullptr) [[likely]] {
+        twin->ol_flags = packet->ol_flags & ~(RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL);
+        twin->packet_type = packet->packet_type;
+        twin->tx_offload = packet->tx_offload;
+        twin->data_len = packet->data_len;
+        twin->pkt_len = packet->pkt_len;
+        rte_memcpy(
+            rte_pktmbuf_mtod(twin, void*), rte_pktmbuf_mtod(packet, void*), packet->data_len
+        );
+    }
     if (twin == nullptr) [[unlikely]] {
         counters.drop(note(packet).link_out, Drop::pool_exhausted);
         counters.dropped.add(1);

@@ -109,6 +109,7 @@ std::uint32_t take_from_control(Worker& worker) noexcept {
     for (std::uint32_t i = 0; i < n; ++i) {
         auto* packet = static_cast<rte_mbuf*>(objects[i]);
         note(packet).depth = 0;
+        note(packet).for_us = false;
         worker.output(packet, note(packet).link_out);
     }
     return n;

@@ -41,6 +41,17 @@ TEST_CASE("VXLAN-TX-28 VXLAN-BYP-01 a remote that is ourselves", "[pipeline][vxl
         CHECK(machine.sent(machine.access).size() == 1);
         CHECK(machine.learned().empty());
     }
+    SECTION("VXLAN-BYP-02 is for us there whatever its destination MAC, and that packet alone") {
+        machine.change(machine.vx, [](Link& link) { link.master = kNoLink; });
+        machine.send_from_control(source, frame);
+        machine.run();
+        // To nobody's address here, but not to another host's MAC.
+        CHECK(machine.drops(machine.vx, Drop::ether_other_host) == 0);
+        CHECK(machine.drops(machine.vx, Drop::ip4_no_route) == 1);
+        machine.receive(machine.underlay, vxlan_packet(frame.bytes()));
+        machine.run();
+        CHECK(machine.drops(machine.vx, Drop::ether_other_host) == 1);
+    }
     SECTION("no such device here") {
         machine.vxlan_demux.erase(encap::VxlanKey::make(kUdpPort, kVni));
         machine.send_from_control(source, frame);
