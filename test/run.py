@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What scripts/test runs: builds, then unit, vdev and interop tests and lint, then the sanitizers' runs.
+"""What scripts/test runs: builds, then unit, vdev and interop tests and lint, then the sanitizers' runs, then what a
+packet costs in instructions.
 
 Every Catch2 case, vdev or interop case and lint check counts as one test. The last line is the sum.
 """
@@ -15,7 +16,7 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PARTS = ("unit", "vdev", "interop", "lint", "sanitizers")
+PARTS = ("unit", "vdev", "interop", "lint", "sanitizers", "instructions")
 # The rooms whose tests have readers and a writer at once: what ThreadSanitizer is for.
 THREADED = ("unit_rcu", "unit_fdb", "unit_pipeline")
 FOLDERS = {"debug": "build", "asan": "build-asan", "tsan": "build-tsan"}
@@ -177,6 +178,11 @@ def main():
             cases(tally, "asan", ["vdev", "interop"], options.filter)
         if build(tally, "tsan", *(f"test/unit/{name.removeprefix('unit_')}/{name}" for name in THREADED)):
             unit(tally, "tsan", only=THREADED, name_filter=options.filter)
+
+    if "instructions" in parts and not options.filter:
+        headline("instructions a packet, release")
+        bench = subprocess.run([ROOT / "scripts/bench", "instructions"], cwd=ROOT, check=False)
+        tally.add("bench", "instructions a packet stay within their bounds", "failed" if bench.returncode else "passed")
 
     headline("summary")
     if os.environ.get("CI") == "true" or tally.count("skipped") < 10:

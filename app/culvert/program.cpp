@@ -27,6 +27,8 @@ namespace {
 constexpr int kBadUsage = 1;
 constexpr int kEnvironmentFailed = 2;
 constexpr std::uint64_t kCarrierPeriodMs = 1000;
+// How long control rests between turns while workers learn many MACs.
+constexpr std::uint32_t kLearningNapMs = 1;
 // How long the packets that are on their way at the end may take.
 constexpr std::uint64_t kDrainMs = 200;
 
@@ -195,6 +197,10 @@ int CulvertProgram::run() {
         std::uint32_t longest_ms = core_->turn();
         do_periodic();
         std::atomic<bool>& sleeps = core_->doorbell().control_sleeps;
+        if (longest_ms != 0 && core_->is_learning()) {
+            wait(kLearningNapMs);
+            continue;
+        }
         if (longest_ms != 0) {
             // Armed before the last look: a worker that puts something into a ring from now on
             // rings.

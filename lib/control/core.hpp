@@ -114,6 +114,11 @@ public:
     // before the sleep.
     [[nodiscard]] bool has_work() const noexcept;
 
+    // The last turn took many learned MACs. Then there are more to come, and the next turn is
+    // better due by the clock: a worker that rings for each burst of them pays a system call a
+    // burst.
+    [[nodiscard]] bool is_learning() const noexcept;
+
     // --- packets of our own ---
     // A complete frame out of `link`, through a worker. Counted as originated unless
     // `counted_before`. Takes the packet.

@@ -52,6 +52,7 @@ struct Core::Impl {
     std::uint64_t next_second_ms = 0;
     std::map<LinkId, std::uint64_t> sent_by_link;  // packets, a second ago
     std::uint64_t next_ageing_ms = 0;
+    unsigned learned_in_turn = 0;  // events taken
 };
 
 }  // namespace culvert::control

@@ -19,6 +19,7 @@ namespace {
 constexpr unsigned kPacketsPerTurn = 256;
 constexpr unsigned kLearnsPerTurn = 2048;
 constexpr unsigned kLearnBurst = 256;
+constexpr unsigned kManyLearns = 16;  // half a worker's burst
 constexpr std::uint64_t kAgeingPeriodMs = 100;
 constexpr std::uint32_t kMaxSleepMs = 100;
 // While something waits for a grace period, which takes workers microseconds.
@@ -44,6 +45,7 @@ void Core::Impl::take_learned(pipeline::Worker& worker, bool& more) {
         const unsigned n = rte_ring_dequeue_burst_elem(
             worker.rings.learned, events.data(), sizeof(fdb::LearnEvent), events.size(), &left
         );
+        learned_in_turn += n;
         std::for_each_n(events.begin(), n, [this](const fdb::LearnEvent& event) { learn(event); });
         if (left == 0) {
             return;
@@ -126,6 +128,7 @@ void Core::Impl::renew_stale_neighbours() {
 std::uint32_t Core::turn() {
     Impl& impl = *impl_;
     bool more = false;
+    impl.learned_in_turn = 0;
     for (pipeline::Worker* worker : impl.workers) {
         impl.take_packets(*worker, more);
         impl.take_learned(*worker, more);
@@ -152,6 +155,10 @@ std::uint32_t Core::turn() {
 
 void Core::settle() {
     impl_->tunnels->update();
+}
+
+bool Core::is_learning() const noexcept {
+    return impl_->learned_in_turn >= kManyLearns;
 }
 
 bool Core::has_work() const noexcept {

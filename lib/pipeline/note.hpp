@@ -21,8 +21,8 @@ enum class Punt : std::uint8_t {
 // Never constructed: it lies in the mbuf, and a stage writes a field before another reads it.
 // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init)
 struct alignas(64) Note {
-    LinkId link_in;   // innermost link it was received on
-    LinkId link_out;  // where it is to leave
+    LinkId link_in;          // innermost link it was received on
+    LinkId link_out;         // where it is to leave
     std::uint8_t l3_offset;  // bytes from the data's start to the L3 header: who found it says so
     std::uint8_t depth;      // tunnels gone through
     Punt punt;

@@ -148,6 +148,12 @@ TEST_CASE_METHOD(Learning, "a flood of new MACs is taken in bounded turns", "[co
     CHECK(core->turn() == 0);
     CHECK(core->fdb().domain_size(bridge) < 3000);
     CHECK(core->turn() != 0);
+    CHECK(core->is_learning());
+    core->turn();
+    CHECK_FALSE(core->is_learning());
+    report(bridge, kStation, port);
+    core->turn();
+    CHECK_FALSE(core->is_learning());
     CHECK(core->fdb().domain_size(bridge) == 3001);
     CHECK_FALSE(core->has_work());
 }
