@@ -3,8 +3,9 @@
 //
 // Everything a reader must see at one instant is in one 64-bit word, `state`:
 //   bits  0- 3  occupied: one bit a slot
-//   bits  4-31  overflow: how many entries passed this bucket, since it was full, and lie in a
-//   later one bits 32-63  sequence: one more at every erase
+//   bits  4-31  overflow: how many entries passed this full bucket and lie in a later one
+//   bits 32-63  sequence: one more at every erase
+//
 // A slot's key and value change only while its occupied bit is clear, and the bit clears only
 // together with a new sequence number. So a reader loads state, scans the occupied slots, and loads
 // state again: equal means that what it read was one entry's key and value. Nothing is ever "being
