@@ -266,6 +266,7 @@ class Laboratory:
     """The `with` block of a measurement."""
 
     def __init__(self, build):
+        self.build = build
         self.culvert = build / "app/culvert/culvert"
         self.module = build / "test/bench/source/bench_ports.so"
         self.prefix = f"{PREFIX}{os.getpid()}"

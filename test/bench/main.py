@@ -9,7 +9,9 @@ from pathlib import Path
 
 import instructions
 import measuring
+import plot
 import report
+import streams
 from bench_cases import all_cases
 from known import KNOWN
 from laboratory import ROOT, Laboratory
@@ -23,6 +25,9 @@ def chosen(cases, options):
             raise SystemExit(f"no case is called {', '.join(unknown)}; --list names them")
         return [case for case in cases if any(fnmatch.fnmatch(case.name, p) for p in patterns)]
     return [case for case in cases if case.quick] if options.quick else cases
+
+
+PEERS = (("ovs", "OVS-DPDK", measuring.ovs_row), ("linux", "Linux", measuring.linux_row))
 
 
 class Table:
@@ -41,7 +46,7 @@ class Table:
         """The row that `make` gives, or None; what goes wrong is said in its place."""
         try:
             return make()
-        except (measuring.Wrong, RuntimeError) as error:
+        except (measuring.Wrong, RuntimeError, AssertionError) as error:
             self.wrong.append(title)
             print(f"{title[:41]:41} WRONG: {error}", flush=True)
             return None
@@ -66,12 +71,16 @@ def measure(lab, cases, options):
         row = table.attempt(case.title, lambda case=case: measuring.measure(lab, case, reference, windows))
         if row is not None:
             table.add_case(case, row)
-        if "ovs" in options.peer:
-            row = table.attempt(f"  OVS-DPDK: {case.title}", lambda case=case: measuring.ovs_row(lab, case, reference, windows))
-            if row is not None:
-                table.add(row)
+        for peer, name, make in PEERS:
+            if peer in options.peer:
+                row = table.attempt(f"  {name}: {case.title}", lambda case=case, make=make: make(lab, case, reference, windows))
+                if row is not None:
+                    table.add(row)
     if "testpmd" in options.peer:
         for row in measuring.testpmd_rows(lab, bridge, reference, windows):
+            table.add(row)
+    if "linux" in options.peer and not options.cases:
+        for row in table.attempt("TCP streams", lambda: list(streams.rows(lab.build))) or ():
             table.add(row)
     return list(table.rows.values()), table.wrong, lab.tsc_hz
 
@@ -83,7 +92,7 @@ def parse():
     parser.add_argument("--list", action="store_true", help="name the cases")
     parser.add_argument("--quick", action="store_true", help="the central cases, fewer windows: under two minutes")
     parser.add_argument("--windows", type=int, metavar="N", help="windows a case [21; quick: 9]")
-    parser.add_argument("--peer", action="append", default=[], choices=["testpmd", "ovs"], help="measure that program on the same packets too; may be repeated")
+    parser.add_argument("--peer", action="append", default=[], choices=["testpmd", "ovs", "linux"], help="measure that program on the same packets too; may be repeated")
     parser.add_argument("--json", metavar="FILE", help="write the rows there")
     parser.add_argument("--svg", metavar="FILE", help="write a plot there")
     parser.add_argument("--compare", metavar="OLD.json", help="ratios to an earlier run")
@@ -107,14 +116,14 @@ def main():
         rows, wrong, tsc_hz = measure(lab, chosen(cases, options), options)
     if not rows:
         return 1
-    about = report.machine(tsc_hz, all(row["hugepages"] for row in rows))
+    about = report.machine(tsc_hz, all(row.get("hugepages", True) for row in rows))
     print(f"\n{report.describe(about)}\n{report.explain()}")
     missed = [row["name"] for row in rows if row.get("met") is False]
     print(f"{sum('met' in row for row in rows) - len(missed)} targets met, {len(missed)} missed, {len(wrong)} cases wrong")
     if options.json:
         Path(options.json).write_text(json.dumps({"about": about, "rows": rows}, indent=1) + "\n")
     if options.svg:
-        Path(options.svg).write_text(report.svg(rows, about))
+        Path(options.svg).write_text(plot.svg(rows, about))
     if options.compare:
         print("\n" + report.compare(rows, json.loads(Path(options.compare).read_text())))
     return 1 if wrong else 0

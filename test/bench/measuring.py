@@ -4,6 +4,7 @@
 import dataclasses
 import signal
 
+import linux_peer
 import ovs
 from laboratory import Culvert, spread
 
@@ -146,3 +147,27 @@ def ovs_row(lab, case, reference, windows):
         return row
     finally:
         program.close()
+
+
+def linux_row(lab, case, reference, windows):
+    """The kernel on the case's packets: what it takes beyond the load alone. None where it cannot be had."""
+    if linux_peer.can_do(case) is None:
+        return None
+
+    def clocks(is_set_up):
+        program = linux_peer.Kernel(lab, case, is_set_up)
+        try:
+            taken = take_turns(program, reference, windows)
+            received = program.ports[0].packets(0)
+            if is_set_up and program.arrived() < 0.98 * received:
+                raise Wrong(f"{program.arrived()} packets left for {received}")
+            return row_of(f"linux-{case.name}", f"  Linux: {case.title}", taken, program.ports[0].tsc_hz)
+        finally:
+            program.close()
+
+    load, row = clocks(False), clocks(True)
+    row.update(net=row["own"] - load["own"], load=load["own"], group="peer", beside=case.name, hugepages=False)
+    row["ratio"] = row["net"] / row["reference"] if "reference" in row else None
+    row["mpps"] = row["mpps"] * row["own"] / row["net"]
+    row.update(source=load["own"], sink=None)
+    return row

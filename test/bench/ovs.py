@@ -93,7 +93,7 @@ class Ovs(Program):
             stderr=subprocess.STDOUT, text=True, timeout=120, check=False,
         )
         if done.returncode != 0:
-            log = self.log_text()[-1500:] if self.log.exists() else ""
+            log = self.log_text()[-500:] if self.log.exists() else ""
             raise RuntimeError(f"{' '.join(map(str, words))[:300]}: exit {done.returncode}\n{done.stdout[-1500:]}\n{log}")
 
     def vsctl(self, *parts):
@@ -165,7 +165,7 @@ class Ovs(Program):
             for t, name in enumerate(tunnels)
         ))
         # A copy for the host is a system call, which no case is about.
-        self.run("ovs-ofctl", "mod-port", f"unix:{self.folder}/br-in.mgmt", "LOCAL", "no-flood")
+        self.run("ovs-ofctl", "mod-port", f"unix:{self.folder}/br-in.mgmt", "br-in", "no-flood")
         self.know(NEAR, ["port1"])
         if not floods:
             self.know(FAR, tunnels)
