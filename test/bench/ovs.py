@@ -47,7 +47,11 @@ class Ovs(Program):
         what, self.stations, self.tunnels = can_do(case)
         folder = lab.folder / f"ovs-{case.name}"
         folder.mkdir(exist_ok=True)
-        super().__init__(lab, folder.name, port_options(folder, case))
+        # The source comes last: packets for stations that are not known yet would be flooded to a thousand tunnels.
+        # DPDK numbers ports in the order of their coming.
+        self.source = case.source
+        options = port_options(folder, case)
+        super().__init__(lab, folder.name, [options[1 - case.source], options[case.source]])
         self.env.update(OVS_RUNDIR=str(folder), OVS_LOGDIR=str(folder), OVS_DBDIR=str(folder))
         self.database = None
         self.control_file = None
@@ -131,38 +135,42 @@ class Ovs(Program):
 
     # What the cases need
 
-    def add_ports(self, *bridges):
-        """port0 and port1: DPDK numbers them in the order of their coming."""
-        self.vsctl(*(f"add-br {name} -- set bridge {name} datapath_type=netdev other-config:mac-table-size=100000"
-                     for name in dict.fromkeys(bridges)))
-        for number, bridge in enumerate(bridges):
-            port = f"port{number}"
-            self.vsctl(f"add-port {bridge} {port} -- set interface {port} type=dpdk options:dpdk-devargs=net_null{number}")
+    def add_bridges(self, *names):
+        settings = "datapath_type=netdev other-config:mac-table-size=100000 other-config:mac-aging-time=3600"
+        self.vsctl(*(f"add-br {name} -- set bridge {name} {settings}" for name in names))
+
+    def add_port(self, number, bridge):
+        port = f"port{number}"
+        self.vsctl(f"add-port {bridge} {port} -- set interface {port} type=dpdk options:dpdk-devargs=net_null{number}")
 
     def know(self, block, ports):
         """Stations that the bridge has from the start, as culvert's has."""
         self.ask(("fdb/add", "br-in", ports[i % len(ports)], "0", mac_text(i, block)) for i in range(self.stations))
 
     def bridged(self):
-        self.add_ports("br-in", "br-in")
+        self.add_bridges("br-in")
+        self.add_port(0, "br-in")
         self.know(FAR, ["port0"])
+        self.add_port(1, "br-in")
         self.know(NEAR, ["port1"])
 
     def routed(self):
         """OVS routes by rules only."""
-        self.add_ports("br-in", "br-in")
+        self.add_bridges("br-in")
+        self.add_port(0, "br-in")
         macs = f"mod_dl_src:{PORT_MACS[0]},mod_dl_dst:{NEXT_HOP_MAC}"
         self.flow("br-in", f"priority=9,ip,dl_dst={PORT_MACS[1]},nw_dst=10.0.0.0/8,actions=dec_ttl,{macs},output:port0")
+        self.add_port(1, "br-in")
 
     def tunnelled(self):
-        self.add_ports("br-out", "br-in")
-        self.vsctl(f"set bridge br-out other-config:hwaddr=\"{PORT_MACS[0]}\"")
+        bridges = ("br-out", "br-in")
+        self.add_bridges(*bridges)
+        self.add_port(1 - self.source, bridges[1 - self.source])
+        self.vsctl(f'set bridge br-out other-config:hwaddr="{PORT_MACS[0]}"')
         self.in_its_space(f"addr add {LOCAL}/24 dev br-out")
         self.in_its_space("link set br-out up")
         self.in_its_space(f"route add 100.64.0.0/10 via {NEXT_HOP}")
         self.ask([("tnl/neigh/set", "br-out", NEXT_HOP, NEXT_HOP_MAC)])
-        self.flow("br-out", "priority=9,in_port=LOCAL,actions=output:port0")
-        self.flow("br-out", "priority=9,in_port=port0,actions=LOCAL")
         tunnels = [f"vx{t}" for t in range(self.tunnels)]
         floods = self.tunnels == FLOOD_REMOTES
         self.vsctl(*(
@@ -172,9 +180,13 @@ class Ovs(Program):
         ))
         # A copy for the host is a system call, which no case is about.
         self.run("ovs-ofctl", "mod-port", f"unix:{self.folder}/br-in.mgmt", "br-in", "no-flood")
-        self.know(NEAR, ["port1"])
         if not floods:
             self.know(FAR, tunnels)
+        if self.source == 0:
+            self.know(NEAR, ["port1"])
+        self.add_port(self.source, bridges[self.source])
+        self.flow("br-out", "priority=9,in_port=LOCAL,actions=output:port0")
+        self.flow("br-out", "priority=9,in_port=port0,actions=LOCAL")
 
 
 def json_documents(control):
