@@ -381,7 +381,7 @@ TEST_CASE(
     REQUIRE(punted.size() == 1);
     CHECK(punted[0].note.punt == Punt::resolve);
     CHECK(punted[0].note.link_out == router.out);
-    CHECK(punted[0].note.next_hop == asked_for);
+    CHECK(punted[0].next_hop == asked_for);
     Bytes expected = packet.bytes();
     --expected[14 + 8];
     set_ip_checksum(expected);
