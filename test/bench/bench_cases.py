@@ -47,6 +47,8 @@ class Case:
     instructions: bool = False        # callgrind counts it too
     quick: bool = False
     beside: Optional[str] = None      # the figure that counts is the difference to that case
+    memory_target_mb: Optional[int] = None
+    empty_config: Optional[Callable[[], list]] = None  # the same without the entries whose memory is measured
 
 
 def underlay():
@@ -213,10 +215,13 @@ def all_cases():
         *kind_cases("bridge", bridge_case, (22, 45), 110),
         Case(
             "bridge-1m", "bridge, 1M stations, uniform", bridge_config(MILLION), access_frames(1), 1, 64, "bridge",
-            target=("bridge-10k", 2.0), vary=any_station, **big,
+            target=("bridge-10k", 2.0), vary=any_station, memory_target_mb=100, empty_config=bridge_config(1), **big,
         ),
         *kind_cases("ip4", ip4_case, (22, 32), 110),
-        ip4_case("ip4-1m", "ip4, 1M routes, uniform", routes=MILLION, target=("ip4-10k", 1.5), vary=any_route, **big),
+        ip4_case(
+            "ip4-1m", "ip4, 1M routes, uniform", routes=MILLION, target=("ip4-10k", 1.5), vary=any_route,
+            memory_target_mb=600, empty_config=ip4_config(0), **big,
+        ),
         *kind_cases("push", push_case, (35, 60, 70), 180),
         *kind_cases("pop", pop_case, (40, 65, 75), 210),
         *(
