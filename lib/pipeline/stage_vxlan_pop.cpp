@@ -70,7 +70,7 @@ private:
     void learn_sources() noexcept;
     void learn(Run& run, const fdb::Value* known) noexcept;
     void deliver() noexcept;
-    void deliver_run(const Run& run, rte_mbuf* const* packets, std::uint32_t count) noexcept;
+    bool check_inner(const Run& run, rte_mbuf* packet) noexcept;
     void refuse_run(const Run& run, rte_mbuf* const* packets, std::uint32_t count) noexcept;
 
     Worker& worker_;
@@ -139,20 +139,28 @@ void VxlanPop::strip(rte_mbuf* const* packets, std::uint32_t count) noexcept {
     for (std::uint32_t i = 0; i < count; ++i) {
         rte_mbuf* packet = packets[i];
         const std::uint16_t l3_offset = note(packet).l3_offset;
-        if (l3_offset == kEther && encap::vxlan_is_like(packet, kEther, words)) [[likely]] {
-            encap::vxlan_strip(packet, kEther + encap::VxlanWords::kFrameOffset);
-            packets_[kept] = packet;
-            const std::uint64_t mac = inner_source_of(packet);
-            if (mac != last_mac) {
+        if (l3_offset == kEther && encap::vxlan_is_whole(packet, kEther)) [[likely]] {
+            const auto* ip = rte_pktmbuf_mtod_offset(packet, const std::uint8_t*, kEther);
+            const auto here = encap::VxlanWords::load(ip);
+            const bool alike = here == words;
+            if ((alike || here.is_plain()) && encap::vxlan_is_sound(packet, kEther)) [[likely]] {
+                encap::vxlan_strip(packet, kEther + encap::VxlanWords::kFrameOffset);
+                packets_[kept] = packet;
+                const std::uint64_t mac = inner_source_of(packet);
+                if (!alike) {
+                    words = here;
+                    begin_run(here.outer(kEther), mac, kept);
+                } else if (mac != last_mac) {
+                    Run& run = runs_[run_count_];
+                    run = runs_[run_count_ - 1];
+                    run.source = {fdb_key(mac, 0)};
+                    run.first = static_cast<std::uint8_t>(kept);
+                    ++run_count_;
+                }
                 last_mac = mac;
-                Run& run = runs_[run_count_];
-                run = runs_[run_count_ - 1];
-                run.source = {fdb_key(mac, 0)};
-                run.first = static_cast<std::uint8_t>(kept);
-                ++run_count_;
+                ++kept;
+                continue;
             }
-            ++kept;
-            continue;
         }
         // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): vxlan_parse() sets what is read
         encap::VxlanOuter outer;
@@ -161,21 +169,15 @@ void VxlanPop::strip(rte_mbuf* const* packets, std::uint32_t count) noexcept {
             continue;
         }
         words = {};
-        if (outer.frame_offset == l3_offset + encap::VxlanWords::kFrameOffset) [[likely]] {
-            words = encap::VxlanWords::load(
-                rte_pktmbuf_mtod_offset(packet, const std::uint8_t*, l3_offset)
-            );
-        }
         encap::vxlan_strip(packet, outer.frame_offset);
         packets_[kept] = packet;
-        last_mac = inner_source_of(packet);
-        begin_run(outer, last_mac, kept++);
+        begin_run(outer, inner_source_of(packet), kept++);
     }
     packet_count_ = kept;
 }
 
 // Another tunnel, VTEP or mark than before.
-void VxlanPop::begin_run(
+inline void VxlanPop::begin_run(
     const encap::VxlanOuter& outer, std::uint64_t source, std::uint32_t first
 ) noexcept {
     const auto tunnel = encap::VxlanKey::make(outer.udp_port, outer.vni);
@@ -266,7 +268,7 @@ void VxlanPop::learn_sources() noexcept {
         }
         const encap::VxlanDestination* known = tables.vxlan_destinations.read(value.target());
         if (known == nullptr || known->first_via != kNoLink ||
-            known->first_address != net::IpAddress::from_v4(run.outer_source.host())) [[unlikely]] {
+            !known->first_address.is_v4(run.outer_source)) [[unlikely]] {
             learn(run, &value);
             continue;
         }
@@ -291,55 +293,60 @@ VxlanPop::refuse_run(const Run& run, rte_mbuf* const* packets, std::uint32_t cou
     }
 }
 
-// Precondition: the link is there.
-inline void
-VxlanPop::deliver_run(const Run& run, rte_mbuf* const* packets, std::uint32_t count) noexcept {
+// What the inner frame must be, and what its way costs. False: dropped.
+inline bool VxlanPop::check_inner(const Run& run, rte_mbuf* packet) noexcept {
     const Link& link = *run.link;
-    Vector& out = worker_.vector(link.master == kNoLink ? Stage::ethernet : Stage::bridge);
-    rte_mbuf** tail = &out.packets[out.count];
-    std::uint64_t bytes = 0;
-    const auto drop = [&](rte_mbuf* packet, Drop reason) { worker_.drop(packet, link.id, reason); };
-    for (std::uint32_t i = 0; i < count; ++i) {
-        rte_mbuf* packet = packets[i];
-        auto* frame = rte_pktmbuf_mtod(packet, std::uint8_t*);
-        if (!encap::inner_ip_is_whole(frame, packet->pkt_len)) [[unlikely]] {
-            drop(packet, Drop::vxlan_inner_ip_truncated);
-        } else if (!encap::decapsulate_ecn(frame, packet->data_len, run.outer_ecn)) [[unlikely]] {
-            drop(packet, Drop::vxlan_ecn);
-        } else if (!link.up) [[unlikely]] {
-            drop(packet, Drop::link_down_rx);
-        } else if (++note(packet).depth > kMaxDepth) [[unlikely]] {
-            drop(packet, Drop::depth_exceeded);
-        } else {
-            bytes += packet->pkt_len;
-            note(packet).link_in = link.id;
-            *tail++ = packet;
-        }
+    auto* frame = rte_pktmbuf_mtod(packet, std::uint8_t*);
+    Drop reason{};
+    if (!encap::inner_ip_is_whole(frame, packet->pkt_len)) [[unlikely]] {
+        reason = Drop::vxlan_inner_ip_truncated;
+    } else if (!encap::decapsulate_ecn(frame, packet->data_len, run.outer_ecn)) [[unlikely]] {
+        reason = Drop::vxlan_ecn;
+    } else if (!link.up) [[unlikely]] {
+        reason = Drop::link_down_rx;
+    } else if (++note(packet).depth > kMaxDepth) [[unlikely]] {
+        reason = Drop::depth_exceeded;
+    } else {
+        return true;
     }
-    const std::uint32_t before = out.count;
-    out.count = static_cast<std::uint32_t>(tail - out.packets.data());
-    const std::uint32_t delivered = out.count - before;
-    rx_.add(link.id, bytes - delivered * sizeof(net::EtherHeader), delivered);  // VXLAN-RX-15
+    worker_.drop(packet, link.id, reason);
+    return false;
 }
 
 void VxlanPop::deliver() noexcept {
-    std::uint32_t next = 0;
-    for (std::uint32_t k = 0; k < run_count_; k = next) {
+    Vector* const bridge = &worker_.vector(Stage::bridge);
+    Vector* const ethernet = &worker_.vector(Stage::ethernet);
+    Vector* out = bridge;
+    rte_mbuf** tail = &out->packets[out->count];
+    const auto leave = [&] { out->count = static_cast<std::uint32_t>(tail - out->packets.data()); };
+    for (std::uint32_t k = 0; k < run_count_; ++k) {
         const Run& run = runs_[k];
-        next = k + 1;
-        // Runs to one link go together.
-        while (next < run_count_ && runs_[next].link == run.link &&
-               runs_[next].outer_ecn == run.outer_ecn && !runs_[next].refused && !run.refused) {
-            ++next;
-        }
-        const std::uint32_t end = next < run_count_ ? runs_[next].first : packet_count_;
-        rte_mbuf* const* first = &packets_[run.first];
+        const std::uint32_t end = k + 1 < run_count_ ? runs_[k + 1].first : packet_count_;
         if (run.refused) [[unlikely]] {
-            refuse_run(run, first, end - run.first);
-        } else {
-            deliver_run(run, first, end - run.first);
+            refuse_run(run, &packets_[run.first], end - run.first);
+            continue;
         }
+        const Link& link = *run.link;
+        if (Vector* const next = link.master == kNoLink ? ethernet : bridge; next != out)
+            [[unlikely]] {
+            leave();
+            out = next;
+            tail = &out->packets[out->count];
+        }
+        std::uint64_t bytes = 0;
+        rte_mbuf** const before = tail;
+        for (std::uint32_t i = run.first; i < end; ++i) {
+            rte_mbuf* packet = packets_[i];
+            if (check_inner(run, packet)) [[likely]] {
+                bytes += packet->pkt_len;
+                note(packet).link_in = link.id;
+                *tail++ = packet;
+            }
+        }
+        const auto delivered = static_cast<std::uint64_t>(tail - before);
+        rx_.add(link.id, bytes - delivered * sizeof(net::EtherHeader), delivered);  // VXLAN-RX-15
     }
+    leave();
 }
 
 void VxlanPop::run(rte_mbuf* const* packets, std::uint32_t count) noexcept {

@@ -40,7 +40,7 @@ Machine::Machine(const MachineOptions& options)
     , vxlan_templates(domain, 4096)
     , adjacencies(domain, 65536)
     , fib4(make_fib(domain))
-    , tables{published_links, fdb, vxlan_demux, vxlan_destinations, vxlan_templates, *fib4, adjacencies}
+    , tables{published_links, fdb, vxlan_demux, vxlan_destinations, vxlan_templates, *fib4, adjacencies, own_addresses}
     , options_(options)
     , pool_(options.pool) {
     if (pool_ == nullptr) {
@@ -49,7 +49,7 @@ Machine::Machine(const MachineOptions& options)
             unique_name("pool").c_str(),
             options.pool_size,
             0,
-            sizeof(Note),
+            kPrivateSize,
             RTE_MBUF_DEFAULT_BUF_SIZE,
             SOCKET_ID_ANY
         );
@@ -190,7 +190,11 @@ void Machine::enslave(LinkId member, LinkId bridge) {
 route::AdjacencyId Machine::add_route(std::string_view prefix, const route::Adjacency& adjacency) {
     const route::AdjacencyId id = adjacencies.allocate();
     adjacencies.publish(id, std::make_unique<const route::Adjacency>(adjacency));
-    RTE_VERIFY(fib4->set(prefix_of(prefix), id).has_value());
+    const net::Prefix parsed = prefix_of(prefix);
+    RTE_VERIFY(fib4->set(parsed, id).has_value());
+    if (parsed.length == 32 && route::is_ours(adjacency.kind)) {
+        own_addresses.add(parsed.address.v4());
+    }
     return id;
 }
 
@@ -256,7 +260,7 @@ std::vector<Punted> Machine::punted(std::uint32_t worker) {
     void* object = nullptr;
     while (rte_ring_sc_dequeue(workers_[worker]->rings.to_control, &object) == 0) {
         auto* packet = static_cast<rte_mbuf*>(object);
-        punted.push_back({bytes_of(packet), note(packet)});
+        punted.push_back({bytes_of(packet), note(packet), next_hop_of(packet)});
         rte_pktmbuf_free(packet);
         ++taken_by_control;
     }

@@ -25,6 +25,7 @@ namespace culvert::pipeline::test {
 struct Punted {
     Bytes bytes;
     Note note;
+    net::IpAddress next_hop;  // Punt::resolve
 };
 
 struct MachineOptions {
@@ -142,6 +143,7 @@ public:
     encap::VxlanTemplates vxlan_templates;
     route::AdjacencyTable adjacencies;
     std::unique_ptr<route::Fib4> fib4;
+    route::OwnAddresses own_addresses;
     Tables tables;
 
 private:
