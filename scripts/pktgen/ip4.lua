@@ -5,7 +5,7 @@
 package.path = package.path .. ";?.lua"
 require "Pktgen"
 
-local out = "0"
+local out, back = "0", "1"
 local seconds = 10
 
 -- One address pair, 1,024 flows: the UDP source port runs.
@@ -32,6 +32,8 @@ pktgen.set_range(out, "on")
 pktgen.clr()
 pktgen.start(out)
 pktgen.delay(seconds * 1000)
-local rates = pktgen.portStats("all", "rate")
 pktgen.stop(out)
-printf("sent %d packets/s, came back %d packets/s\n", rates[0].pkts_tx, rates[1].pkts_rx)
+pktgen.delay(1000)
+local sent = pktgen.portStats(out, "port")[tonumber(out)].opackets
+local got = pktgen.portStats(back, "port")[tonumber(back)].ipackets
+printf("%d packets/s sent, %d came back, %.2f %% lost\n", sent / seconds, got / seconds, 100 * (1 - got / sent))

@@ -6,7 +6,7 @@
 package.path = package.path .. ";?.lua"
 require "Pktgen"
 
-local out = "1"
+local out, back = "1", "0"
 local seconds = 10
 
 pktgen.set(out, "count", 0)
@@ -17,6 +17,8 @@ pktgen.pcap(out, "on")
 pktgen.clr()
 pktgen.start(out)
 pktgen.delay(seconds * 1000)
-local rates = pktgen.portStats("all", "rate")
 pktgen.stop(out)
-printf("sent %d packets/s, came back %d packets/s\n", rates[1].pkts_tx, rates[0].pkts_rx)
+pktgen.delay(1000)
+local sent = pktgen.portStats(out, "port")[tonumber(out)].opackets
+local got = pktgen.portStats(back, "port")[tonumber(back)].ipackets
+printf("%d packets/s sent, %d came back, %.2f %% lost\n", sent / seconds, got / seconds, 100 * (1 - got / sent))
