@@ -36,4 +36,4 @@ pktgen.stop(out)
 pktgen.delay(1000)
 local sent = pktgen.portStats(out, "port")[tonumber(out)].opackets
 local got = pktgen.portStats(back, "port")[tonumber(back)].ipackets
-printf("%d packets/s sent, %d came back, %.2f %% lost\n", sent / seconds, got / seconds, 100 * (1 - got / sent))
+printf("%.0f packets/s sent, %.0f came back, %.2f %% lost\n", sent / seconds, got / seconds, 100 * (1 - got / sent))

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from bench_cases import FAR, LOCAL, MANY, NEAR, NEXT_HOP, NEXT_HOP_MAC, PORT_MACS, TUNNELS, remote
 from laboratory import Program, die_with_parent, end_process, lcores, port_options
-from packets import mac_text
+from packets import address_text, mac_text
 
 DAEMON = "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk"
 SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
@@ -28,9 +28,13 @@ FLOOD_REMOTES = 10
 UNDER_WAY = 50
 
 
+# What OVS calls the tunnels of a case's kind, and the options of a port.
+PORT_TYPES = {"vxlan": "vxlan options:dst_port=4789", "gretap": "gre", "gre": "gre options:packet_type=legacy_l3"}
+
+
 def can_do(case):
     """(what, stations, tunnels) of a case that OVS has something like, else None."""
-    match = re.fullmatch(r"(bridge|ip4|push|pop|flood-10)(-10k)?(-1000)?", case.name)
+    match = re.fullmatch(r"(bridge|ip4|push|pop|(?:gre|gretap)-(?:push|pop)|flood-10)(-10k)?(-1000)?", case.name)
     if match is None:
         return None
     return match[1], MANY if match[2] else 1, TUNNELS if match[3] else FLOOD_REMOTES if match[1] == "flood-10" else 1
@@ -45,6 +49,8 @@ class Ovs(Program):
 
     def __init__(self, lab, case):
         what, self.stations, self.tunnels = can_do(case)
+        kind = what.rpartition("-")[0]
+        self.kind = kind if kind in PORT_TYPES else "vxlan"
         folder = lab.folder / f"ovs-{case.name}"
         folder.mkdir(exist_ok=True)
         # The source comes last: packets for stations that are not known yet would be flooded to a thousand tunnels.
@@ -106,8 +112,10 @@ class Ovs(Program):
         words = itertools.chain.from_iterable(["--", *part.split()] for part in parts)
         self.run("ovs-vsctl", f"--db={self.at_database}", "--timeout=30", *words)
 
-    def flow(self, bridge, words):
-        self.run("ovs-ofctl", "add-flow", f"unix:{self.folder}/{bridge}.mgmt", words)
+    def rules(self, bridge, *lines):
+        file = self.folder / "rules"
+        file.write_text("".join(f"priority=9,{line}\n" for line in lines))
+        self.run("ovs-ofctl", "add-flows", f"unix:{self.folder}/{bridge}.mgmt", file)
 
     def in_its_space(self, line):
         self.run("nsenter", f"--net=/proc/{self.process.pid}/ns/net", "ip", *line.split())
@@ -159,7 +167,7 @@ class Ovs(Program):
         self.add_bridges("br-in")
         self.add_port(0, "br-in")
         macs = f"mod_dl_src:{PORT_MACS[0]},mod_dl_dst:{NEXT_HOP_MAC}"
-        self.flow("br-in", f"priority=9,ip,dl_dst={PORT_MACS[1]},nw_dst=10.0.0.0/8,actions=dec_ttl,{macs},output:port0")
+        self.rules("br-in", f"ip,dl_dst={PORT_MACS[1]},nw_dst=10.0.0.0/8,actions=dec_ttl,{macs},output:port0")
         self.add_port(1, "br-in")
 
     def tunnelled(self):
@@ -171,22 +179,36 @@ class Ovs(Program):
         self.in_its_space("link set br-out up")
         self.in_its_space(f"route add 100.64.0.0/10 via {NEXT_HOP}")
         self.ask([("tnl/neigh/set", "br-out", NEXT_HOP, NEXT_HOP_MAC)])
-        tunnels = [f"vx{t}" for t in range(self.tunnels)]
+        tunnels = [f"tun{t}" for t in range(self.tunnels)]
         floods = self.tunnels == FLOOD_REMOTES
+        keys = [f" options:key={1000 + (0 if floods else t)}" if self.kind == "vxlan" else "" for t in range(self.tunnels)]
         self.vsctl(*(
-            f"add-port br-in {name} -- set interface {name} type=vxlan options:key={1000 + (0 if floods else t)} "
-            f"options:local_ip={LOCAL} options:remote_ip={remote(t)} options:dst_port=4789"
+            f"add-port br-in {name} -- set interface {name} type={PORT_TYPES[self.kind]}{keys[t]} "
+            f"options:local_ip={LOCAL} options:remote_ip={remote(t)}"
             for t, name in enumerate(tunnels)
         ))
         # A copy for the host is a system call, which no case is about.
         self.run("ovs-ofctl", "mod-port", f"unix:{self.folder}/br-in.mgmt", "br-in", "no-flood")
-        if not floods:
+        if self.kind == "gre":
+            self.route_by_rules()
+        elif not floods:
             self.know(FAR, tunnels)
-        if self.source == 0:
+        if self.source == 0 and self.kind != "gre":
             self.know(NEAR, ["port1"])
         self.add_port(self.source, bridges[self.source])
-        self.flow("br-out", "priority=9,in_port=LOCAL,actions=output:port0")
-        self.flow("br-out", "priority=9,in_port=port0,actions=LOCAL")
+        self.rules("br-out", "in_port=LOCAL,actions=output:port0", "in_port=port0,actions=LOCAL")
+        if self.kind == "gre" and self.source == 0:
+            macs = f"mod_dl_src:{PORT_MACS[1]},mod_dl_dst:{mac_text(0, NEAR)}"
+            self.rules("br-in", f"ip,nw_dst=11.0.0.0/8,actions=dec_ttl,{macs},output:port1")
+
+    def route_by_rules(self):
+        """Which tunnel an address is behind (tunnel_cases.py)."""
+        if self.tunnels == 1:
+            self.rules("br-in", "ip,nw_dst=10.0.0.0/8,actions=dec_ttl,output:tun0")
+        else:
+            networks = (address_text((10 << 24) + (t << 8)) for t in range(self.tunnels))
+            self.rules("br-in", *(f"ip,nw_dst={n}/24,actions=dec_ttl,output:tun{t}" for t, n in enumerate(networks)))
+
 
 
 def json_documents(control):
