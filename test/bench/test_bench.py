@@ -83,7 +83,7 @@ class Judging(unittest.TestCase):
         self.assertAlmostEqual(self.judged("bridge-1400", 22.0, rows)["target"], 22.0)
 
     def test_learning_is_what_it_costs_beyond_bridging(self):
-        self.assertEqual(self.judged("learn", 70.0, {"bridge": row("bridge", 20.0)})["net"], 50.0)
+        self.assertEqual(self.judged("learn", 70.0, {"bridge-paced": row("bridge-paced", 20.0)})["net"], 50.0)
 
     def test_a_window_that_lost_or_changed_packets_is_no_figure(self):
         class Window:
