@@ -18,7 +18,8 @@ from hosts import Namespace, run
 from laboratory import PREFIX, Program, lcores, port_options
 from packets import mac_text
 
-IN_MACS = {"bridge": "02:00:00:00:00:30", "push": "02:00:00:00:00:30", "ip4": PORT_MACS[1], "pop": PORT_MACS[0]}
+NOBODYS_MAC = "02:00:00:00:00:30"
+IN_MACS = {"bridge": NOBODYS_MAC, "push": NOBODYS_MAC, "ip4": PORT_MACS[1], "pop": PORT_MACS[0]}
 
 
 def can_do(case):
@@ -45,12 +46,12 @@ class Kernel(Program):
         super().__init__(lab, folder.name, port_options(folder, case)[case.source : case.source + 1])
         self.space = None
         self.space = Namespace(f"{PREFIX}{os.getpid()}-{'kernel' if is_set_up else 'load'}")
-        self.prepare()
+        self.prepare(IN_MACS[self.what] if is_set_up else NOBODYS_MAC)
         if is_set_up:
             {"bridge": self.bridged, "ip4": self.routed, "push": self.pushed, "pop": self.popped}[self.what]()
         words = ["ip", "netns", "exec", self.space.name, "dpdk-testpmd", "--lcores", lcores(1), *self.memory_words(256)]
         words += ["--vdev=net_null0", "--vdev=net_af_packet0,iface=load0,qdisc_bypass=1", "--"]
-        self.launch([*words, "--forward-mode=io", "--auto-start", "--burst=32", "--total-num-mbufs=8192"])
+        self.launch([*words, "--forward-mode=io", "--auto-start", "--burst=32", "--total-num-mbufs=8192", "--no-flush-rx"])
         self.open_ports(1)
         self.pause()
 
@@ -70,12 +71,12 @@ class Kernel(Program):
             file.flush()
             self.space.exec(program, "-batch", file.name)
 
-    def prepare(self):
+    def prepare(self, in_mac):
         for setting in ("ip_forward=1", "conf.all.rp_filter=0", "conf.default.rp_filter=0"):
             name, value = setting.split("=")
             self.space.exec("sh", "-c", f"echo {value} > /proc/sys/net/ipv4/{name.replace('.', '/')}")
         self.batch("ip", [
-            f"link add load0 type veth peer name in0 address {IN_MACS[self.what]}",
+            f"link add load0 type veth peer name in0 address {in_mac}",
             f"link add out0 address {PORT_MACS[0]} type ifb",
             "link set load0 up", "link set in0 up", "link set out0 up",
         ])  # fmt: skip

@@ -19,17 +19,22 @@ from pathlib import Path
 
 from bench_cases import FAR, LOCAL, MANY, NEAR, NEXT_HOP, NEXT_HOP_MAC, PORT_MACS, TUNNELS, remote
 from laboratory import Program, die_with_parent, end_process, lcores, port_options
-from packets import mac_text
+from packets import address_text, mac_text
 
 DAEMON = "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk"
 SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
 MEMORY_MB = 1024
 FLOOD_REMOTES = 10
+UNDER_WAY = 50
+
+
+# What OVS calls the tunnels of a case's kind, and the options of a port.
+PORT_TYPES = {"vxlan": "vxlan options:dst_port=4789", "gretap": "gre", "gre": "gre options:packet_type=legacy_l3"}
 
 
 def can_do(case):
     """(what, stations, tunnels) of a case that OVS has something like, else None."""
-    match = re.fullmatch(r"(bridge|ip4|push|pop|flood-10)(-10k)?(-1000)?", case.name)
+    match = re.fullmatch(r"(bridge|ip4|push|pop|(?:gre|gretap)-(?:push|pop)|flood-10)(-10k)?(-1000)?", case.name)
     if match is None:
         return None
     return match[1], MANY if match[2] else 1, TUNNELS if match[3] else FLOOD_REMOTES if match[1] == "flood-10" else 1
@@ -44,9 +49,15 @@ class Ovs(Program):
 
     def __init__(self, lab, case):
         what, self.stations, self.tunnels = can_do(case)
+        kind = what.rpartition("-")[0]
+        self.kind = kind if kind in PORT_TYPES else "vxlan"
         folder = lab.folder / f"ovs-{case.name}"
         folder.mkdir(exist_ok=True)
-        super().__init__(lab, folder.name, port_options(folder, case))
+        # The source comes last: packets for stations that are not known yet would be flooded to a thousand tunnels.
+        # DPDK numbers ports in the order of their coming.
+        self.source = case.source
+        options = port_options(folder, case)
+        super().__init__(lab, folder.name, [options[1 - case.source], options[case.source]])
         self.env.update(OVS_RUNDIR=str(folder), OVS_LOGDIR=str(folder), OVS_DBDIR=str(folder))
         self.database = None
         self.control_file = None
@@ -101,22 +112,29 @@ class Ovs(Program):
         words = itertools.chain.from_iterable(["--", *part.split()] for part in parts)
         self.run("ovs-vsctl", f"--db={self.at_database}", "--timeout=30", *words)
 
-    def flow(self, bridge, words):
-        self.run("ovs-ofctl", "add-flow", f"unix:{self.folder}/{bridge}.mgmt", words)
+    def rules(self, bridge, *lines):
+        file = self.folder / "rules"
+        file.write_text("".join(f"priority=9,{line}\n" for line in lines))
+        self.run("ovs-ofctl", "add-flows", f"unix:{self.folder}/{bridge}.mgmt", file)
 
     def in_its_space(self, line):
         self.run("nsenter", f"--net=/proc/{self.process.pid}/ns/net", "ip", *line.split())
 
     def ask(self, requests):
-        """Requests (method, word...) over one connection: a process each would take minutes."""
+        """Requests (method, word...) over one connection, several under way: OVS takes ten a turn, and its turns are long."""
+        requests = list(requests)
         with socket.socket(socket.AF_UNIX) as control:
             control.settimeout(60)
             control.connect(str(self.control_file))
-            for number, (method, *words) in enumerate(requests):
-                control.sendall(json.dumps({"id": number, "method": method, "params": words}).encode())
-                reply = read_json(control)
-                if reply.get("error"):
-                    raise RuntimeError(f"OVS: {method} {' '.join(words)}: {reply['error']}")
+            replies = json_documents(control)
+            for first in range(0, len(requests), UNDER_WAY):
+                some = requests[first : first + UNDER_WAY]
+                for number, (method, *words) in enumerate(some):
+                    control.sendall(json.dumps({"id": number, "method": method, "params": words}).encode())
+                for request in some:
+                    reply = next(replies)
+                    if reply.get("error"):
+                        raise RuntimeError(f"OVS: {' '.join(request)}: {reply['error']}")
 
     def close(self):
         super().close()
@@ -125,60 +143,84 @@ class Ovs(Program):
 
     # What the cases need
 
-    def add_ports(self, *bridges):
-        """port0 and port1: DPDK numbers them in the order of their coming."""
-        self.vsctl(*(f"add-br {name} -- set bridge {name} datapath_type=netdev other-config:mac-table-size=100000"
-                     for name in dict.fromkeys(bridges)))
-        for number, bridge in enumerate(bridges):
-            port = f"port{number}"
-            self.vsctl(f"add-port {bridge} {port} -- set interface {port} type=dpdk options:dpdk-devargs=net_null{number}")
+    def add_bridges(self, *names):
+        settings = "datapath_type=netdev other-config:mac-table-size=100000 other-config:mac-aging-time=3600"
+        self.vsctl(*(f"add-br {name} -- set bridge {name} {settings}" for name in names))
+
+    def add_port(self, number, bridge):
+        port = f"port{number}"
+        self.vsctl(f"add-port {bridge} {port} -- set interface {port} type=dpdk options:dpdk-devargs=net_null{number}")
 
     def know(self, block, ports):
         """Stations that the bridge has from the start, as culvert's has."""
         self.ask(("fdb/add", "br-in", ports[i % len(ports)], "0", mac_text(i, block)) for i in range(self.stations))
 
     def bridged(self):
-        self.add_ports("br-in", "br-in")
+        self.add_bridges("br-in")
+        self.add_port(0, "br-in")
         self.know(FAR, ["port0"])
+        self.add_port(1, "br-in")
         self.know(NEAR, ["port1"])
 
     def routed(self):
         """OVS routes by rules only."""
-        self.add_ports("br-in", "br-in")
+        self.add_bridges("br-in")
+        self.add_port(0, "br-in")
         macs = f"mod_dl_src:{PORT_MACS[0]},mod_dl_dst:{NEXT_HOP_MAC}"
-        self.flow("br-in", f"priority=9,ip,dl_dst={PORT_MACS[1]},nw_dst=10.0.0.0/8,actions=dec_ttl,{macs},output:port0")
+        self.rules("br-in", f"ip,dl_dst={PORT_MACS[1]},nw_dst=10.0.0.0/8,actions=dec_ttl,{macs},output:port0")
+        self.add_port(1, "br-in")
 
     def tunnelled(self):
-        self.add_ports("br-out", "br-in")
-        self.vsctl(f"set bridge br-out other-config:hwaddr=\"{PORT_MACS[0]}\"")
+        bridges = ("br-out", "br-in")
+        self.add_bridges(*bridges)
+        self.add_port(1 - self.source, bridges[1 - self.source])
+        self.vsctl(f'set bridge br-out other-config:hwaddr="{PORT_MACS[0]}"')
         self.in_its_space(f"addr add {LOCAL}/24 dev br-out")
         self.in_its_space("link set br-out up")
         self.in_its_space(f"route add 100.64.0.0/10 via {NEXT_HOP}")
         self.ask([("tnl/neigh/set", "br-out", NEXT_HOP, NEXT_HOP_MAC)])
-        self.flow("br-out", "priority=9,in_port=LOCAL,actions=output:port0")
-        self.flow("br-out", "priority=9,in_port=port0,actions=LOCAL")
-        tunnels = [f"vx{t}" for t in range(self.tunnels)]
+        tunnels = [f"tun{t}" for t in range(self.tunnels)]
         floods = self.tunnels == FLOOD_REMOTES
+        keys = [f" options:key={1000 + (0 if floods else t)}" if self.kind == "vxlan" else "" for t in range(self.tunnels)]
         self.vsctl(*(
-            f"add-port br-in {name} -- set interface {name} type=vxlan options:key={1000 + (0 if floods else t)} "
-            f"options:local_ip={LOCAL} options:remote_ip={remote(t)} options:dst_port=4789"
+            f"add-port br-in {name} -- set interface {name} type={PORT_TYPES[self.kind]}{keys[t]} "
+            f"options:local_ip={LOCAL} options:remote_ip={remote(t)}"
             for t, name in enumerate(tunnels)
         ))
         # A copy for the host is a system call, which no case is about.
         self.run("ovs-ofctl", "mod-port", f"unix:{self.folder}/br-in.mgmt", "br-in", "no-flood")
-        self.know(NEAR, ["port1"])
-        if not floods:
+        if self.kind == "gre":
+            self.route_by_rules()
+        elif not floods:
             self.know(FAR, tunnels)
+        if self.source == 0 and self.kind != "gre":
+            self.know(NEAR, ["port1"])
+        self.add_port(self.source, bridges[self.source])
+        self.rules("br-out", "in_port=LOCAL,actions=output:port0", "in_port=port0,actions=LOCAL")
+        if self.kind == "gre" and self.source == 0:
+            macs = f"mod_dl_src:{PORT_MACS[1]},mod_dl_dst:{mac_text(0, NEAR)}"
+            self.rules("br-in", f"ip,nw_dst=11.0.0.0/8,actions=dec_ttl,{macs},output:port1")
+
+    def route_by_rules(self):
+        """Which tunnel an address is behind (tunnel_cases.py)."""
+        if self.tunnels == 1:
+            self.rules("br-in", "ip,nw_dst=10.0.0.0/8,actions=dec_ttl,output:tun0")
+        else:
+            networks = (address_text((10 << 24) + (t << 8)) for t in range(self.tunnels))
+            self.rules("br-in", *(f"ip,nw_dst={n}/24,actions=dec_ttl,output:tun{t}" for t, n in enumerate(networks)))
 
 
-def read_json(control):
-    text = ""
+
+def json_documents(control):
+    """What comes over a connection, one document after the other."""
+    text, decoder = "", json.JSONDecoder()
     while True:
-        more = control.recv(65536)
-        if not more:
-            raise RuntimeError("OVS has closed the connection")
-        text += more.decode()
         try:
-            return json.loads(text)
+            document, end = decoder.raw_decode(text)
+            text = text[end:].lstrip()
+            yield document
         except ValueError:
-            continue
+            more = control.recv(65536)
+            if not more:
+                raise RuntimeError("OVS has closed the connection") from None
+            text += more.decode()
