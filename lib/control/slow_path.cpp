@@ -2,6 +2,7 @@
 #include "lib/control/slow_path.hpp"
 
 #include "lib/control/core.hpp"
+#include "lib/control/tunnels.hpp"
 #include "lib/net/arp.hpp"
 #include "lib/net/checksum.hpp"
 #include "lib/net/header.hpp"
