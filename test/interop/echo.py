@@ -10,6 +10,7 @@ import time
 
 IP_MTU_DISCOVER = 10
 IP_PMTUDISC_DO = 2
+GAP_S = 0.01  # between two requests
 HEADERS = 28  # IPv4 and ICMP
 NUMBERS = itertools.count(os.getpid())
 
@@ -27,7 +28,7 @@ def request(identifier, number, payload):
     return struct.pack("!BBHHH", 8, 0, checksum(head + payload), identifier, number) + payload
 
 
-def echo(host, target, count, length, timeout, dont_fragment=False, gap=0.01):
+def echo(host, target, count, length, timeout, dont_fragment=False, ttl=None, tos=None):
     """Sends `count` requests of `length` bytes of IP; {number: ttl} of the right answers that came within `timeout` seconds
     after the last one. A wrong or second answer fails."""
     identifier = next(NUMBERS) & 0xFFFF
@@ -50,8 +51,11 @@ def echo(host, target, count, length, timeout, dont_fragment=False, gap=0.01):
     with raw:
         if dont_fragment:
             raw.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO)
+        for option, value in ((socket.IP_TTL, ttl), (socket.IP_TOS, tos)):
+            if value is not None:
+                raw.setsockopt(socket.IPPROTO_IP, option, value)
         for number in range(count):
             raw.sendto(request(identifier, number, payload), (target, 0))
-            collect(time.monotonic() + gap)
+            collect(time.monotonic() + GAP_S)
         collect(time.monotonic() + timeout)
     return answers
