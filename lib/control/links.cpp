@@ -120,6 +120,11 @@ Result<LinkId> LinkManager::add(const LinkAddRequest& request) {
             fmt::format("mtu {} is not between {} and {}", *request.mtu, kMinLinkMtu, kMaxLinkMtu)
         );
     }
+    if (pipeline::is_ip_tunnel(request.kind)) {
+        return refuse(
+            std::errc::operation_not_supported, attempt, "this type is not supported yet"
+        );
+    }
     LinkRecord next;
     next.name = request.name;
     next.kind = request.kind;

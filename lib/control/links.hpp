@@ -2,6 +2,7 @@
 // Links and their life: what exists, what may be changed, and what workers are told of it.
 #pragma once
 
+#include "lib/encap/ip_tunnel.hpp"
 #include "lib/encap/vxlan.hpp"
 #include "lib/fdb/vxlan_fdb.hpp"
 #include "lib/net/address.hpp"
@@ -44,6 +45,30 @@ struct VxlanOptions {
     friend bool operator==(const VxlanOptions&, const VxlanOptions&) = default;
 };
 
+// `type ipip`, `type gre`, `type gretap` options as they stood in the command; unset = not given:
+// the default when the link is made, no change later (UI-TUN-01). Checked by LinkManager (catalogue
+// 1.3, 2.4).
+struct IpTunnelOptions {
+    // Present and empty = `nokey`.
+    using Key = std::optional<std::uint32_t>;
+
+    std::optional<net::IpAddress> remote;  // unspecified = any
+    std::optional<net::IpAddress> local;
+    std::optional<std::string> dev;           // "" = none
+    std::optional<std::uint8_t> ttl;          // 0 = inherit
+    std::optional<std::uint8_t> tos;          // 1 = inherit
+    std::optional<bool> pmtudisc;             // TUN-TX-13
+    std::optional<encap::IpTunnelMode> mode;  // ipip only
+    std::optional<bool> ignore_df;            // this and the rest: gre, gretap only
+    std::optional<Key> in_key;
+    std::optional<Key> out_key;
+    std::optional<bool> in_checksum;
+    std::optional<bool> out_checksum;
+    std::optional<bool> in_sequence;
+    std::optional<bool> out_sequence;
+    friend bool operator==(const IpTunnelOptions&, const IpTunnelOptions&) = default;
+};
+
 struct BridgeOptions {
     std::optional<std::uint32_t> ageing_s;  // `ageing_time`, given in centiseconds as iproute2 does
 };
@@ -54,6 +79,7 @@ struct LinkAddRequest {
     std::optional<std::uint32_t> mtu;
     std::optional<net::MacAddress> address;
     VxlanOptions vxlan;
+    IpTunnelOptions ip_tunnel;
     BridgeOptions bridge;
 };
 
@@ -62,8 +88,9 @@ struct LinkSetRequest {
     std::optional<std::uint32_t> mtu;
     std::optional<net::MacAddress> address;
     std::optional<std::string> name;
-    std::optional<std::string> master;  // "" = nomaster
-    std::optional<VxlanOptions> vxlan;  // `type vxlan ...`: changelink
+    std::optional<std::string> master;         // "" = nomaster
+    std::optional<VxlanOptions> vxlan;         // `type vxlan ...`: changelink
+    std::optional<IpTunnelOptions> ip_tunnel;  // `type ipip|gre|gretap ...`: changelink
     std::optional<BridgeOptions> bridge;
     // `bridge link set dev NAME ...`
     std::optional<bool> learning;
@@ -86,13 +113,16 @@ struct LinkRecord {
     std::uint32_t max_mtu = 65535;
     LinkId master = kNoLink;
     pipeline::BridgePort bridge_port;
-    std::uint16_t port_id = 0;            // kind port
-    std::string parent_device;            // kind port: DPDK's device name
-    encap::VxlanConfig vxlan;             // kind vxlan
-    std::uint32_t bridge_ageing_s = 300;  // kind bridge
-    bool mac_is_set = false;              // bridge: given by the user, else the lowest member's
-    bool mtu_is_set = false;              // bridge: given by the user, else the members' least
-    net::MacAddress own_mac;              // bridge: what it has without members
+    std::uint16_t port_id = 0;        // kind port
+    std::string parent_device;        // kind port: DPDK's device name
+    encap::VxlanConfig vxlan;         // kind vxlan
+    encap::IpTunnelConfig ip_tunnel;  // kinds ipip, gre, gretap
+    bool is_fallback = false;         // tunl0, gre0, gretap0: came with the first of its kind
+    std::shared_ptr<encap::IpTunnelSequences> sequences;  // gre, gretap
+    std::uint32_t bridge_ageing_s = 300;                  // kind bridge
+    bool mac_is_set = false;  // bridge: given by the user, else the lowest member's
+    bool mtu_is_set = false;  // bridge: given by the user, else the members' least
+    net::MacAddress own_mac;  // bridge: what it has without members
 };
 
 // What FDB commands and learning must know of a vxlan link. Precondition: kind vxlan.

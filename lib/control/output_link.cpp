@@ -75,6 +75,10 @@ std::string_view kind_name(pipeline::LinkKind kind) {
         return "vxlan";
     case pipeline::LinkKind::dummy:
         return "dummy";
+    case pipeline::LinkKind::ipip:
+    case pipeline::LinkKind::gre:
+    case pipeline::LinkKind::gretap:
+        return encap::traits(pipeline::ip_tunnel_kind(kind)).name;
     }
     return "";
 }

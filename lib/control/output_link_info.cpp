@@ -116,6 +116,11 @@ std::string link_info_text(const Context& context, const LinkRecord& link) {
     case pipeline::LinkKind::dummy:
         text = "    dummy ";
         break;
+    case pipeline::LinkKind::ipip:
+    case pipeline::LinkKind::gre:
+    case pipeline::LinkKind::gretap:
+        text = fmt::format("    {} ", kind_name(link.kind));
+        break;
     case pipeline::LinkKind::port:
         break;
     }

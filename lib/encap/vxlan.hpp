@@ -4,6 +4,7 @@
 // putting it in front is vxlan_push.hpp, taking it off vxlan_pop.hpp.
 #pragma once
 
+#include "lib/encap/tunnel.hpp"
 #include "lib/net/address.hpp"
 #include "lib/net/ether.hpp"
 #include "lib/net/link_id.hpp"
@@ -41,16 +42,6 @@ struct VxlanConfig {
 
 // inner Ethernet 14 + VXLAN 8 + UDP 8 + IPv4 20 (VXLAN-CRE-16)
 inline constexpr std::uint32_t kVxlanOverheadIpv4 = 50;
-
-// Why a template cannot send, or that it can.
-enum class TunnelState : std::uint8_t {
-    ready,       // all bytes are there
-    unresolved,  // all but the outer Ethernet header: the next hop's MAC is not known (yet)
-    no_route,    // VXLAN-TX-25
-    loop,        // the route leads back into this tunnel: VXLAN-TX-26
-    local,       // the route is to ourselves: VXLAN-TX-28
-    no_remote,   // remote address 0: VXLAN-TX-21
-};
 
 // One remote of one device, flattened over its route and neighbour: everything in front of the
 // inner frame. Immutable once published.

@@ -2,6 +2,7 @@
 // A link as workers see it: immutable, replaced whole when anything about it changes.
 #pragma once
 
+#include "lib/encap/ip_tunnel.hpp"
 #include "lib/encap/vxlan.hpp"
 #include "lib/net/ether.hpp"
 #include "lib/net/link_id.hpp"
@@ -9,11 +10,40 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 namespace culvert::pipeline {
 
-enum class LinkKind : std::uint8_t { port, bridge, vxlan, dummy };
+enum class LinkKind : std::uint8_t { port, bridge, vxlan, dummy, ipip, gre, gretap };
+
+// One engine moves packets for all of these (encap/ip_tunnel.hpp).
+[[nodiscard]] constexpr bool is_ip_tunnel(LinkKind kind) noexcept {
+    return kind >= LinkKind::ipip;
+}
+
+// The same, whatever is inside.
+[[nodiscard]] constexpr bool is_tunnel(LinkKind kind) noexcept {
+    return kind == LinkKind::vxlan || is_ip_tunnel(kind);
+}
+
+[[nodiscard]] constexpr LinkKind link_kind(encap::IpTunnelKind kind) noexcept {
+    constexpr auto kFirst = static_cast<std::uint8_t>(LinkKind::ipip);
+    return static_cast<LinkKind>(kFirst + static_cast<std::uint8_t>(kind));
+}
+
+// Precondition: is_ip_tunnel(kind).
+[[nodiscard]] constexpr encap::IpTunnelKind ip_tunnel_kind(LinkKind kind) noexcept {
+    constexpr auto kFirst = static_cast<std::uint8_t>(LinkKind::ipip);
+    return static_cast<encap::IpTunnelKind>(static_cast<std::uint8_t>(kind) - kFirst);
+}
+
+static_assert(link_kind(encap::IpTunnelKind::gretap) == LinkKind::gretap);
+
+// Frames have addresses there; ipip and gre have none (encap/ip_tunnel.hpp).
+[[nodiscard]] constexpr bool has_link_layer(LinkKind kind) noexcept {
+    return !is_ip_tunnel(kind) || encap::traits(ip_tunnel_kind(kind)).carries_frames;
+}
 
 // brport flags of a member link (`bridge link set`).
 struct BridgePort {
@@ -34,9 +64,11 @@ struct Link {
     std::uint32_t mtu = 1500;  // L3 bytes
     LinkId master = kNoLink;   // the bridge it is a member of
     BridgePort bridge_port;
-    std::uint16_t port_id = 0;    // kind port: DPDK's port number
-    std::vector<LinkId> members;  // kind bridge: members that are up, by id
-    encap::VxlanConfig vxlan;     // kind vxlan
+    std::uint16_t port_id = 0;                            // kind port: DPDK's port number
+    std::vector<LinkId> members;                          // kind bridge: members that are up, by id
+    encap::VxlanConfig vxlan;                             // kind vxlan
+    encap::IpTunnelConfig ip_tunnel;                      // kinds ipip, gre, gretap
+    std::shared_ptr<encap::IpTunnelSequences> sequences;  // gre and gretap
 };
 
 using Links = rcu::PublishedArray<Link>;

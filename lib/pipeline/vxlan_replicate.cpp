@@ -123,6 +123,9 @@ bool VxlanPush::has_room_for(const encap::VxlanTemplate* outer) noexcept {
     case LinkKind::vxlan:
         return has_room(Stage::vxlan_push);
     case LinkKind::dummy:
+    case LinkKind::ipip:
+    case LinkKind::gre:
+    case LinkKind::gretap:
         break;
     }
     return true;

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The tunnels that Linux builds on ip_tunnel.c (ipip, gre, gretap; catalogue areas 1 and 2): the
+// types that control builds and workers read. What the kinds share is in ip_tunnel_*; what makes a
+// kind is a row of kIpTunnelKinds and the parser of its protocol (ipip.hpp, gre.hpp).
+//
+// Between stages every packet is a frame: one to or from a link without a link layer has 14 bytes
+// in front of its IP header all the same, of which the EtherType counts, and on the way out the
+// first four bytes: the outer destination that a route's gateway says (NBMA), or 0.
+#pragma once
+
+#include "lib/encap/tunnel.hpp"
+#include "lib/net/address.hpp"
+#include "lib/net/ether.hpp"
+#include "lib/net/gre.hpp"
+#include "lib/net/ip_protocol.hpp"
+#include "lib/net/ipv4.hpp"
+#include "lib/net/link_id.hpp"
+#include "lib/rcu/hash_table.hpp"
+#include "lib/rcu/published_array.hpp"
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace culvert::encap {
+
+enum class IpTunnelKind : std::uint8_t { ipip, gre, gretap };
+
+// Which payloads an ipip device takes and makes (IPIP-CRE-08). mplsip is not supported.
+enum class IpTunnelMode : std::uint8_t { any, ipip };
+
+// A device as configured. Immutable once published.
+struct IpTunnelConfig {
+    IpTunnelKind kind = IpTunnelKind::ipip;
+    IpTunnelMode mode = IpTunnelMode::any;  // kind ipip
+    net::IpAddress local;                   // unspecified = any, chosen by route
+    net::IpAddress remote;                  // unspecified = any; then NBMA
+    LinkId lower = kNoLink;                 // dev
+    std::uint8_t ttl = 0;                   // 0 = inherit (TUN-TX-16)
+    std::uint8_t tos = 0;                   // bit 0 = inherit (TUN-TX-07)
+    bool pmtudisc = true;                   // outer DF
+    // What follows is for gre and gretap.
+    bool ignore_df = false;               // the inner DF is not copied
+    std::optional<std::uint32_t> in_key;  // a key of 0 is not the same as none (GRE-CRE-08)
+    std::optional<std::uint32_t> out_key;
+    bool in_checksum = false;  // required on receive; out: added on transmit (GRE-CRE-09)
+    bool out_checksum = false;
+    bool in_sequence = false;
+    bool out_sequence = false;
+    friend bool operator==(const IpTunnelConfig&, const IpTunnelConfig&) = default;
+};
+
+// A kind, but for how its header is read.
+struct IpTunnelTraits {
+    std::string_view name;
+    std::string_view fallback;  // the device that takes what no other does (IPIP-FB-*)
+    std::uint8_t protocol = 0;  // of the outer IP header
+    bool has_gre = false;
+    bool carries_frames = false;  // Ethernet inside, else packets
+    bool ipv4_only = false;       // IPIP-TX-01
+};
+
+inline constexpr std::array<IpTunnelTraits, 3> kIpTunnelKinds{{
+    {"ipip", "tunl0", net::ip_protocol::kIpip, false, false, true},
+    {"gre", "gre0", net::ip_protocol::kGre, true, false, false},
+    {"gretap", "gretap0", net::ip_protocol::kGre, true, true, false},
+}};
+
+[[nodiscard]] constexpr const IpTunnelTraits& traits(IpTunnelKind kind) noexcept {
+    return kIpTunnelKinds[static_cast<std::size_t>(kind)];
+}
+
+// The flags of the GRE header that the device sends; 0 for a kind without one.
+[[nodiscard]] constexpr std::uint16_t gre_flags(const IpTunnelConfig& config) noexcept {
+    if (!traits(config.kind).has_gre) {
+        return 0;
+    }
+    std::uint16_t flags = config.out_key.has_value() ? net::gre::kKey : std::uint16_t{0};
+    flags |= config.out_checksum ? net::gre::kChecksum : std::uint16_t{0};
+    flags |= config.out_sequence ? net::gre::kSequence : std::uint16_t{0};
+    return flags;
+}
+
+// Bytes of outer IP and GRE header: t_hlen (TUN-MTU-01).
+[[nodiscard]] constexpr std::uint32_t outer_len_bytes(const IpTunnelConfig& config) noexcept {
+    const std::size_t gre =
+        traits(config.kind).has_gre ? net::gre_header_len_bytes(gre_flags(config)) : 0;
+    return static_cast<std::uint32_t>(sizeof(net::Ipv4Header) + gre);
+}
+
+// What tunnel and inner link header take from the lower MTU (TUN-MTU-06, -07).
+[[nodiscard]] constexpr std::uint32_t overhead_bytes(const IpTunnelConfig& config) noexcept {
+    const std::size_t link = traits(config.kind).carries_frames ? sizeof(net::EtherHeader) : 0;
+    return outer_len_bytes(config) + static_cast<std::uint32_t>(link);
+}
+
+// The numbers that a device hands out and expects. Shared by all workers, so that they are in order
+// on the wire whichever worker sends: a worker takes as many as its burst needs with one addition.
+// They outlive the device's configuration.
+struct alignas(64) IpTunnelSequences {
+    std::atomic<std::uint32_t> next_out{0};     // GRE-HDR-04: the first is 0
+    std::atomic<std::uint32_t> expected_in{0};  // TUN-RX-03; 0 = take any
+};
+
+// One remote of one device, flattened over its route and neighbour: everything in front of the
+// payload. Immutable once published.
+struct alignas(64) IpTunnelTemplate {
+    static constexpr std::uint8_t kLinkHeaderLen = 14;
+    static constexpr std::uint8_t kRoom = 64;
+    static constexpr std::uint8_t kMaxLength = kLinkHeaderLen + 20 + 16;
+
+    // Ethernet | IPv4 | GRE, ending where the array ends, so that one copy of the whole array puts
+    // them in front of any payload. What a packet decides is 0: length, id, TTL and TOS if
+    // inherited, DF if the inner one counts, GRE's checksum and sequence number.
+    std::array<std::uint8_t, kRoom> bytes{};
+    std::uint32_t ip_sum = 0;   // of the IPv4 header as in bytes, folded to 16 bits (checksum.hpp)
+    std::uint32_t gre_sum = 0;  // of the GRE header as in bytes, folded
+    std::uint32_t mtu = 0;      // of the outer path, bytes of outer IP packet
+    net::IpAddress next_hop;    // of the outer route; for `unresolved`
+    LinkId device = kNoLink;    // the tunnel link
+    LinkId link_out = kNoLink;
+    TunnelState state = TunnelState::no_remote;
+    IpTunnelKind kind = IpTunnelKind::ipip;
+    std::uint8_t length = 0;   // bytes of the three headers
+    std::uint8_t gre_len = 0;  // bytes of GRE header
+    bool carries_frames = false;
+    bool checksum = false;
+    bool sequence = false;
+    bool ttl_inherit = false;
+    bool tos_inherit = false;
+    bool df_inherit = false;  // the inner DF is copied; with DF in bytes there is nothing to copy
+    bool df = false;          // DF is in bytes
+    friend bool operator==(const IpTunnelTemplate&, const IpTunnelTemplate&) = default;
+
+    // Where the IPv4 header begins in bytes.
+    [[nodiscard]] std::uint32_t ip_offset() const noexcept {
+        return kRoom - gre_len - std::uint32_t{sizeof(net::Ipv4Header)};
+    }
+};
+
+static_assert(sizeof(IpTunnelTemplate) == 128);
+
+using IpTunnelTemplates = rcu::PublishedArray<IpTunnelTemplate>;
+
+// What a template is found by: the device, and the outer destination in the machine's order.
+struct IpTunnelRemote {
+    std::uint32_t address = 0;
+    std::uint32_t device = kNoLink;
+    friend constexpr bool operator==(const IpTunnelRemote&, const IpTunnelRemote&) = default;
+};
+
+using IpTunnelRemotes = rcu::HashTable<IpTunnelRemote, IpTunnelTemplates::Id>;
+
+}  // namespace culvert::encap
