@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "lib/encap/ip_tunnel_lookup.hpp"
+
+#include "lib/rcu/hash_table_writer.hpp"
+
+#include <algorithm>
+#include <memory>
+#include <tuple>
+#include <utility>
+
+namespace culvert::encap {
+
+namespace {
+
+constexpr std::size_t kInitialEntries = 64;
+constexpr std::size_t kMaxEntries = std::size_t{2} * kMaxLinks;
+
+std::uint32_t wire_address(const net::IpAddress& address) noexcept {
+    return address.is_v4() ? net::Be32{address.v4()}.raw() : 0;
+}
+
+// The passes as they go: what one of them has found, if not the answer.
+struct Search {
+    LinkId link_in;
+    LinkId candidate = kNoLink;
+
+    // True: `candidate` is the answer. `last`: of those on other links the last one counts
+    // (TUN-LKP-03), else the first, and only where no earlier pass had one (TUN-LKP-04).
+    bool meets(const IpTunnelMember& member, bool last) noexcept {
+        const bool is_it = member.lower == link_in;
+        if (is_it || last || candidate == kNoLink) {
+            candidate = member.device;
+        }
+        return is_it;
+    }
+
+    bool goes_through(const IpTunnelMatch& match, const IpTunnelLists& lists, bool last) noexcept {
+        const std::uint32_t id = match.list_or_direct & ~IpTunnelMatch::kDirect;
+        const std::vector<IpTunnelMember>* list =
+            id != IpTunnelLists::kNone ? lists.read(id) : nullptr;
+        if (list == nullptr) {
+            return meets({match.device, match.lower}, last);
+        }
+        for (const IpTunnelMember& member : *list) {
+            if (meets(member, last)) {
+                return true;
+            }
+        }
+        return false;
+    }
+};
+
+}  // namespace
+
+bool IpTunnelLookup::Less::operator()(const IpTunnelKey& a, const IpTunnelKey& b) const noexcept {
+    const auto words = [](const IpTunnelKey& k) {
+        return std::tie(k.kind_and_flags, k.key, k.remote, k.local);
+    };
+    return words(a) < words(b);
+}
+
+IpTunnelLookup::IpTunnelLookup(rcu::Domain& domain)
+    : table_(domain, kInitialEntries, kMaxEntries)
+    , lists_(domain, kMaxLinks) {}
+
+IpTunnelKey IpTunnelLookup::key_of(const IpTunnelConfig& config) noexcept {
+    const std::uint32_t local = wire_address(config.local);
+    const std::uint32_t remote = wire_address(config.remote);
+    const bool has_key = config.in_key.has_value() && (local != 0 || remote != 0);
+    return IpTunnelKey::make(config.kind, local, remote, has_key, config.in_key.value_or(0));
+}
+
+// TUN-LKP-03..07. A group address as local is no one's: gre with a group as remote is not
+// supported.
+LinkId IpTunnelLookup::go_through_passes(const IpTunnelKey& packet, LinkId link_in) const noexcept {
+    IpTunnelKey any_local = packet;
+    any_local.local = 0;
+    IpTunnelKey any_remote = packet;
+    any_remote.remote = 0;
+    IpTunnelKey neither = packet;
+    neither.local = 0;
+    neither.remote = 0;
+    neither.kind_and_flags &= ~IpTunnelKey::kHasKey;
+    const std::uint32_t kind = packet.kind_and_flags & ~IpTunnelKey::kHasKey;
+    const bool binding_counts = ((bound_kinds_.load(std::memory_order_acquire) >> kind) & 1) != 0;
+    Search search{link_in};
+    const Table::View table = table_.view();
+    bool is_first = true;
+    for (const IpTunnelKey& key : {packet, any_local, any_remote, neither}) {
+        IpTunnelMatch match;
+        if (table.find(table.prefetch(key), key, match)) {
+            if (search.goes_through(match, lists_, is_first) || !binding_counts) {
+                return search.candidate;
+            }
+        }
+        is_first = false;
+    }
+    if (search.candidate == kNoLink) {
+        const IpTunnelKey fallback{0, 0, 0, kind | IpTunnelKey::kFallback};
+        IpTunnelMatch match;
+        if (table.find(table.prefetch(fallback), fallback, match)) {
+            return match.device;
+        }
+    }
+    return search.candidate;
+}
+
+// Whether a packet for the devices of `exact` may belong to this one, when it comes in by its link.
+bool IpTunnelLookup::is_preferred_to(const Device& bound, const IpTunnelKey& exact) const {
+    const IpTunnelKey& key = bound.key;
+    const bool same_kind = ((key.kind_and_flags ^ exact.kind_and_flags) & 0xff) == 0;
+    if (!same_kind || key.key != exact.key) {
+        return false;
+    }
+    const bool has_address = key.local != 0 || key.remote != 0;
+    return (!has_address || key.kind_and_flags == exact.kind_and_flags) &&
+           (key.local == 0 || key.local == exact.local) &&
+           (key.remote == 0 || key.remote == exact.remote);
+}
+
+bool IpTunnelLookup::is_direct(const IpTunnelKey& key, std::size_t members) const {
+    return members == 1 && key.local != 0 && key.remote != 0 &&
+           std::none_of(bound_.begin(), bound_.end(), [&](const auto& entry) {
+               return is_preferred_to(entry.second, key);
+           });
+}
+
+// Tells workers what the group is now. False = no room; then they see it as it was.
+bool IpTunnelLookup::publish(const IpTunnelKey& key, Group& group) {
+    std::vector<IpTunnelMember> members;
+    for (const LinkId id : group.devices) {
+        if (const Device& device = devices_.at(id); device.up) {
+            members.push_back({id, device.lower});
+        }
+    }
+    if (members.empty()) {
+        table_.erase(key);
+    } else {
+        IpTunnelLists::Id list = members.size() > 1 ? group.list : IpTunnelLists::kNone;
+        if (members.size() > 1 && list == IpTunnelLists::kNone) {
+            list = lists_.allocate();
+            if (list == IpTunnelLists::kNone) {
+                return false;
+            }
+        }
+        IpTunnelMatch match{members.front().device, members.front().lower, list};
+        if (is_direct(key, members.size())) {
+            match.list_or_direct = IpTunnelMatch::kDirect;
+        }
+        if (list != IpTunnelLists::kNone) {
+            lists_.publish(list, std::make_unique<std::vector<IpTunnelMember>>(members));
+        }
+        if (table_.insert(key, match) == Table::Inserted::full) {
+            if (list != group.list) {
+                lists_.erase(list);
+            }
+            return false;
+        }
+        if (list != IpTunnelLists::kNone) {
+            group.list = list;
+        }
+    }
+    if (members.size() <= 1 && group.list != IpTunnelLists::kNone) {
+        lists_.erase(std::exchange(group.list, IpTunnelLists::kNone));
+    }
+    return true;
+}
+
+bool IpTunnelLookup::publish_fallback(const Device& device) {
+    const auto kind = device.key.kind_and_flags & 0xff;
+    const IpTunnelKey key{0, 0, 0, kind | IpTunnelKey::kFallback};
+    if (!device.up) {
+        table_.erase(key);
+        return true;
+    }
+    const auto id = std::find_if(devices_.begin(), devices_.end(), [&](const auto& entry) {
+        return &entry.second == &device;
+    });
+    return table_.insert(key, {id->first, kNoLink, 0}) != Table::Inserted::full;
+}
+
+// A device that is bound to a link came or went: groups that it may be preferred to.
+void IpTunnelLookup::publish_around(const Device& changed) {
+    const std::uint32_t kind = changed.key.kind_and_flags & 0xff;
+    const bool any = std::any_of(bound_.begin(), bound_.end(), [kind](const auto& entry) {
+        return (entry.second.key.kind_and_flags & 0xff) == kind;
+    });
+    const std::uint32_t kinds = bound_kinds_.load(std::memory_order_relaxed);
+    const std::uint32_t bit = 1U << kind;
+    bound_kinds_.store(any ? kinds | bit : kinds & ~bit, std::memory_order_release);
+    auto at = groups_.begin();
+    auto end = groups_.end();
+    if (changed.key.remote != 0) {
+        IpTunnelKey first = changed.key;
+        first.local = 0;
+        IpTunnelKey last = changed.key;
+        last.local = UINT32_MAX;
+        at = groups_.lower_bound(first);
+        end = groups_.upper_bound(last);
+    }
+    for (; at != end; ++at) {
+        if (at->first.local != 0 && at->first.remote != 0 && is_preferred_to(changed, at->first)) {
+            // An entry that is there is replaced, which needs no room.
+            (void)publish(at->first, at->second);
+        }
+    }
+}
+
+// Precondition: the device is in its group.
+bool IpTunnelLookup::apply_up(LinkId id, Device& device, bool up) {
+    const bool before = std::exchange(device.up, up);
+    const IpTunnelKey key = device.key;
+    if (!publish(key, groups_[key])) {
+        device.up = before;
+        return false;
+    }
+    if (device.is_fallback && !publish_fallback(device)) {
+        device.up = before;
+        (void)publish(key, groups_[key]);
+        return false;
+    }
+    const bool is_wildcard = key.local == 0 || key.remote == 0;
+    const bool was_bound = bound_.erase(id) != 0;
+    const bool is_bound = up && is_wildcard && device.lower != kNoLink;
+    if (is_bound) {
+        bound_[id] = device;
+    }
+    if (was_bound != is_bound) {
+        publish_around(device);
+    }
+    return true;
+}
+
+bool IpTunnelLookup::set(LinkId device, const IpTunnelConfig& config, bool up, bool is_fallback) {
+    const auto known = devices_.find(device);
+    const std::optional<Device> before =
+        known != devices_.end() ? std::optional(known->second) : std::nullopt;
+    if (before.has_value()) {
+        erase(device);
+    }
+    Device& next = devices_[device];
+    next = {key_of(config), config.lower, config.in_key.has_value(), false, is_fallback};
+    std::vector<LinkId>& list = groups_[next.key].devices;
+    list.insert(list.begin(), device);
+    if (apply_up(device, next, up)) {
+        return true;
+    }
+    erase(device);
+    if (before.has_value()) {
+        // What was there fits again.
+        Device& old = devices_[device] = *before;
+        old.up = false;
+        std::vector<LinkId>& group = groups_[old.key].devices;
+        group.insert(group.begin(), device);
+        (void)apply_up(device, old, before->up);
+    }
+    return false;
+}
+
+bool IpTunnelLookup::set_up(LinkId device, bool up) {
+    Device& known = devices_.at(device);
+    return known.up == up || apply_up(device, known, up);
+}
+
+void IpTunnelLookup::erase(LinkId device) {
+    const auto known = devices_.find(device);
+    if (known == devices_.end()) {
+        return;
+    }
+    if (known->second.up) {
+        (void)apply_up(device, known->second, false);  // taking away needs no room
+    }
+    const auto group = groups_.find(known->second.key);
+    std::erase(group->second.devices, device);
+    if (group->second.devices.empty()) {
+        groups_.erase(group);
+    }
+    devices_.erase(known);
+}
+
+LinkId IpTunnelLookup::find_same(const IpTunnelConfig& config) const {
+    const auto group = groups_.find(key_of(config));
+    if (group == groups_.end()) {
+        return kNoLink;
+    }
+    for (const LinkId id : group->second.devices) {
+        const Device& device = devices_.at(id);
+        if (device.lower == config.lower && device.has_key == config.in_key.has_value()) {
+            return id;
+        }
+    }
+    return kNoLink;
+}
+
+}  // namespace culvert::encap
