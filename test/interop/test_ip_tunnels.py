@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""ipip, gre and gretap between culvert and a Linux kernel."""
+
+import re
+
+from cases import case
+from culvert_lab import Lab, wait_until
+from echo import checksum
+from topology import IpTunnel
+from wire import ICMP, IP, Wire
+
+KINDS = ("ipip", "gre", "gretap")
+PROTOCOLS = {"ipip": 4, "gre": 47, "gretap": 47}
+STREAM = 2 << 20
+
+
+def both_ways(kind):
+    with Lab() as lab:
+        tunnel = IpTunnel(lab, kind)
+        for length in (28, 29, 64, 127, 128, 576, 1280, 1400, 1438):
+            tunnel.ping_both_ways(length=length, count=2)
+        for sender, receiver, address in ((tunnel.near, tunnel.far, "10.2.0.2"), (tunnel.far, tunnel.near, "10.1.0.1")):
+            port = receiver.receive_stream(address)
+            assert sender.send_stream(address, port, STREAM) == receiver.received(port)
+        assert tunnel.culvert.drops() == {}, tunnel.culvert.drops()
+
+        def mirrored():
+            ours, theirs = tunnel.culvert.stats("tun"), tunnel.far.stats("tun")
+            # A frame's Ethernet header counts where it is received, and not where it is sent.
+            header = 14 if tunnel.bridged else 0
+            pairs = [(ours["rx"], theirs["tx"]), (theirs["rx"], ours["tx"])]
+            return all(
+                [rx["packets"], rx["bytes"], rx["errors"]] == [tx["packets"], tx["bytes"] + header * tx["packets"], tx["errors"]]
+                for rx, tx in pairs
+            )
+
+        wait_until(mirrored, 5, f"equal counters: {tunnel.culvert.stats('tun')} and {tunnel.far.stats('tun')}")
+
+
+@case("IPIP-TX-01 IPIP-RX-03 TUN-RX-06 TUN-TX-22 ipip: ping, TCP and counters both ways", peer=True)
+def ipip_both_ways():
+    both_ways("ipip")
+
+
+@case("GRE-TX-02 GRE-RX-12 TUN-RX-06 TUN-TX-22 gre: ping, TCP and counters both ways", peer=True)
+def gre_both_ways():
+    both_ways("gre")
+
+
+@case("GRETAP-TX-01 GRE-RX-09 TUN-RX-06 TUN-TX-22 gretap: ping, TCP and counters both ways", peer=True)
+def gretap_both_ways():
+    both_ways("gretap")
+
+
+def outer_fields(frame):
+    """What a tunnel decides of a frame, as text to compare; the checksums must be right."""
+    ip = frame[IP]
+    again = IP(bytes(ip))
+    del again.chksum
+    assert IP(bytes(again)).chksum == ip.chksum, f"outer IP checksum\n{frame.show(dump=True)}"
+    fields = {"ihl": ip.ihl, "tos": ip.tos, "flags": str(ip.flags), "frag": ip.frag, "ttl": ip.ttl, "proto": ip.proto}
+    inner = ip.payload
+    if ip.proto == 47:
+        gre = ip.payload
+        fields |= {name: getattr(gre, name) for name in ("key_present", "seqnum_present", "chksum_present", "routing_present")}
+        fields |= {name: getattr(gre, name) for name in ("recursion_control", "flags", "version", "proto", "key")}
+        if gre.chksum_present:
+            assert checksum(bytes(gre)) == 0, f"GRE checksum\n{frame.show(dump=True)}"
+        inner = gre.payload[IP]
+    fields["inner"] = (inner.len, inner.tos, inner.ttl, str(inner.flags))
+    fields["length"] = ip.len - inner.len
+    return fields
+
+
+def pings_seen(tunnel, **header):
+    """A ping from each end, as its tunnel sends it: (culvert's, Linux's) frame."""
+    with Wire(tunnel.switch, "trunk") as ours, Wire(tunnel.switch, tunnel.wire) as theirs:
+
+        def is_request(frame):
+            return IP in frame and frame[IP].proto == PROTOCOLS[tunnel.kind] and ICMP in frame and frame[ICMP].type == 8
+
+        # Where culvert routes, it is one router on the way to its tunnel; far's packets begin at theirs.
+        hops = {} if tunnel.bridged or "ttl" not in header else {"ttl": header["ttl"] + 1}
+        tunnel.near.ping("10.2.0.2", count=1, **{**header, **hops})
+        tunnel.far.ping("10.1.0.1", count=1, **header)
+        return ours.receive(is_request, what="culvert's ping"), theirs.receive(is_request, what="Linux's ping")
+
+
+INNER_HEADERS = (
+    {"ttl": 9, "tos": 0, "dont_fragment": True},
+    {"ttl": 64, "tos": 0x29, "dont_fragment": False},
+    {"ttl": 255, "tos": 0xB8 | 2, "dont_fragment": True},
+    {"ttl": 33, "tos": 3, "dont_fragment": False},
+)
+
+
+def as_linux_sends(kind, options, mirror=None):
+    """culvert's packets and Linux's have the same headers, for each of these options and of the inner headers."""
+    with Lab() as lab:
+        tunnel = IpTunnel(lab, kind)
+        for words in options:
+            tunnel.make(words, (mirror or {}).get(words))
+            for header in INNER_HEADERS:
+                ours, theirs = (outer_fields(frame) for frame in pings_seen(tunnel, **header))
+                assert ours == theirs, f"type {kind} {words}, {header}:\nculvert {ours}\nLinux   {theirs}"
+        assert tunnel.culvert.drops() == {}, tunnel.culvert.drops()
+
+
+COMMON = (
+    "", "ttl 77", "ttl 255 tos 10", "tos inherit", "tos 1f", "nopmtudisc", "ttl inherit tos inherit nopmtudisc", "dev port0 tos fd",
+)
+GRE = (
+    "key 7", "key 0", "ikey 5 okey 1.2.3.4", "ocsum icsum", "seq", "key 255.255.255.255 csum seq ttl 3 tos inherit",
+    "nopmtudisc ignore-df", "ttl 5 nopmtudisc csum",
+)
+# What the other end must be told where the two directions differ.
+MIRRORED = {"ikey 5 okey 1.2.3.4": "ikey 1.2.3.4 okey 5", "dev port0 tos fd": "dev eth0 tos fd"}
+
+
+@case("TUN-TX-07 TUN-TX-13 TUN-TX-16 TUN-TX-18 TUN-ECN-05 TUN-ECN-06 ipip: outer headers are Linux's for each option", peer=True)
+def ipip_headers():
+    as_linux_sends("ipip", ("mode ipip", *COMMON), MIRRORED)
+
+
+@case("GRE-HDR-02 GRE-HDR-03 GRE-HDR-04 GRE-HDR-05 GRE-TX-05 gre: outer headers are Linux's for each option", peer=True)
+def gre_headers():
+    as_linux_sends("gre", (*COMMON, *GRE), MIRRORED)
+
+
+@case("GRETAP-TX-01 GRE-HDR-05 GRE-TX-05 gretap: outer headers are Linux's for each option", peer=True)
+def gretap_headers():
+    as_linux_sends("gretap", (*COMMON, *GRE), MIRRORED)
+
+
+def errors(stats):
+    return {key: stats[key] for key in ("packets", "errors", "crc_errors", "fifo_errors", "frame_errors", "length_errors")}
+
+
+def refused_in_both(kind, ours, theirs, counted):
+    """Pings that each end's tunnel refuses to receive, and counts as `counted` (and as an error) if at all."""
+    with Lab() as lab:
+        tunnel = IpTunnel(lab, kind)
+        for mine, other, moved in zip(ours, theirs, counted):
+            tunnel.make(mine, other)
+            tunnel.near.ping_in_vain("10.2.0.2")
+            tunnel.far.ping_in_vain("10.1.0.1")
+            rx = tunnel.far.ip_json("-s -s link show dev tun")[0]["stats64"]["rx"]
+            wait_until(lambda: errors(tunnel.culvert.stats("tun")["rx"]) == errors(rx), 5, f"culvert's counters: {errors(rx)}")
+            if moved:
+                assert rx[moved] == rx["errors"] >= 3, rx
+
+
+@case("TUN-RX-02 TUN-RX-03 GRE-RX-14 gre: a checksum or sequence number too few or too many is refused as Linux does", peer=True)
+def gre_policy():
+    refused_in_both(
+        "gre",
+        ("icsum noocsum", "noicsum ocsum", "iseq nooseq", "csum seq"),
+        ("icsum noocsum", "noicsum ocsum", "iseq nooseq", "csum noseq iseq"),
+        ("crc_errors", "crc_errors", "fifo_errors", None),
+    )
+
+
+def unreachable(tunnel):
+    """The ICMP errors that each end sends about the other's tunnel: (culvert's, Linux's), as far as they can be compared."""
+    with Wire(tunnel.switch, "trunk") as ours, Wire(tunnel.switch, tunnel.wire) as theirs:
+        tunnel.near.ping_in_vain("10.2.0.2", count=1)
+        tunnel.far.ping_in_vain("10.1.0.1", count=1)
+        seen = []
+        for wire, who in ((ours, "culvert's"), (theirs, "Linux's")):
+            frame = wire.receive(lambda f: IP in f and f[IP].proto == 1, what=f"{who} ICMP error")
+            quoted = IP(bytes(frame[ICMP].payload))
+            seen.append((frame[ICMP].type, frame[ICMP].code, quoted.proto, frame[IP].tos, frame[IP].ttl))
+        return seen
+
+
+def no_tunnel(kind, pairs):
+    with Lab() as lab:
+        tunnel = IpTunnel(lab, kind)
+        # Linux sends an error a second to a host, and no more: one sysctl stands between the test and its waiting.
+        tunnel.far.sysctl("net.ipv4.icmp_ratelimit", 0)
+        for mine, other in pairs:
+            tunnel.make(mine, other)
+            ours, theirs = unreachable(tunnel)
+            assert ours == theirs and ours[:3] == (3, 3, PROTOCOLS[kind]), f"{mine}, {other}: culvert {ours}, Linux {theirs}"
+
+
+@case("GRE-RX-10 GRE-RX-11 TUN-LKP-02 gre: a key that nobody has is answered with port unreachable by both", peer=True)
+def gre_keys():
+    no_tunnel("gre", (("key 7", "key 8"), ("key 7", ""), ("", "key 0")))
+
+
+@case("UI-SHOW-07 UI-SHOW-08 UI-TUN-02 link show and tunnel show say of our tunnels what ip says of Linux's", peer=True)
+def shown_alike():
+    with Lab() as lab:
+        tunnel = IpTunnel(lab, "gre")
+        tunnel.far.ip("link del tun")
+        tunnel.culvert.do("link del tun")
+        for number, (kind, words) in enumerate([(k, o) for k in KINDS for o in COMMON[:-1] + (GRE if k != "ipip" else ("mode ipip",))]):
+            if kind == "ipip" and "ttl 5 nopmtudisc" in words:
+                continue
+            line = f"link add tun{number} type {kind} local 192.0.2.1 remote 192.0.2.{100 + number} {words}"
+            tunnel.culvert.do(line)
+            tunnel.far.ip(line)
+            for show in ("-d link show", "tunnel show"):
+                ours, theirs = comparable(tunnel.culvert.do(f"{show} tun{number}")), comparable(tunnel.far.ip(f"{show} tun{number}").stdout)
+                assert ours == theirs, f"{line}\n{show}:\n{ours}\n{theirs}"
+            ours, theirs = tunnel.culvert.json(f"tunnel show tun{number}"), tunnel.far.ip_json(f"tunnel show tun{number}")
+            assert ours == theirs, f"{line}\n{ours}\n{theirs}"
+            ours, theirs = tunnel.culvert.json(f"-d link show tun{number}")[0], tunnel.far.ip_json(f"-d link show tun{number}")[0]
+            assert ours["linkinfo"] == theirs["linkinfo"], f"{line}\n{ours}\n{theirs}"
+            assert (ours["mtu"], ours["flags"], ours["link_type"]) == (theirs["mtu"], theirs["flags"], theirs["link_type"]), f"{line}"
+
+
+def comparable(text):
+    """Without numbers and addresses that are a machine's own, and what the kernel alone has."""
+    text = re.sub(r"^\d+: ", "", text)
+    text = re.sub(r" (addrgenmode|numtxqueues) .*", " ", text)
+    text = re.sub(r"(minmtu|maxmtu) \d+", r"\1", text)
+    text = re.sub(r"qdisc \w+", "qdisc", text)
+    return re.sub(r"link/ether \S+", "link/ether", text).rstrip()
