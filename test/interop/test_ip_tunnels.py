@@ -7,7 +7,7 @@ from cases import case
 from culvert_lab import Lab, wait_until
 from echo import checksum
 from topology import IpTunnel
-from wire import ICMP, IP, Wire
+from wire import ICMP, IP, Ether, Wire
 
 KINDS = ("ipip", "gre", "gretap")
 PROTOCOLS = {"ipip": 4, "gre": 47, "gretap": 47}
@@ -187,6 +187,80 @@ def no_tunnel(kind, pairs):
 @case("GRE-RX-10 GRE-RX-11 TUN-LKP-02 gre: a key that nobody has is answered with port unreachable by both", peer=True)
 def gre_keys():
     no_tunnel("gre", (("key 7", "key 8"), ("key 7", ""), ("", "key 0")))
+
+
+@case("IPIP-RX-02 TUN-LKP-03 ipip: packets for no tunnel are answered with port unreachable by both", peer=True)
+def ipip_addresses():
+    with Lab() as lab:
+        tunnel = IpTunnel(lab, "ipip")
+        tunnel.far.sysctl("net.ipv4.icmp_ratelimit", 0)
+        tunnel.far.ip("addr add 192.0.2.22/24 dev eth0")
+        tunnel.make_theirs("", ends="local 192.0.2.22 remote 192.0.2.1")
+        ours, theirs = unreachable(tunnel)
+        assert ours == theirs and ours[:3] == (3, 3, 4), f"culvert {ours}, Linux {theirs}"
+
+
+def decapsulated(tunnel):
+    """Pings with all sixteen pairs of outer and inner ECN into both ends; ({pair: TOS} that culvert's end passed on, Linux's)."""
+    far, culvert = tunnel.far.mac("eth0"), tunnel.culvert.ports[0].mac
+    pairs = [(outer, inner) for outer in range(4) for inner in range(4)]
+    protocol = PROTOCOLS[tunnel.kind]
+    header = b"\0\0\x08\0" if tunnel.kind == "gre" else b""
+
+    def frames(source, target, outer_ends, inner_ends):
+        for number, (outer, inner) in enumerate(pairs):
+            ping = IP(src=inner_ends[0], dst=inner_ends[1], tos=0x40 | inner, ttl=9) / ICMP(id=77, seq=number) / b"ecn"
+            ip = IP(src=outer_ends[0], dst=outer_ends[1], tos=0x80 | outer, proto=protocol)
+            yield Ether(src=source, dst=target) / ip / (header + bytes(ping))
+
+    def passed_on(wire, kind):
+        """One of the pairs is dropped, and there is no waiting for it."""
+        seen = {}
+        for _ in pairs[1:]:
+            frame = wire.receive(lambda f: ICMP in f and f[ICMP].type == kind and f[ICMP].id == 77, what=f"one more than {seen}")
+            inner = frame[ICMP].underlayer
+            assert checksum(bytes(inner)[:20]) == 0, frame.show(dump=True)
+            seen[pairs[frame[ICMP].seq]] = inner.tos
+        return seen
+
+    with Wire(tunnel.switch, "trunk") as ours, Wire(tunnel.near) as behind, Wire(tunnel.switch, tunnel.wire) as theirs:
+        ours.send(*frames(far, culvert, ("192.0.2.2", "192.0.2.1"), ("10.2.0.2", "10.1.0.1")))
+        from_culvert = passed_on(behind, 8)
+        theirs.send(*frames(culvert, far, ("192.0.2.1", "192.0.2.2"), ("10.1.0.1", "10.2.0.2")))
+        return from_culvert, passed_on(theirs, 0)
+
+
+def ecn(kind):
+    with Lab() as lab:
+        tunnel = IpTunnel(lab, kind)
+        ours, theirs = decapsulated(tunnel)
+        assert ours == theirs, f"(outer, inner): TOS delivered\nculvert {ours}\nLinux   {theirs}"
+        assert tunnel.culvert.stats("tun")["rx"]["errors"] == tunnel.far.stats("tun")["rx"]["errors"] == 1
+        assert tunnel.culvert.stats("tun")["rx"]["frame_errors"] == 1
+
+
+@case("TUN-ECN-01 TUN-ECN-02 ipip: each pair of outer and inner ECN comes out as it does of Linux", peer=True)
+def ipip_ecn():
+    ecn("ipip")
+
+
+@case("TUN-ECN-01 TUN-ECN-02 gre: each pair of outer and inner ECN comes out as it does of Linux", peer=True)
+def gre_ecn():
+    ecn("gre")
+
+
+def by_route(kind):
+    with Lab() as lab:
+        tunnel = IpTunnel(lab, kind)
+        tunnel.make_ours("", ends="local 192.0.2.1", via="via 192.0.2.2 onlink")
+        tunnel.make_theirs("", ends="local 192.0.2.2", via="via 192.0.2.1 onlink")
+        tunnel.ping_both_ways()
+        assert tunnel.culvert.drops() == {}, tunnel.culvert.drops()
+
+
+@case("TUN-TX-03 TUN-LKP-05 ipip without a remote: the routes' gateways are the outer destinations", peer=True)
+def ipip_by_route():
+    by_route("ipip")
 
 
 @case("UI-SHOW-07 UI-SHOW-08 UI-TUN-02 link show and tunnel show say of our tunnels what ip says of Linux's", peer=True)

@@ -103,21 +103,21 @@ class IpTunnel:
         self.make_ours(ours)
         self.make_theirs(ours if theirs is None else theirs)
 
-    def make_ours(self, options, ends="local 192.0.2.1 remote 192.0.2.2"):
+    def make_ours(self, options, ends="local 192.0.2.1 remote 192.0.2.2", via=""):
         if self.culvert.request("link show tun")["ok"]:
             self.culvert.do("link del tun")
         self.culvert.do(f"link add tun type {self.kind} {ends} {options}")
         self.culvert.do("link set tun master br0 up" if self.bridged else "link set tun up")
         if not self.bridged:
-            self.culvert.do("addr add 10.9.0.1/24 dev tun", "route add 10.2.0.0/24 dev tun")
+            self.culvert.do("addr add 10.9.0.1/24 dev tun", f"route add 10.2.0.0/24 {via} dev tun")
 
-    def make_theirs(self, options, ends="local 192.0.2.2 remote 192.0.2.1"):
+    def make_theirs(self, options, ends="local 192.0.2.2 remote 192.0.2.1", via=""):
         self.far.ip("link del tun", check=False)
         self.far.ip(f"link add tun type {self.kind} {ends} {options}")
         self.far.ip(f"addr add {'10.2.0.2/8' if self.bridged else '10.9.0.2/24'} dev tun")
         self.far.ip("link set tun up")
         if not self.bridged:
-            self.far.ip("route add 10.1.0.0/24 dev tun src 10.2.0.2")
+            self.far.ip(f"route add 10.1.0.0/24 dev tun src 10.2.0.2")
 
     def ping_both_ways(self, **more):
         self.near.ping("10.2.0.2", **more)
