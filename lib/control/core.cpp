@@ -92,7 +92,8 @@ Core::create(std::uint32_t worker_count, Sizes sizes, rte_mempool* pool) {
         impl.destinations,
         impl.templates,
         impl.routing->fib4(),
-        impl.routing->adjacencies()});
+        impl.routing->adjacencies(),
+        impl.routing->own_addresses()});
     impl.lists.defer_reuse_with([&impl](std::function<void()> reuse) {
         impl.domain.retire(std::move(reuse));
     });

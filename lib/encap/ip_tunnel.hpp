@@ -128,10 +128,12 @@ struct alignas(64) IpTunnelTemplate {
     bool carries_frames = false;
     bool checksum = false;
     bool sequence = false;
+    bool patches_gre = false;  // checksum or sequence
     bool ttl_inherit = false;
     bool tos_inherit = false;
-    bool df_inherit = false;  // the inner DF is copied; with DF in bytes there is nothing to copy
-    bool df = false;          // DF is in bytes
+    bool df = false;               // DF is in bytes
+    bool df_inherit = false;       // else: the inner DF is copied
+    bool inner_df_counts = false;  // TUN-TX-13: not with ignore-df
     friend bool operator==(const IpTunnelTemplate&, const IpTunnelTemplate&) = default;
 
     // Where the IPv4 header begins in bytes.

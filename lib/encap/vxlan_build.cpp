@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "lib/encap/vxlan_build.hpp"
 
+#include "lib/encap/tunnel_path.hpp"
 #include "lib/net/checksum.hpp"
 #include "lib/net/flow_hash.hpp"
 #include "lib/net/ip_protocol.hpp"
@@ -17,44 +18,6 @@ namespace {
 constexpr std::uint8_t kInheritTos = 1;
 // data_len and total length are 16 bits, and the link header is in front of the IP packet.
 constexpr std::uint32_t kMaxOuterIp = 65535 - VxlanTemplate::kLinkHeaderLen;
-
-TunnelState judge(
-    const VxlanConfig& config,
-    LinkId device,
-    const VxlanRemote& remote,
-    const route::Path& path,
-    const std::optional<route::Adjacency>& neighbour
-) {
-    if (remote.address.is_unspecified()) {
-        return TunnelState::no_remote;
-    }
-    const bool has_ipv4_local = config.local.is_unspecified() || config.local.is_v4();
-    if (!remote.address.is_v4() || !has_ipv4_local) {
-        return TunnelState::no_route;
-    }
-    switch (path.kind) {
-    case route::AdjacencyKind::local:
-        return TunnelState::local;
-    case route::AdjacencyKind::glean:
-    case route::AdjacencyKind::incomplete:
-    case route::AdjacencyKind::rewrite:
-    case route::AdjacencyKind::broadcast:
-        break;
-    case route::AdjacencyKind::no_route:
-    case route::AdjacencyKind::unreachable:
-    case route::AdjacencyKind::prohibit:
-    case route::AdjacencyKind::blackhole:
-        return TunnelState::no_route;
-    }
-    if (path.link == device) {
-        return TunnelState::loop;
-    }
-    if (!neighbour.has_value()) {
-        return TunnelState::unresolved;
-    }
-    return neighbour->header_len == VxlanTemplate::kLinkHeaderLen ? TunnelState::ready
-                                                                  : TunnelState::no_route;
-}
 
 std::uint8_t time_to_live(const VxlanConfig& config, const net::IpAddress& remote) {
     if (config.ttl_inherit) {
@@ -131,7 +94,7 @@ VxlanTemplate build_vxlan_template(
     const std::optional<route::Adjacency>& neighbour
 ) {
     VxlanTemplate outer;
-    outer.state = judge(config, device, remote, path, neighbour);
+    outer.state = judge_path(device, config.local, remote.address, path, neighbour);
     outer.device = device;
     outer.vni = remote.vni;
     outer.destination_port = remote.port;

@@ -137,13 +137,13 @@ namespace detail {
     std::uint16_t identification
 ) noexcept;
 
-// The same for a template that inherits nothing: all it asks for is the flow. kChecksum says what
+// The same for a template that inherits nothing: all it asks for is the flow. Checksum says what
 // outer.udp_checksum does.
-template <bool kChecksum>
+template <bool Checksum>
 [[nodiscard]] [[gnu::always_inline]] inline VxlanPushed vxlan_push_flow(
     rte_mbuf* packet, const VxlanTemplate& outer, InnerFlow flow, std::uint16_t identification
 ) noexcept {
-    return detail::put_header(packet, outer, flow, identification, kChecksum, nullptr);
+    return detail::put_header(packet, outer, flow, identification, Checksum, nullptr);
 }
 
 }  // namespace culvert::encap

@@ -28,6 +28,8 @@ struct Arrival {
     Drop refusal = Drop::link_gone;
 };
 
+// Never constructed: it lies in a Scratch, and find_runs() writes what is read.
+// NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init)
 struct Run {
     rte_mbuf* const* first;
     const Arrival* arrival;
@@ -82,7 +84,46 @@ judge_macs(Run& run, std::uint64_t destination, std::uint64_t source) noexcept {
     }
 }
 
-// Cuts the burst into runs, and asks for the lines of their MACs.
+// Keys whose lines were asked for last.
+struct Asked {
+    fdb::Key source;
+    fdb::Key destination;
+    Home destination_home = nullptr;
+};
+
+// Asks for the lines of the run's MACs; a key like the last one's has been asked for.
+[[gnu::always_inline]] inline void begin_run(
+    Run& run, const Arrival& arrival, const MacPair& macs, const fdb::Table::View& fdb, Asked& asked
+) noexcept {
+    run.arrival = &arrival;
+    run.refused = false;
+    run.source_home = nullptr;
+    if (arrival.refused) [[unlikely]] {
+        run.refuse(arrival.refusal);
+        return;
+    }
+    const std::uint64_t destination = macs.destination();
+    const std::uint64_t source = macs.source();
+    if (((destination | source) & kGroupBit) != 0 || source == 0) [[unlikely]] {
+        if (!arrival.own) {
+            judge_macs(run, destination, source);
+        }
+    }
+    const LinkId domain = arrival.bridge->id;
+    run.source = {fdb_key(source, domain)};
+    if (arrival.learning && !(run.source == asked.source)) {
+        run.source_home = fdb.prefetch(run.source);
+        asked.source = run.source;
+    }
+    run.destination = {fdb_key(destination, domain)};
+    if (!(run.destination == asked.destination)) {
+        asked.destination_home = fdb.prefetch(run.destination);
+        asked.destination = run.destination;
+    }
+    run.destination_home = asked.destination_home;
+}
+
+// Cuts the burst into runs.
 void find_runs(
     const Worker& worker,
     const fdb::Table::View& fdb,
@@ -94,9 +135,7 @@ void find_runs(
     std::uint32_t arrivals = 0;
     LinkId last_id = kNoLink;  // of the run; no packet is on none
     MacPair last;
-    fdb::Key last_source;
-    fdb::Key last_destination;
-    Home last_home = nullptr;
+    Asked asked;
     Run* run = chunk.runs.data() - 1;
     for (rte_mbuf* const* at = packets; at != packets + n; ++at) {
         rte_mbuf* packet = *at;
@@ -118,39 +157,13 @@ void find_runs(
         if (id != last_id) [[unlikely]] {
             chunk.arrivals[arrivals] = look_at_link(worker, id);
             arrival = &chunk.arrivals[arrivals++];
-            last_source = {};
-            last_destination = {};
+            asked = {};
         }
         last_id = id;
         last = macs;
         ++run;
         run->first = at;
-        run->arrival = arrival;
-        run->refused = false;
-        run->source_home = nullptr;
-        if (arrival->refused) [[unlikely]] {
-            run->refuse(arrival->refusal);
-            continue;
-        }
-        const std::uint64_t destination = macs.destination();
-        const std::uint64_t source = macs.source();
-        if (((destination | source) & kGroupBit) != 0 || source == 0) [[unlikely]] {
-            if (!arrival->own) {
-                judge_macs(*run, destination, source);
-            }
-        }
-        const LinkId domain = arrival->bridge->id;
-        run->source = {fdb_key(source, domain)};
-        if (arrival->learning && !(run->source == last_source)) {
-            run->source_home = fdb.prefetch(run->source);
-            last_source = run->source;
-        }
-        run->destination = {fdb_key(destination, domain)};
-        if (!(run->destination == last_destination)) {
-            last_home = fdb.prefetch(run->destination);
-            last_destination = run->destination;
-        }
-        run->destination_home = last_home;
+        begin_run(*run, *arrival, macs, fdb, asked);
     }
     ++run;
     run->first = packets + n;

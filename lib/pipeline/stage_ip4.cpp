@@ -18,7 +18,7 @@ constexpr std::uint32_t kChunk = 64;
 constexpr std::uint32_t kFirstGroup = 0xe0000000;  // 224.0.0.0
 constexpr std::uint32_t kLimitedBroadcast = 0xffffffff;
 
-// Neighbours in the burst with the same two addresses are a run: looked up once.
+// Neighbours in the burst to the same address are a run: looked up once.
 struct Chunk {
     Scratch<rte_mbuf*, kChunk> packets;
     Scratch<std::uint8_t, kChunk + 1> first;      // packet of each run, and one past the last run's
@@ -35,20 +35,14 @@ struct Way {
     const Link* link = nullptr;  // of a rewrite; nullptr = gone
 };
 
-// Sources looked up for being ours, the last one.
-struct LocalSource {
-    std::uint32_t address = 0;
-    bool is_ours = false;
-};
-
 net::Ipv4Header* header_of(rte_mbuf* packet) noexcept {
     return rte_pktmbuf_mtod_offset(packet, net::Ipv4Header*, note(packet).l3_offset);
 }
 
 // 0.0.0.0/8, 127.0.0.0/8 and 224.0.0.0 upwards: addresses that need a closer look.
 constexpr bool is_special(std::uint32_t address) noexcept {
-    const auto first = static_cast<std::uint8_t>(address >> 24);
-    return first == 0 || first == 127 || first >= 224;
+    const std::uint32_t first = address >> 24;
+    return first - 1 >= 223 || first == 127;
 }
 
 constexpr bool is_group(std::uint32_t address) noexcept {
@@ -82,18 +76,15 @@ Check refuse(Worker& worker, rte_mbuf* packet, Drop reason) noexcept {
     return Check::bad;
 }
 
-// Addresses that no packet from outside may have (ip_route_input_slow).
-[[gnu::noinline]] Check check_addresses(
-    Worker& worker, rte_mbuf* packet, std::uint32_t source, std::uint32_t destination
-) noexcept {
-    const bool source_is_fine = !is_special(source) || (source >= kFirstGroup && !is_group(source));
-    if (!source_is_fine) {
-        return refuse(worker, packet, Drop::ip4_source_invalid);
+// Whether no packet from outside may come from there (ip_route_input_slow, fib_validate_source).
+// One of our addresses: somebody else uses it, or what we sent came back.
+[[gnu::noinline]] bool is_bad_source(const Worker& worker, std::uint32_t source) noexcept {
+    if (is_special(source) && (source < kFirstGroup || is_group(source))) {
+        return true;
     }
-    if (is_special(destination) && destination < kFirstGroup) {
-        return refuse(worker, packet, Drop::ip4_destination_invalid);
-    }
-    return Check::ok;
+    const route::Adjacency* adjacency =
+        worker.tables.adjacencies.read(worker.tables.fib4.lookup(source));
+    return adjacency != nullptr && route::is_ours(adjacency->kind);
 }
 
 // A header of other than 20 bytes, or of another version, or cut off.
@@ -148,9 +139,11 @@ check_header(Worker& worker, rte_mbuf* packet, const net::Ipv4Header& ip) noexce
 void read_headers(
     Worker& worker, rte_mbuf* const* packets, std::uint32_t n, Chunk& chunk
 ) noexcept {
+    const route::OwnAddresses& own = worker.tables.own_addresses;
     std::uint32_t count = 0;
     std::uint32_t runs = 0;
-    std::uint64_t last = 0;  // addresses; two of 0.0.0.0 are no run
+    std::uint64_t last = 0;  // addresses; no packet that passes has two of 0.0.0.0
+    std::uint64_t last_destination = ~std::uint64_t{0};
     for (std::uint32_t i = 0; i < n; ++i) {
         rte_mbuf* packet = packets[i];
         const net::Ipv4Header& ip = *header_of(packet);
@@ -161,13 +154,21 @@ void read_headers(
         if (addresses != last) {
             const std::uint32_t source = ip.source.host();
             const std::uint32_t destination = ip.destination.host();
-            if ((is_special(source) || is_special(destination)) &&
-                check_addresses(worker, packet, source, destination) == Check::bad) [[unlikely]] {
+            if ((is_special(source) || own.may_contain(source)) && is_bad_source(worker, source))
+                [[unlikely]] {
+                refuse(worker, packet, Drop::ip4_source_invalid);
+                continue;
+            }
+            if (is_special(destination) && destination < kFirstGroup) [[unlikely]] {
+                refuse(worker, packet, Drop::ip4_destination_invalid);
                 continue;
             }
             last = addresses;
-            chunk.first[runs] = static_cast<std::uint8_t>(count);
-            chunk.destinations[runs++] = destination;
+            if (destination != last_destination) {
+                last_destination = destination;
+                chunk.first[runs] = static_cast<std::uint8_t>(count);
+                chunk.destinations[runs++] = destination;
+            }
         }
         chunk.packets[count++] = packet;
     }
@@ -194,18 +195,6 @@ void look_up(const Worker& worker, Chunk& chunk) noexcept {
     }
 }
 
-// A source that is one of our addresses: somebody else uses it, or it came back to us.
-bool is_our_address(Worker& worker, std::uint32_t source, LocalSource& last) noexcept {
-    if (last.address != source) {
-        last.address = source;
-        const route::Adjacency* adjacency =
-            worker.tables.adjacencies.read(worker.tables.fib4.lookup(source));
-        last.is_ours = adjacency != nullptr && (adjacency->kind == route::AdjacencyKind::local ||
-                                                adjacency->kind == route::AdjacencyKind::broadcast);
-    }
-    return last.is_ours;
-}
-
 // For this processor, but not whole UDP.
 [[gnu::noinline]] void deliver_other(
     Worker& worker, rte_mbuf* packet, const net::Ipv4Header& ip, bool broadcast
@@ -224,15 +213,7 @@ bool is_our_address(Worker& worker, std::uint32_t source, LocalSource& last) noe
 }
 
 // A run for this processor. Precondition: room in vxlan_pop.
-void deliver(
-    Worker& worker, rte_mbuf* const* packets, std::uint32_t n, bool broadcast, LocalSource& last
-) noexcept {
-    if (is_our_address(worker, header_of(packets[0])->source.host(), last)) [[unlikely]] {
-        for (std::uint32_t i = 0; i < n; ++i) {
-            worker.drop(packets[i], note(packets[i]).link_in, Drop::ip4_source_invalid);
-        }
-        return;
-    }
+void deliver(Worker& worker, rte_mbuf* const* packets, std::uint32_t n, bool broadcast) noexcept {
     Vector& out = worker.vector(Stage::vxlan_pop);
     rte_mbuf** tail = &out.packets[out.count];
     for (std::uint32_t i = 0; i < n; ++i) {
@@ -412,7 +393,6 @@ Way find_way(const Worker& worker, route::AdjacencyId id) noexcept {
 void send_on(Worker& worker, const Chunk& chunk) noexcept {
     using route::AdjacencyKind;
     Way way;
-    LocalSource last;
     for (std::uint32_t k = 0; k < chunk.run_count; ++k) {
         if (chunk.adjacencies[k] != way.id) [[unlikely]] {
             way = find_way(worker, chunk.adjacencies[k]);
@@ -424,8 +404,8 @@ void send_on(Worker& worker, const Chunk& chunk) noexcept {
         const auto n = static_cast<std::uint32_t>(chunk.first[k + 1] - chunk.first[k]);
         if (kind == AdjacencyKind::rewrite) [[likely]] {
             rewrite(worker, packets, n, destination, way);
-        } else if (kind == AdjacencyKind::local || kind == AdjacencyKind::broadcast) {
-            deliver(worker, packets, n, kind == AdjacencyKind::broadcast, last);
+        } else if (route::is_ours(kind)) {
+            deliver(worker, packets, n, kind == AdjacencyKind::broadcast);
         } else {
             for (std::uint32_t i = 0; i < n; ++i) {
                 finish_here(worker, packets[i], destination, way);

@@ -138,7 +138,7 @@ VxlanPush::refuse_push(rte_mbuf* packet, encap::VxlanPushed why, const Link& dev
 }
 
 // Packets to one remote whose template inherits nothing. Returns where the vector ends then.
-template <bool kChecksum>
+template <bool Checksum>
 inline rte_mbuf** VxlanPush::push_flows(
     rte_mbuf* const* packets, std::uint32_t count, const Run& run, rte_mbuf** tail
 ) noexcept {
@@ -150,6 +150,7 @@ inline rte_mbuf** VxlanPush::push_flows(
         rte_mbuf* packet = packets[i];
         const std::uint32_t frame_len = packet->pkt_len;
         const auto* frame = rte_pktmbuf_mtod(packet, const std::uint8_t*);
+        // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): set where it is read
         encap::InnerFlow flow;
         if (!encap::inspect_plain_frame(frame, packet->data_len, flow)) [[unlikely]] {
             worker_.ip_identification = identification;
@@ -160,7 +161,7 @@ inline rte_mbuf** VxlanPush::push_flows(
             identification = worker_.ip_identification;
             continue;
         }
-        const auto result = encap::vxlan_push_flow<kChecksum>(packet, outer, flow, identification);
+        const auto result = encap::vxlan_push_flow<Checksum>(packet, outer, flow, identification);
         if (result != encap::VxlanPushed::done) [[unlikely]] {
             refuse_push(packet, result, *run.device);
             continue;

@@ -9,6 +9,7 @@
 #include "lib/rcu/hash_table.hpp"
 #include "lib/route/adjacency.hpp"
 #include "lib/route/fib4.hpp"
+#include "lib/route/own_addresses.hpp"
 
 namespace culvert::pipeline {
 
@@ -24,6 +25,7 @@ struct Tables {
     encap::VxlanTemplates& vxlan_templates;
     const route::Fib4& fib4;
     const route::AdjacencyTable& adjacencies;
+    const route::OwnAddresses& own_addresses;
 };
 
 }  // namespace culvert::pipeline

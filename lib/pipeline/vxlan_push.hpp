@@ -32,7 +32,9 @@ public:
     [[nodiscard]] std::uint32_t resume() const noexcept { return resume_; }
 
 private:
-    // Neighbours in the burst that go to one MAC by one link, and where that is.
+    // Neighbours in the burst that go to one MAC by one link, and where that is. Never constructed:
+    // it lies in a Scratch.
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init)
     struct Run {
         const Link* device;  // nullptr: refuse() says why not
         fdb::Key key;
@@ -48,7 +50,7 @@ private:
     bool find_default(const Link& device, fdb::Value& value) noexcept;
     void refuse(rte_mbuf* packet) noexcept;
     void refuse_push(rte_mbuf* packet, encap::VxlanPushed why, const Link& device) noexcept;
-    template <bool kChecksum>
+    template <bool Checksum>
     rte_mbuf** push_flows(
         rte_mbuf* const* packets, std::uint32_t count, const Run& run, rte_mbuf** tail
     ) noexcept;

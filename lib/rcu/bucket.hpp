@@ -3,8 +3,9 @@
 //
 // Everything a reader must see at one instant is in one 64-bit word, `state`:
 //   bits  0- 3  occupied: one bit a slot
-//   bits  4-31  overflow: how many entries passed this bucket, since it was full, and lie in a
-//   later one bits 32-63  sequence: one more at every erase
+//   bits  4-31  overflow: how many entries passed this full bucket and lie in a later one
+//   bits 32-63  sequence: one more at every erase
+//
 // A slot's key and value change only while its occupied bit is clear, and the bit clears only
 // together with a new sequence number. So a reader loads state, scans the occupied slots, and loads
 // state again: equal means that what it read was one entry's key and value. Nothing is ever "being
@@ -21,6 +22,13 @@
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
+
+// Two keys a comparison. A 16-byte load is two atomic loads of 8 on x86-64 in practice, though not
+// to the language: the thread sanitizer gets the other way.
+#if defined(__SSE4_1__) && !defined(__SANITIZE_THREAD__)
+#define CULVERT_BUCKET_SSE41
+#include <smmintrin.h>
+#endif
 
 namespace culvert::rcu {
 
@@ -163,6 +171,18 @@ struct alignas(64) Bucket {
     // One bit a slot whose bytes equal `key`, occupied or not. Keys lie word by word (all first
     // words, all second words, ...), so that each word is aligned whatever the key's size.
     [[nodiscard]] unsigned match(const Words& key) const noexcept {
+#ifdef CULVERT_BUCKET_SSE41
+        if constexpr (kSlots == 3 && sizeof(Key) == 8) {
+            // The first half of the bucket is state and the three keys.
+            const auto* line = reinterpret_cast<const __m128i*>(this);
+            const __m128i wanted = _mm_set1_epi64x(static_cast<long long>(key.words[0]));
+            const __m128i low = _mm_cmpeq_epi64(_mm_load_si128(line), wanted);
+            const __m128i high = _mm_cmpeq_epi64(_mm_load_si128(line + 1), wanted);
+            const int equal = _mm_movemask_pd(_mm_castsi128_pd(low)) |
+                              _mm_movemask_pd(_mm_castsi128_pd(high)) << 2;
+            return static_cast<unsigned>(equal) >> 1;
+        }
+#endif
         unsigned equal = 0;
 #pragma GCC unroll 4
         for (unsigned slot = 0; slot < kSlots; ++slot) {

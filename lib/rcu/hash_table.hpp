@@ -281,11 +281,14 @@ template <typename Key, typename Value, typename Shadow>
 inline bool
 HashTable<Key, Value, Shadow>::View::find(Home home, const Key& key, Value& value) const noexcept {
     auto look = home->look(Words(key));
-    if (!(look.steady & look.ends_here())) [[unlikely]] {
+    if (look.hit == 0 || !look.steady) [[unlikely]] {
+        if (look.steady && look.ends_here()) {
+            return false;
+        }
         look = look_on(generation_, home, key).look;
-    }
-    if (look.hit == 0) {
-        return false;
+        if (look.hit == 0) {
+            return false;
+        }
     }
     value = std::bit_cast<Value>(look.value);
     return true;

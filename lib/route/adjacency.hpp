@@ -24,6 +24,11 @@ enum class AdjacencyKind : std::uint8_t {
     rewrite,     // complete: header[0, header_len) goes in front
 };
 
+// Whether a packet to such an address is for us. No packet comes from one.
+[[nodiscard]] constexpr bool is_ours(AdjacencyKind kind) noexcept {
+    return kind == AdjacencyKind::local || kind == AdjacencyKind::broadcast;
+}
+
 // Immutable once published. One cache line.
 struct alignas(64) Adjacency {
     net::IpAddress next_hop;  // incomplete, rewrite: the gateway or the destination itself

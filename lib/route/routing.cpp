@@ -68,6 +68,10 @@ const AdjacencyTable& Routing::adjacencies() const noexcept {
     return impl_->adjacencies();
 }
 
+const OwnAddresses& Routing::own_addresses() const noexcept {
+    return impl_->own_addresses();
+}
+
 void Routing::set_link(LinkId link, const LinkParameters& parameters, std::uint64_t now_ms) {
     impl_->set_link(link, parameters, now_ms);
 }

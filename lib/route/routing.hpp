@@ -10,6 +10,7 @@
 #include "lib/route/adjacency.hpp"
 #include "lib/route/fib4.hpp"
 #include "lib/route/neighbour.hpp"
+#include "lib/route/own_addresses.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -111,6 +112,7 @@ public:
     // --- readers (workers) ---
     [[nodiscard]] const Fib4& fib4() const noexcept;
     [[nodiscard]] const AdjacencyTable& adjacencies() const noexcept;
+    [[nodiscard]] const OwnAddresses& own_addresses() const noexcept;
 
     // --- links ---
     // A link appeared or changed: up/down moves its addresses' routes in and out of the FIB, a MAC

@@ -9,6 +9,7 @@
 #include "lib/route/adjacency_set.hpp"
 #include "lib/route/fib4.hpp"
 #include "lib/route/neighbour.hpp"
+#include "lib/route/own_addresses.hpp"
 #include "lib/route/rib.hpp"
 #include "lib/route/routing.hpp"
 
@@ -70,6 +71,8 @@ public:
         return adjacencies_.table();
     }
 
+    [[nodiscard]] const OwnAddresses& own_addresses() const noexcept { return own_addresses_; }
+
     [[nodiscard]] const AddressTable& addresses() const noexcept { return addresses_; }
 
     [[nodiscard]] const Rib& rib() const noexcept { return rib_; }
@@ -117,6 +120,9 @@ private:
     Result<void> sync(const net::Prefix& prefix);
     Result<void> install(const net::Prefix& prefix, const Wanted& next);
     Result<void> withdraw(const net::Prefix& prefix);
+    void note_own(
+        const net::Prefix& prefix, const AdjacencyEntry* before, const AdjacencyEntry* after
+    ) noexcept;
     void release(AdjacencyEntry* entry, bool holds_neighbour);
     void sync_hosts(const net::Prefix& prefix);
 
@@ -147,6 +153,7 @@ private:
     Rib rib_;
     std::unique_ptr<Fib4> fib_;
     AdjacencySet adjacencies_;
+    OwnAddresses own_addresses_;
     std::set<std::pair<net::IpAddress, LinkId>>
         with_mac_;               // neighbours that may have a /32 in the FIB
     NeighbourTable neighbours_;  // last: its end gives up packets through this object

@@ -311,6 +311,7 @@ Result<void> Routing::Impl::install(const net::Prefix& prefix, const Wanted& nex
         return set;
     }
     Rib::Node& node = rib_.find_or_create(prefix);
+    note_own(prefix, node.installed, entry);
     AdjacencyEntry* old = std::exchange(node.installed, entry);
     const bool old_holds = std::exchange(node.holds_neighbour, next.holds_neighbour);
     if (old != nullptr) {
@@ -327,6 +328,7 @@ Result<void> Routing::Impl::withdraw(const net::Prefix& prefix) {
     }
     if (node->installed != nullptr) {
         CULVERT_CHECK(fib_->erase(prefix));
+        note_own(prefix, node->installed, nullptr);
         release(
             std::exchange(node->installed, nullptr), std::exchange(node->holds_neighbour, false)
         );
@@ -334,6 +336,20 @@ Result<void> Routing::Impl::withdraw(const net::Prefix& prefix) {
     }
     rib_.drop_if_empty(prefix);
     return {};
+}
+
+// What ends at `prefix` changes.
+void Routing::Impl::note_own(
+    const net::Prefix& prefix, const AdjacencyEntry* before, const AdjacencyEntry* after
+) noexcept {
+    const auto is_own = [](const AdjacencyEntry* entry) {
+        return entry != nullptr && is_ours(entry->key.kind);
+    };
+    if (prefix.length != 32 || is_own(before) == is_own(after)) {
+        return;
+    }
+    const std::uint32_t address = prefix.address.v4();
+    is_own(after) ? own_addresses_.add(address) : own_addresses_.remove(address);
 }
 
 void Routing::Impl::release(AdjacencyEntry* entry, bool holds_neighbour) {

@@ -141,12 +141,13 @@ TEST_CASE_METHOD(Learning, "a flood of new MACs is taken in bounded turns", "[co
     const LinkId port = add_port(0);
     const LinkId bridge = add_link("br0", LinkKind::bridge);
     REQUIRE(set_master(port, "br0"));
+    const std::size_t own = core->fdb().domain_size(bridge);  // the bridge's addresses
     for (std::uint64_t i = 0; i < 3000; ++i) {
         report(bridge, net::MacAddress::from_value(0x020000100000 + i), port);
     }
     CHECK(core->has_work());
     CHECK(core->turn() == 0);
-    CHECK(core->fdb().domain_size(bridge) < 3000);
+    CHECK(core->fdb().domain_size(bridge) < own + 3000);
     CHECK(core->turn() != 0);
     CHECK(core->is_learning());
     core->turn();
@@ -154,7 +155,7 @@ TEST_CASE_METHOD(Learning, "a flood of new MACs is taken in bounded turns", "[co
     report(bridge, kStation, port);
     core->turn();
     CHECK_FALSE(core->is_learning());
-    CHECK(core->fdb().domain_size(bridge) == 3001);
+    CHECK(core->fdb().domain_size(bridge) == own + 3001);
     CHECK_FALSE(core->has_work());
 }
 

@@ -40,7 +40,7 @@ Machine::Machine(const MachineOptions& options)
     , vxlan_templates(domain, 4096)
     , adjacencies(domain, 65536)
     , fib4(make_fib(domain))
-    , tables{published_links, fdb, vxlan_demux, vxlan_destinations, vxlan_templates, *fib4, adjacencies}
+    , tables{published_links, fdb, vxlan_demux, vxlan_destinations, vxlan_templates, *fib4, adjacencies, own_addresses}
     , options_(options)
     , pool_(options.pool) {
     if (pool_ == nullptr) {
@@ -190,7 +190,11 @@ void Machine::enslave(LinkId member, LinkId bridge) {
 route::AdjacencyId Machine::add_route(std::string_view prefix, const route::Adjacency& adjacency) {
     const route::AdjacencyId id = adjacencies.allocate();
     adjacencies.publish(id, std::make_unique<const route::Adjacency>(adjacency));
-    RTE_VERIFY(fib4->set(prefix_of(prefix), id).has_value());
+    const net::Prefix parsed = prefix_of(prefix);
+    RTE_VERIFY(fib4->set(parsed, id).has_value());
+    if (parsed.length == 32 && route::is_ours(adjacency.kind)) {
+        own_addresses.add(parsed.address.v4());
+    }
     return id;
 }
 

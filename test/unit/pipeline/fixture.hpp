@@ -142,6 +142,7 @@ public:
     encap::VxlanTemplates vxlan_templates;
     route::AdjacencyTable adjacencies;
     std::unique_ptr<route::Fib4> fib4;
+    route::OwnAddresses own_addresses;
     Tables tables;
 
 private:

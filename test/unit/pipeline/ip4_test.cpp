@@ -207,12 +207,23 @@ TEST_CASE("addresses that no packet may come from or go to", "[pipeline][ip4]") 
     router.expect_drop_of(router.packet({.destination = 0xffffffff}), Drop::ip4_not_forwarded);
 }
 
-TEST_CASE("a packet for us from our own address is somebody else's", "[pipeline][ip4]") {
+TEST_CASE("a packet from our own address is somebody else's", "[pipeline][ip4]") {
     Router router;
+    const std::uint32_t destination = GENERATE(as<std::uint32_t>{}, kRouter, kBehind);
     router.expect_drop_of(
-        router.packet({.source = kRouter, .destination = kRouter, .protocol = 1}, 8),
+        router.packet({.source = kRouter, .destination = destination, .protocol = 1}, 8),
         Drop::ip4_source_invalid
     );
+}
+
+TEST_CASE("a source that only looks like ours to the quick question passes", "[pipeline][ip4]") {
+    Router router;
+    constexpr std::uint32_t kForeign = 0xc6336405;  // 198.51.100.5
+    router.own_addresses.add(kForeign);
+    router.receive_exact(router.in, router.packet({.source = kForeign, .destination = kBehind}));
+    router.run();
+    router.expect_no_drop();
+    CHECK(router.sent(router.out).size() == 1);
 }
 
 TEST_CASE("240.0.0.0/4 is forwarded like any other address", "[pipeline][ip4]") {

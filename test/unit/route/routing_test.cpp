@@ -4,6 +4,22 @@
 
 namespace culvert::route::test {
 
+TEST_CASE("own addresses are those of links that are up", "[route][routing]") {
+    Fixture f;
+    const OwnAddresses& own = f.routing->own_addresses();
+    f.address("192.0.2.1/24");
+    CHECK(own.may_contain(ip("192.0.2.1").v4()));
+    CHECK(own.may_contain(ip("192.0.2.255").v4()));
+    CHECK_FALSE(own.may_contain(ip("192.0.2.2").v4()));
+    f.set_link(kWan, false);
+    CHECK_FALSE(own.may_contain(ip("192.0.2.255").v4()));
+    f.set_link(kWan, true);
+    CHECK(own.may_contain(ip("192.0.2.255").v4()));
+    REQUIRE(f.routing->del_address(kWan, prefix("192.0.2.1/24")));
+    CHECK_FALSE(own.may_contain(ip("192.0.2.1").v4()));
+    CHECK_FALSE(own.may_contain(ip("192.0.2.255").v4()));
+}
+
 TEST_CASE("an address brings its local, connected and broadcast routes", "[route][routing]") {
     Fixture f;
     f.address("192.0.2.1/24");

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "lib/encap/ip_tunnel_build.hpp"
+
+#include "lib/encap/tunnel_path.hpp"
+#include "lib/net/checksum.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace culvert::encap {
+
+namespace {
+
+constexpr std::uint8_t kInheritTos = 1;  // bit 0 (TUN-TX-07)
+constexpr std::uint8_t kEcnMask = 3;
+// data_len and total length are 16 bits, and the link header is in front of the IP packet.
+constexpr std::uint32_t kMaxOuterIp = 65535 - IpTunnelTemplate::kLinkHeaderLen;
+
+net::Ipv4Header ip_header(
+    const IpTunnelConfig& config,
+    const net::IpAddress& remote,
+    const route::Path& path,
+    const IpTunnelTemplate& outer
+) {
+    const net::IpAddress& local = config.local.is_unspecified() ? path.source : config.local;
+    net::Ipv4Header ip{};
+    ip.version_and_ihl = net::kIpv4VersionIhl;
+    // What is inherited is the packet's; the low bits never leave (TUN-ECN-06).
+    ip.type_of_service = static_cast<std::uint8_t>(config.tos & ~kEcnMask);
+    ip.flags_and_offset = net::Be16{outer.df ? net::kIpv4DontFragment : std::uint16_t{0}};
+    ip.time_to_live = config.ttl;
+    ip.protocol = traits(config.kind).protocol;
+    ip.source = net::Be32{local.is_v4() ? local.v4() : 0};
+    ip.destination = net::Be32{remote.v4()};
+    return ip;
+}
+
+// GRE-HDR-03, but for checksum and sequence number. Of a gre device the protocol is what most
+// packets are.
+void write_gre(const IpTunnelConfig& config, std::uint8_t* bytes) {
+    const std::uint16_t protocol =
+        traits(config.kind).carries_frames ? net::ether_type::kTeb : net::ether_type::kIpv4;
+    const net::GreHeader base{net::Be16{gre_flags(config)}, net::Be16{protocol}};
+    std::memcpy(bytes, &base, sizeof(base));
+    bytes += sizeof(base) + (config.out_checksum ? sizeof(net::GreChecksumField) : 0);
+    if (config.out_key.has_value()) {
+        const net::Be32 key{*config.out_key};
+        std::memcpy(bytes, &key, sizeof(key));
+    }
+}
+
+}  // namespace
+
+IpTunnelTemplate build_ip_tunnel_template(
+    const IpTunnelConfig& config,
+    LinkId device,
+    const net::IpAddress& remote,
+    const route::Path& path,
+    const std::optional<route::Adjacency>& neighbour
+) {
+    IpTunnelTemplate outer;
+    outer.state = judge_path(device, config.local, remote, path, neighbour);
+    outer.device = device;
+    outer.kind = config.kind;
+    outer.carries_frames = traits(config.kind).carries_frames;
+    if (outer.state != TunnelState::ready && outer.state != TunnelState::unresolved) {
+        return outer;
+    }
+    outer.link_out = path.link;
+    outer.next_hop = path.next_hop;
+    outer.mtu = path.mtu == 0 ? kMaxOuterIp : std::min(path.mtu, kMaxOuterIp);
+    outer.checksum = traits(config.kind).has_gre && config.out_checksum;
+    outer.sequence = traits(config.kind).has_gre && config.out_sequence;
+    outer.patches_gre = outer.checksum || outer.sequence;
+    outer.ttl_inherit = config.ttl == 0;
+    outer.tos_inherit = (config.tos & kInheritTos) != 0;
+    // TUN-TX-13; TUN-TX-20: a route with a locked MTU sends without DF.
+    outer.df = config.pmtudisc && !path.mtu_locked;
+    outer.inner_df_counts = !config.ignore_df;
+    outer.df_inherit = outer.inner_df_counts && !config.pmtudisc && !path.mtu_locked;
+
+    const std::uint32_t outer_len = outer_len_bytes(config);
+    outer.gre_len = static_cast<std::uint8_t>(outer_len - sizeof(net::Ipv4Header));
+    outer.length = static_cast<std::uint8_t>(IpTunnelTemplate::kLinkHeaderLen + outer_len);
+    std::uint8_t* const end = outer.bytes.data() + IpTunnelTemplate::kRoom;
+    std::uint8_t* const gre = end - outer.gre_len;
+    const net::Ipv4Header ip = ip_header(config, remote, path, outer);
+    const net::Be16 type{net::ether_type::kIpv4};
+    std::memcpy(gre - sizeof(ip), &ip, sizeof(ip));
+    std::memcpy(gre - sizeof(ip) - sizeof(type), &type, sizeof(type));
+    if (outer.gre_len != 0) {
+        write_gre(config, gre);
+    }
+    outer.ip_sum = net::sum_fold(net::ipv4_header_sum(ip));
+    outer.gre_sum = net::sum_fold(net::sum_bytes(gre, outer.gre_len));
+    if (outer.state == TunnelState::ready) {
+        outer.link_out = neighbour->link_out;
+        std::memcpy(end - outer.length, neighbour->header.data(), IpTunnelTemplate::kLinkHeaderLen);
+    }
+    return outer;
+}
+
+}  // namespace culvert::encap

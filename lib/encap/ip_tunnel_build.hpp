@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Control's half of the ip_tunnel push: writes down what is in front of every packet of a device to
+// one remote.
+#pragma once
+
+#include "lib/encap/ip_tunnel.hpp"
+#include "lib/route/routing.hpp"
+
+#include <optional>
+
+namespace culvert::encap {
+
+// The template of `remote` for `device`, to be built again when `config`, the route or the
+// neighbour changes. `path`: the answer for the remote's address, with the device's local address
+// as source. `neighbour`: the next hop's complete link header, if its MAC is known. Never fails: a
+// template that cannot send says why in `state`.
+[[nodiscard]] IpTunnelTemplate build_ip_tunnel_template(
+    const IpTunnelConfig& config,
+    LinkId device,
+    const net::IpAddress& remote,
+    const route::Path& path,
+    const std::optional<route::Adjacency>& neighbour
+);
+
+}  // namespace culvert::encap

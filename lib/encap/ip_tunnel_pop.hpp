@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Received ipip and GRE packets: what their outer headers say, whether they are sound, and taking
+// them off. Each protocol's header is read in a file of its own (ipip.hpp, gre.hpp), which knows no
+// devices; which link a packet belongs to is ip_tunnel_lookup.hpp's.
+#pragma once
+
+#include "lib/encap/ip_tunnel_lookup.hpp"
+#include "lib/encap/mbuf.hpp"
+#include "lib/net/checksum.hpp"
+#include "lib/net/ether.hpp"
+#include "lib/net/ipv4.hpp"
+
+#include <rte_mbuf.h>
+
+#include <cstdint>
+#include <cstring>
+
+namespace culvert::encap {
+
+// What the rest of the way needs of the outer headers.
+struct IpTunnelOuter {
+    IpTunnelKey key;               // what the device is found by
+    std::uint32_t sequence;        // where has_sequence
+    std::uint16_t payload_offset;  // from the packet's data
+    std::uint16_t payload_type;    // EtherType of what is inside
+    std::uint8_t tos;
+    bool has_checksum;  // a right one
+    bool has_sequence;
+};
+
+// The order of the kernel's checks, where a packet is wrong in two ways.
+enum class IpTunnelVerdict : std::uint8_t {
+    good,
+    ipip_truncated,  // IPIP-RX-01
+    gre_truncated,   // GRE-RX-01, -04
+    gre_version,     // GRE-RX-02
+    gre_flags,       // GRE-RX-03
+    gre_checksum,    // GRE-RX-05
+    no_device,       // of a protocol that none of our kinds has
+};
+
+// Preconditions of all that follows: at `l3_offset` lies an IPv4 header that was validated, options
+// and all, and the packet ends where its total length says.
+
+[[nodiscard]] inline std::uint16_t
+payload_offset_of(const rte_mbuf* packet, std::uint16_t l3_offset) noexcept {
+    const auto& ip = *rte_pktmbuf_mtod_offset(packet, const net::Ipv4Header*, l3_offset);
+    return static_cast<std::uint16_t>(l3_offset + ip.header_len_bytes());
+}
+
+// What all kinds' keys begin with.
+[[nodiscard]] inline IpTunnelKey
+key_of_packet(const rte_mbuf* packet, std::uint16_t l3_offset, IpTunnelKind kind) noexcept {
+    const auto& ip = *rte_pktmbuf_mtod_offset(packet, const net::Ipv4Header*, l3_offset);
+    return IpTunnelKey::make(kind, ip.destination.raw(), ip.source.raw());
+}
+
+// The outer headers of a packet of any protocol that tunnels have; `outer` is set if good.
+[[nodiscard]] IpTunnelVerdict
+ip_tunnel_parse(const rte_mbuf* packet, std::uint16_t l3_offset, IpTunnelOuter& outer) noexcept;
+
+// What neighbours in a burst mostly share: all that the outer headers say but lengths, id, TTL and
+// checksum. A packet that has these words from one that ip_tunnel_parse() took, and as much behind
+// them as that needs, is taken, too. One with checksum or sequence number is not: these are looked
+// at each by each.
+struct IpTunnelWords {
+    std::uint64_t addresses = 0;
+    std::uint64_t behind_ip = 0;  // the first 8 bytes of a GRE header, as far as mask says
+    std::uint64_t mask = 0;
+    std::uint16_t version_and_tos = 0;
+    std::uint8_t protocol = 0;
+
+    // Bytes behind the outer IP header without which nothing is looked at: IPIP-RX-01 for any
+    // protocol here, more than GRE-RX-01's 12.
+    static constexpr std::uint16_t kLeast = sizeof(net::Ipv4Header);
+
+    // False: not a packet whose words say it all.
+    [[nodiscard]] bool
+    load(const rte_mbuf* packet, std::uint16_t l3_offset, const IpTunnelOuter& outer) noexcept;
+};
+
+// True: ip_tunnel_parse() would say the same of it as of the packet whose words these are.
+[[nodiscard]] [[gnu::always_inline]] inline bool ip_tunnel_is_like(
+    const rte_mbuf* packet, std::uint16_t l3_offset, const IpTunnelWords& words
+) noexcept {
+    using net::detail::load;
+    constexpr std::uint16_t kIp = sizeof(net::Ipv4Header);
+    if (packet->data_len < l3_offset + kIp + IpTunnelWords::kLeast) [[unlikely]] {
+        return false;
+    }
+    const auto* ip = rte_pktmbuf_mtod_offset(packet, const std::uint8_t*, l3_offset);
+    const std::uint64_t different =
+        (load<std::uint64_t>(ip + offsetof(net::Ipv4Header, source)) ^ words.addresses) |
+        ((load<std::uint64_t>(ip + kIp) ^ words.behind_ip) & words.mask) |
+        std::uint64_t(load<std::uint16_t>(ip) ^ words.version_and_tos) |
+        std::uint64_t(ip[offsetof(net::Ipv4Header, protocol)] ^ words.protocol);
+    return different == 0;
+}
+
+// Takes the outer headers off, and leaves a frame: what was inside, or that behind a link header of
+// nobody that says its type.
+[[gnu::always_inline]] inline void ip_tunnel_strip(
+    rte_mbuf* packet, std::uint16_t payload_offset, std::uint16_t packet_type
+) noexcept {
+    constexpr std::uint16_t kLink = sizeof(net::EtherHeader);
+    strip_front(packet, static_cast<std::uint16_t>(payload_offset - kLink));
+    auto* link = rte_pktmbuf_mtod(packet, std::uint8_t*);
+    const std::uint64_t nobody = 0;
+    const net::Be16 type{packet_type};
+    std::memcpy(link, &nobody, sizeof(nobody));
+    std::memcpy(link + 4, &nobody, sizeof(nobody));
+    std::memcpy(link + offsetof(net::EtherHeader, type), &type, sizeof(type));
+    forget_offloads(packet);
+}
+
+[[gnu::always_inline]] inline void
+ip_tunnel_strip_to_frame(rte_mbuf* packet, std::uint16_t payload_offset) noexcept {
+    strip_front(packet, payload_offset);
+    forget_offloads(packet);
+}
+
+}  // namespace culvert::encap

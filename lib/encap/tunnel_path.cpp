@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "lib/encap/tunnel_path.hpp"
+
+#include "lib/net/ether.hpp"
+
+namespace culvert::encap {
+
+TunnelState judge_path(
+    LinkId device,
+    const net::IpAddress& local,
+    const net::IpAddress& remote,
+    const route::Path& path,
+    const std::optional<route::Adjacency>& neighbour
+) {
+    if (remote.is_unspecified()) {
+        return TunnelState::no_remote;
+    }
+    const bool has_ipv4_local = local.is_unspecified() || local.is_v4();
+    if (!remote.is_v4() || !has_ipv4_local) {
+        return TunnelState::no_route;
+    }
+    switch (path.kind) {
+    case route::AdjacencyKind::local:
+        return TunnelState::local;
+    case route::AdjacencyKind::glean:
+    case route::AdjacencyKind::incomplete:
+    case route::AdjacencyKind::rewrite:
+    case route::AdjacencyKind::broadcast:
+        break;
+    case route::AdjacencyKind::no_route:
+    case route::AdjacencyKind::unreachable:
+    case route::AdjacencyKind::prohibit:
+    case route::AdjacencyKind::blackhole:
+        return TunnelState::no_route;
+    }
+    if (path.link == device) {
+        return TunnelState::loop;
+    }
+    if (!neighbour.has_value()) {
+        return TunnelState::unresolved;
+    }
+    return neighbour->header_len == sizeof(net::EtherHeader) ? TunnelState::ready
+                                                             : TunnelState::no_route;
+}
+
+}  // namespace culvert::encap
