@@ -55,19 +55,14 @@ tunnel_options(Context& context, const Arguments& arguments, const encap::IpTunn
     return options;
 }
 
-Result<const LinkRecord*>
-find_tunnel(Context& context, const Arguments& arguments, std::string_view verb) {
+Result<const LinkRecord*> find_tunnel(Context& context, const Arguments& arguments) {
     const std::string_view name = arguments.text("name");
     const LinkRecord* link = context.core.links().find(name);
     if (link == nullptr) {
-        return Error{
-            std::errc::no_such_device,
-            fmt::format("{} tunnel \"{}\" failed: No such device", verb, name)};
+        return Error{std::errc::no_such_device, fmt::format("Cannot find device \"{}\"", name)};
     }
     if (!is_tunnel_of_old(link->kind)) {
-        return Error{
-            std::errc::operation_not_supported,
-            fmt::format("{} tunnel \"{}\" failed: Operation not supported", verb, name)};
+        return Error{std::errc::operation_not_supported, "it is no ipip or gre link"};
     }
     return link;
 }
@@ -110,7 +105,7 @@ Result<void> tunnel_change(Context& context, const Arguments& arguments) {
     if (!arguments.has("name")) {
         return syntax_error(context, "Not enough information: \"name\" argument is required");
     }
-    CULVERT_TRY(found, find_tunnel(context, arguments, "get"));
+    CULVERT_TRY(found, find_tunnel(context, arguments));
     if (auto kind = said_kind(arguments); kind && *kind != found->kind) {
         return syntax_error(context, "You managed to ask for more than one tunnel mode.");
     }
@@ -121,11 +116,9 @@ Result<void> tunnel_change(Context& context, const Arguments& arguments) {
 }
 
 Result<void> tunnel_del(Context& context, const Arguments& arguments) {
-    CULVERT_TRY(found, find_tunnel(context, arguments, "delete"));
+    CULVERT_TRY(found, find_tunnel(context, arguments));
     if (found->is_fallback) {  // IPIP-FB-03
-        return Error{
-            std::errc::operation_not_permitted,
-            fmt::format("delete tunnel \"{}\" failed: Operation not permitted", found->name)};
+        return Error{std::errc::operation_not_permitted, "it takes what no other tunnel does"};
     }
     return context.core.links().del(found->id);
 }

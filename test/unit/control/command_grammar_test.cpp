@@ -339,7 +339,7 @@ TEST_CASE(
     CHECK(complete("st") == List{"start", "stop"});
     CHECK(complete("ip li") == List{"link"});
     CHECK(complete("bridge ") == List{"fdb", "link", "monitor"});
-    CHECK(complete("ip ") == List{"addr", "link", "monitor", "neigh", "route"});
+    CHECK(complete("ip ") == List{"addr", "link", "monitor", "neigh", "route", "tunnel"});
     CHECK(complete("b") == List{"bridge"});
     CHECK(complete("link s") == List{"set", "show"});
     CHECK(complete("link set v") == List{"vx0"});
