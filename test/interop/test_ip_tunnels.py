@@ -263,7 +263,7 @@ def ipip_by_route():
     by_route("ipip")
 
 
-@case("UI-SHOW-07 UI-SHOW-08 UI-TUN-02 link show and tunnel show say of our tunnels what ip says of Linux's", peer=True)
+@case("link show and tunnel show say of our tunnels what ip says of Linux's", peer=True)
 def shown_alike():
     with Lab() as lab:
         tunnel = IpTunnel(lab, "gre")
