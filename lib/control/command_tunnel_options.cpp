@@ -164,6 +164,11 @@ Result<void> check_ttl_with_pmtudisc(
 Result<void> check_ip_tunnel_options(
     Context& context, const encap::IpTunnelConfig& now, IpTunnelOptions& options
 ) {
+    // ip(8) does not send an address that is any, and gretap takes none that is sent
+    // (GRETAP-CRE-01).
+    if (options.remote && options.remote->is_unspecified() && now.remote.is_unspecified()) {
+        options.remote.reset();
+    }
     if (!encap::traits(now.kind).has_gre) {
         return check_ttl_with_pmtudisc(context, now, options);
     }

@@ -216,6 +216,7 @@ TEST_CASE_METHOD(Lab, "what ip refuses is refused in its words", "[control][comm
         refused("link set t2 type ipip ttl 5 nopmtudisc", 1) ==
         "Error: link set t2: ttl != 0 and nopmtudisc are incompatible"
     );
+    run("link add h1 type gretap remote any key 8");
     run("link set t2 type ipip nopmtudisc");
     CHECK(
         refused("link set t2 type ipip ttl 5", 1) ==
