@@ -40,6 +40,7 @@ Core::Impl::Impl(Core& core, std::uint32_t worker_count, Sizes wanted, rte_mempo
     , demux(domain, kInitialDemux, std::size_t{2} * kMaxLinks)
     , destinations(domain, list_capacity(wanted))
     , templates(domain, list_capacity(wanted))
+    , ip_tunnels(domain)
     , fdb(domain, wanted.fdb)
     , vxlan_fdb(fdb, lists)
     , slow_path(core)
@@ -91,6 +92,7 @@ Core::create(std::uint32_t worker_count, Sizes sizes, rte_mempool* pool) {
         impl.demux,
         impl.destinations,
         impl.templates,
+        impl.ip_tunnels,
         impl.routing->fib4(),
         impl.routing->adjacencies(),
         impl.routing->own_addresses()});
@@ -139,6 +141,10 @@ fdb::Table& Core::fdb() noexcept {
 
 fdb::VxlanFdb& Core::vxlan_fdb() noexcept {
     return impl_->vxlan_fdb;
+}
+
+encap::IpTunnelTables& Core::ip_tunnels() noexcept {
+    return impl_->ip_tunnels;
 }
 
 fdb::RemoteLists& Core::remote_lists() noexcept {

@@ -79,6 +79,7 @@ public:
     [[nodiscard]] fdb::RemoteLists& remote_lists() noexcept;
     [[nodiscard]] encap::VxlanDestinations& vxlan_destinations() noexcept;
     [[nodiscard]] encap::VxlanTemplates& vxlan_templates() noexcept;
+    [[nodiscard]] encap::IpTunnelTables& ip_tunnels() noexcept;
     [[nodiscard]] Tunnels& tunnels() noexcept;
     [[nodiscard]] SlowPath& slow_path() noexcept;
     [[nodiscard]] pipeline::CounterBlock& own_counters() noexcept;  // control's block

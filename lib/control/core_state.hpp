@@ -34,6 +34,7 @@ struct Core::Impl {
     pipeline::VxlanDemux demux;
     encap::VxlanDestinations destinations;
     encap::VxlanTemplates templates;
+    encap::IpTunnelTables ip_tunnels;
     fdb::Table fdb;
     fdb::RemoteLists lists;
     fdb::VxlanFdb vxlan_fdb;

@@ -2,6 +2,7 @@
 // What links*.cpp share: the kernel's limits, and how a refusal reads. For them only.
 #pragma once
 
+#include "lib/net/ether.hpp"
 #include "lib/net/result.hpp"
 
 #include <cstdint>
@@ -17,5 +18,8 @@ inline constexpr unsigned kMaxNesting = 8;           // MAX_NEST_DEV
 inline Error refuse(std::errc code, const std::string& attempt, const std::string& why) {
     return {code, attempt + ": " + why};
 }
+
+// A station's, administered locally.
+[[nodiscard]] net::MacAddress random_mac();
 
 }  // namespace culvert::control

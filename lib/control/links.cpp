@@ -18,6 +18,16 @@ namespace {
 
 constexpr std::size_t kMaxNameLen = 15;  // IFNAMSIZ without the final 0
 
+// `dev` of a tunnel.
+LinkId lower_of(const LinkRecord& record) {
+    if (record.kind == pipeline::LinkKind::vxlan) {
+        return record.vxlan.lower;
+    }
+    return pipeline::is_ip_tunnel(record.kind) ? record.ip_tunnel.lower : kNoLink;
+}
+
+}  // namespace
+
 net::MacAddress random_mac() {
     std::random_device random;
     net::MacAddress mac;
@@ -29,8 +39,6 @@ net::MacAddress random_mac() {
     );  // a station's, administered locally
     return mac;
 }
-
-}  // namespace
 
 LinkManager::LinkManager(Core& core)
     : core_(core) {}
@@ -98,6 +106,9 @@ Result<void> LinkManager::check_name(const std::string& attempt, const std::stri
 
 Result<LinkId> LinkManager::add(const LinkAddRequest& request) {
     const std::string attempt = "link add " + request.name;
+    if (pipeline::is_ip_tunnel(request.kind)) {
+        CULVERT_CHECK(add_fallbacks(pipeline::ip_tunnel_kind(request.kind)));
+    }
     CULVERT_CHECK(check_name(attempt, request.name));
     if (request.kind == pipeline::LinkKind::port) {
         return refuse(
@@ -120,11 +131,6 @@ Result<LinkId> LinkManager::add(const LinkAddRequest& request) {
             fmt::format("mtu {} is not between {} and {}", *request.mtu, kMinLinkMtu, kMaxLinkMtu)
         );
     }
-    if (pipeline::is_ip_tunnel(request.kind)) {
-        return refuse(
-            std::errc::operation_not_supported, attempt, "this type is not supported yet"
-        );
-    }
     LinkRecord next;
     next.name = request.name;
     next.kind = request.kind;
@@ -136,6 +142,9 @@ Result<LinkId> LinkManager::add(const LinkAddRequest& request) {
     next.max_mtu = kMaxLinkMtu;
     if (request.kind == pipeline::LinkKind::vxlan) {
         return add_vxlan(request, std::move(next));
+    }
+    if (pipeline::is_ip_tunnel(request.kind)) {
+        return add_ip_tunnel(request, std::move(next));
     }
     next.bridge_ageing_s = request.bridge.ageing_s.value_or(next.bridge_ageing_s);
     return insert(std::move(next));
@@ -191,6 +200,8 @@ void LinkManager::publish(const LinkRecord& record) {
     link->bridge_port = record.bridge_port;
     link->port_id = record.port_id;
     link->vxlan = record.vxlan;
+    link->ip_tunnel = record.ip_tunnel;
+    link->sequences = record.sequences;
     if (record.kind == pipeline::LinkKind::bridge) {
         for (const auto& [id, member] : links_) {
             if (member.master == record.id && member.admin_up) {
@@ -203,7 +214,9 @@ void LinkManager::publish(const LinkRecord& record) {
     link->has_address = carries_ip && core_.routing().has_address(record.id);
     core_.published_links().publish(record.id, std::move(link));
     core_.routing().set_link(
-        record.id, {record.name, record.mac, record.mtu, carries_ip}, core_.now_ms()
+        record.id,
+        {record.name, record.mac, record.mtu, carries_ip, pipeline::has_link_layer(record.kind)},
+        core_.now_ms()
     );
     core_.tunnels().link_changed();
     Event event;
@@ -246,8 +259,8 @@ bool LinkManager::depends_on(LinkId upper, LinkId lower) const {
     if (above == nullptr) {
         return false;
     }
-    if (above->kind == pipeline::LinkKind::vxlan && above->vxlan.lower != kNoLink) {
-        return depends_on(above->vxlan.lower, lower);
+    if (const LinkId below = lower_of(*above); below != kNoLink) {
+        return depends_on(below, lower);
     }
     return std::any_of(links_.begin(), links_.end(), [&](const auto& entry) {
         return entry.second.master == upper && depends_on(entry.first, lower);
@@ -258,9 +271,8 @@ bool LinkManager::depends_on(LinkId upper, LinkId lower) const {
 unsigned LinkManager::nesting_below(LinkId link) const {
     const LinkRecord* found = find(link);
     unsigned levels = 0;
-    if (found != nullptr && found->kind == pipeline::LinkKind::vxlan &&
-        found->vxlan.lower != kNoLink) {
-        levels = 1 + nesting_below(found->vxlan.lower);
+    if (found != nullptr && lower_of(*found) != kNoLink) {
+        levels = 1 + nesting_below(lower_of(*found));
     }
     for (const auto& [id, member] : links_) {
         if (member.master == link && link != kNoLink) {
@@ -282,6 +294,9 @@ Result<void> LinkManager::del(LinkId link) {
             "a port is DPDK's device; it goes when culvert stops"
         );
     }
+    if (found->is_fallback) {
+        return {};  // IPIP-FB-03: as if it had been done
+    }
     // VXLAN-CRE-22: what stands on it goes with it.
     std::vector<LinkId> uppers;
     for (const auto& [id, record] : links_) {
@@ -295,6 +310,7 @@ Result<void> LinkManager::del(LinkId link) {
         }
     }
     forget(link);
+    unbind_from(link);
     return {};
 }
 
@@ -330,6 +346,9 @@ void LinkManager::forget(LinkId link) {
     if (gone.kind == pipeline::LinkKind::vxlan && gone.admin_up) {
         close_vxlan(gone);
     }
+    if (pipeline::is_ip_tunnel(gone.kind)) {
+        core_.ip_tunnels().lookup.erase(link);
+    }
     if (gone.kind == pipeline::LinkKind::bridge) {
         std::vector<LinkId> members;
         for (const auto& [id, member] : links_) {
@@ -361,6 +380,7 @@ void LinkManager::forget(LinkId link) {
     }
     flush_entries_via(link);
     core_.published_links().publish(link, nullptr);
+    core_.tunnels().forget(link);
     core_.routing().del_link(link);
     if (gone.kind == pipeline::LinkKind::bridge || gone.kind == pipeline::LinkKind::vxlan) {
         core_.fdb().del_domain(link);

@@ -101,6 +101,10 @@ struct LinkSetRequest {
     std::optional<bool> isolated;
 };
 
+// What an ipip, gre or gretap link is bound to whose `dev` was deleted (IPIP-CRE-12): no link has
+// this number.
+inline constexpr LinkId kDeletedLink = UINT16_MAX;
+
 // Control's own record of a link; what users see.
 struct LinkRecord {
     LinkId id = kNoLink;
@@ -229,6 +233,33 @@ private:
     Result<void> open_vxlan(const LinkRecord& record);
     void close_vxlan(const LinkRecord& record);
     [[nodiscard]] std::uint32_t vxlan_mtu_limit(LinkId lower) const;
+
+    // links_ip_tunnel.cpp
+    [[nodiscard]] Result<void> check_ip_tunnel(
+        const std::string& attempt,
+        const IpTunnelOptions& options,
+        const encap::IpTunnelConfig& config
+    ) const;
+    [[nodiscard]] static Result<void> check_no_mac(
+        const std::string& attempt,
+        pipeline::LinkKind kind,
+        const std::optional<net::MacAddress>& address
+    );
+    [[nodiscard]] Result<void> check_duplicate(
+        const std::string& attempt, LinkId self, const encap::IpTunnelConfig& config
+    ) const;
+    [[nodiscard]] std::uint32_t ip_tunnel_mtu(const encap::IpTunnelConfig& config) const;
+    Result<void> add_fallbacks(encap::IpTunnelKind kind);
+    Result<LinkId> insert_ip_tunnel(LinkRecord next, const std::optional<std::uint32_t>& mtu);
+    Result<LinkId> add_ip_tunnel(const LinkAddRequest& request, LinkRecord next);
+    [[nodiscard]] Result<void> plan_ip_tunnel(
+        const std::string& attempt,
+        const LinkRecord& old,
+        const LinkSetRequest& request,
+        LinkRecord& next
+    ) const;
+    Result<void> apply_ip_tunnel(const LinkRecord& old, const LinkRecord& next);
+    void unbind_from(LinkId lower);
 
     // links_bridge.cpp
     void leave_bridge(LinkId bridge, LinkId member);

@@ -4,6 +4,7 @@
 #include "lib/control/core.hpp"
 #include "lib/control/link_rules.hpp"
 #include "lib/control/links.hpp"
+#include "lib/control/tunnels.hpp"
 
 #include <fmt/format.h>
 
@@ -41,6 +42,8 @@ Result<void> LinkManager::set(LinkId link, const LinkSetRequest& request) {
         CULVERT_CHECK(apply_device(old, next));
     } else if (old.kind == pipeline::LinkKind::vxlan) {
         CULVERT_CHECK(apply_vxlan(old, next));
+    } else if (pipeline::is_ip_tunnel(old.kind)) {
+        CULVERT_CHECK(apply_ip_tunnel(old, next));
     }
     commit(old, next);
     return {};
@@ -62,6 +65,7 @@ Result<void> LinkManager::plan_identity(
         }
         next.name = *request.name;
     }
+    CULVERT_CHECK(check_no_mac(attempt, old.kind, request.address));
     if (request.address) {
         if (!request.address->is_valid_station()) {
             return refuse(
@@ -92,6 +96,9 @@ Result<void> LinkManager::plan(
     if (request.vxlan) {
         CULVERT_CHECK(plan_vxlan(attempt, old, request, next));
     }
+    if (request.ip_tunnel) {
+        CULVERT_CHECK(plan_ip_tunnel(attempt, old, request, next));
+    }
     CULVERT_CHECK(plan_mtu(attempt, old, request, next));
     if (request.master) {
         CULVERT_CHECK(plan_master(attempt, old, *request.master, next));
@@ -115,7 +122,7 @@ Result<void> LinkManager::plan_mtu(
     if (!request.mtu) {
         return {};
     }
-    std::uint32_t most = old.max_mtu;
+    std::uint32_t most = next.max_mtu;
     std::string why;
     if (old.kind == pipeline::LinkKind::vxlan && next.vxlan.lower != kNoLink) {  // VXLAN-CHG-06
         most = std::min(most, vxlan_mtu_limit(next.vxlan.lower));
@@ -157,6 +164,9 @@ Result<void> LinkManager::plan_master(
             attempt,
             fmt::format("a bridge cannot be a member of bridge {}", master)
         );
+    }
+    if (!pipeline::has_link_layer(old.kind)) {
+        return refuse(std::errc::invalid_argument, attempt, "what it carries are no frames");
     }
     if (old.id == id || depends_on(old.id, id)) {
         return refuse(
@@ -213,6 +223,9 @@ void LinkManager::commit(const LinkRecord& old, LinkRecord& next) {
         leave_bridge(old.master, old.id);
     }
     publish(kept);
+    if (next.ip_tunnel != old.ip_tunnel) {
+        core_.tunnels().follow(kept);
+    }
     if (next.kind == pipeline::LinkKind::bridge) {
         refresh_bridge(old.id);
     }

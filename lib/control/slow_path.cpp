@@ -2,6 +2,7 @@
 #include "lib/control/slow_path.hpp"
 
 #include "lib/control/core.hpp"
+#include "lib/control/tunnels.hpp"
 #include "lib/net/arp.hpp"
 #include "lib/net/checksum.hpp"
 #include "lib/net/header.hpp"
@@ -81,6 +82,13 @@ void SlowPath::handle(rte_mbuf* packet) {
             return;
         }
         core_.routing().resolve(note.link_out, note.next_hop, packet, core_.now_ms());
+        return;
+    case Punt::tunnel_remote:
+        if (!core_.tunnels().learn_remote(note.link_out, note.next_hop)) {
+            core_.drop(packet, note.link_out, Drop::ip_tunnel_no_remote);
+            return;
+        }
+        core_.send(note.link_out, packet, true);
         return;
     }
     core_.drop(packet, note.link_in, Drop::ether_type_unknown);

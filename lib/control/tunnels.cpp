@@ -2,7 +2,9 @@
 #include "lib/control/tunnels.hpp"
 
 #include "lib/control/core.hpp"
+#include "lib/encap/ip_tunnel_build.hpp"
 #include "lib/encap/vxlan_build.hpp"
+#include "lib/rcu/hash_table_writer.hpp"
 
 #include <fmt/format.h>
 
@@ -16,6 +18,16 @@ namespace {
 using encap::TunnelState;
 
 constexpr unsigned kMaxLevels = 8;
+// Of a link without a remote: when it has met more, it begins anew.
+constexpr std::size_t kMaxRemotes = 4096;
+
+const net::IpAddress& local_of(const LinkRecord& device) {
+    return pipeline::is_ip_tunnel(device.kind) ? device.ip_tunnel.local : device.vxlan.local;
+}
+
+encap::IpTunnelRemote remote_key(LinkId device, const net::IpAddress& remote) {
+    return {remote.is_v4() ? net::Be32{remote.v4()}.raw() : 0, device};
+}
 
 std::string why_no_route(
     Core& core, const net::IpAddress& local, const net::IpAddress& remote, const route::Path& path
@@ -97,7 +109,13 @@ void Tunnels::publish_list(fdb::RemoteLists::Id id, const fdb::RemoteLists::List
 Tunnels::Tunnel& Tunnels::hold(const Key& key) {
     Tunnel& tunnel = tunnels_[key];
     if (++tunnel.references == 1) {
-        tunnel.id = core_.vxlan_templates().allocate();
+        const LinkRecord* device = core_.links().find(key.first);
+        const bool is_ip = device != nullptr && pipeline::is_ip_tunnel(device->kind);
+        if (is_ip) {
+            tunnel.published = encap::IpTunnelTemplate{};
+        }
+        tunnel.id =
+            is_ip ? core_.ip_tunnels().templates.allocate() : core_.vxlan_templates().allocate();
         tunnel.view.device = key.first;
         tunnel.view.remote = key.second;
         // Workers may meet it at once: it must say something from the start.
@@ -110,11 +128,76 @@ Tunnels::Tunnel& Tunnels::hold(const Key& key) {
 void Tunnels::release(const Key& key) {
     auto tunnel = tunnels_.find(key);
     if (--tunnel->second.references == 0) {
-        if (tunnel->second.id != encap::VxlanTemplates::kNone) {
-            core_.vxlan_templates().erase(tunnel->second.id);
+        const std::uint32_t id = tunnel->second.id;
+        if (id != 0 && std::holds_alternative<encap::IpTunnelTemplate>(tunnel->second.published)) {
+            core_.ip_tunnels().templates.erase(id);
+        } else if (id != 0) {
+            core_.vxlan_templates().erase(id);
         }
         tunnels_.erase(tunnel);
     }
+}
+
+// Gives workers a way to find it.
+bool Tunnels::add_remote(LinkId device, const fdb::Remote& remote) {
+    std::set<fdb::Remote>& remotes = ip_remotes_[device];
+    if (remotes.contains(remote)) {
+        return true;
+    }
+    using Inserted = encap::IpTunnelRemotes::Inserted;
+    const Tunnel& tunnel = hold({device, remote});
+    const bool is_in = tunnel.id != 0 && core_.ip_tunnels().remotes.insert(
+                                             remote_key(device, remote.address), tunnel.id
+                                         ) != Inserted::full;
+    if (!is_in) {
+        release({device, remote});
+        return false;
+    }
+    remotes.insert(remote);
+    return true;
+}
+
+void Tunnels::follow(const LinkRecord& device) {
+    const fdb::Remote own{device.ip_tunnel.remote, 0, 0, device.ip_tunnel.lower};
+    std::set<fdb::Remote>& remotes = ip_remotes_[device.id];
+    const bool is_own = remotes.size() == 1 && remotes.contains(own);
+    if (own.address.is_unspecified() || !is_own) {
+        forget(device.id);
+    }
+    if (!own.address.is_unspecified()) {
+        (void)add_remote(device.id, own);  // without room its packets have no remote
+    }
+    stale_ = true;
+}
+
+void Tunnels::forget(LinkId device) {
+    const auto known = ip_remotes_.find(device);
+    if (known == ip_remotes_.end()) {
+        return;
+    }
+    for (const fdb::Remote& remote : known->second) {
+        core_.ip_tunnels().remotes.erase(remote_key(device, remote.address));
+        release({device, remote});
+    }
+    ip_remotes_.erase(known);
+}
+
+bool Tunnels::learn_remote(LinkId device, const net::IpAddress& remote) {
+    const LinkRecord* record = core_.links().find(device);
+    const bool goes_there = record != nullptr && pipeline::is_ip_tunnel(record->kind) &&
+                            record->admin_up && remote.is_v4() && !remote.is_unspecified() &&
+                            !remote.is_multicast();
+    if (!goes_there) {
+        return false;
+    }
+    const bool has_one = !record->ip_tunnel.remote.is_unspecified();
+    if (has_one && record->ip_tunnel.remote != remote) {
+        return false;
+    }
+    if (!has_one && ip_remotes_[device].size() >= kMaxRemotes) {
+        forget(device);
+    }
+    return add_remote(device, {remote, 0, 0, record->ip_tunnel.lower});
 }
 
 void Tunnels::update() {
@@ -139,17 +222,55 @@ void Tunnels::find_way(const Key& key, Tunnel& tunnel) {
     const LinkRecord* device = core_.links().find(key.first);
     tunnel.path = {};
     if (device != nullptr && !key.second.address.is_unspecified()) {
-        tunnel.path =
-            core_.routing().lookup(key.second.address, key.second.via, device->vxlan.local);
+        tunnel.path = core_.routing().lookup(key.second.address, key.second.via, local_of(*device));
     }
+}
+
+// True: workers see something else than before.
+template <typename Template, typename Templates>
+bool Tunnels::publish(Tunnel& tunnel, const Template& next, Templates& templates) {
+    tunnel.view.state = next.state;
+    tunnel.view.link_out = next.link_out;
+    auto* last = std::get_if<Template>(&tunnel.published);
+    if (last != nullptr && *last == next && templates.read(tunnel.id) != nullptr) {
+        return false;
+    }
+    tunnel.published = next;
+    templates.publish(tunnel.id, std::make_unique<Template>(next));
+    return true;
+}
+
+// The one place where kinds of tunnels differ here.
+bool Tunnels::build(
+    const Key& key,
+    const LinkRecord& device,
+    Tunnel& tunnel,
+    const route::Path& path,
+    const std::optional<route::Adjacency>& neighbour
+) {
+    const fdb::Remote& remote = key.second;
+    if (pipeline::is_ip_tunnel(device.kind)) {
+        return publish(
+            tunnel,
+            encap::build_ip_tunnel_template(
+                device.ip_tunnel, device.id, remote.address, path, neighbour
+            ),
+            core_.ip_tunnels().templates
+        );
+    }
+    const encap::VxlanRemote outer{remote.address, remote.vni, remote.port, remote.via};
+    return publish(
+        tunnel,
+        encap::build_vxlan_template(device.vxlan, device.id, outer, path, neighbour),
+        core_.vxlan_templates()
+    );
 }
 
 void Tunnels::resolve(const Key& key, Tunnel& tunnel, bool is_new) {
     const LinkRecord* device = core_.links().find(key.first);
-    if (device == nullptr || tunnel.id == encap::VxlanTemplates::kNone) {
+    if (device == nullptr || tunnel.id == 0) {
         return;
     }
-    const fdb::Remote& remote = key.second;
     route::Path path = tunnel.path;
     const bool leaves = path.link != kNoLink && path.kind != route::AdjacencyKind::local;
     std::optional<route::Adjacency> neighbour;
@@ -158,57 +279,49 @@ void Tunnels::resolve(const Key& key, Tunnel& tunnel, bool is_new) {
     } else if (leaves) {
         neighbour = core_.routing().neighbour_adjacency(path.link, path.next_hop);
     }
-    const encap::VxlanRemote outer{remote.address, remote.vni, remote.port, remote.via};
-    encap::VxlanTemplate next =
-        encap::build_vxlan_template(device->vxlan, key.first, outer, path, neighbour);
-
     TunnelView& view = tunnel.view;
-    view.state = next.state;
-    view.link_out = next.link_out;
+    const TunnelState last_state = view.state;
+    const std::pair last_hop{view.link_out, view.next_hop};
+    const bool is_changed = build(key, *device, tunnel, path, neighbour);
+    const net::IpAddress& local = local_of(*device);
     view.next_hop = path.next_hop;
-    view.source = device->vxlan.local.is_unspecified() ? path.source : device->vxlan.local;
+    view.source = local.is_unspecified() ? path.source : local;
     view.mtu = path.mtu;
-    view.why = reason(*device, remote, path, next);
-    const encap::VxlanTemplate& last = tunnel.published;
-    if (!is_new && next == last) {
-        return;
-    }
+    view.why = reason(*device, view, path);
     // Asked for once a next hop; when it does not answer, the next packet asks again.
-    const bool ask = next.state == TunnelState::unresolved &&
-                     (is_new || last.state != TunnelState::unresolved ||
-                      last.next_hop != next.next_hop || last.link_out != next.link_out);
-    tunnel.published = next;
-    core_.vxlan_templates().publish(tunnel.id, std::make_unique<encap::VxlanTemplate>(next));
+    const bool ask = is_changed && view.state == TunnelState::unresolved &&
+                     (is_new || last_state != TunnelState::unresolved ||
+                      last_hop != std::pair{view.link_out, view.next_hop});
     if (ask) {
-        core_.routing().neighbours().request({next.link_out, next.next_hop}, core_.now_ms());
+        core_.routing().neighbours().request({view.link_out, view.next_hop}, core_.now_ms());
     }
 }
 
-std::string Tunnels::reason(
-    const LinkRecord& device,
-    const fdb::Remote& remote,
-    const route::Path& path,
-    const encap::VxlanTemplate& outer
-) const {
+std::string
+Tunnels::reason(const LinkRecord& device, const TunnelView& view, const route::Path& path) const {
     if (!device.admin_up) {
         return fmt::format("{} is down", device.name);
     }
+    const fdb::Remote& remote = view.remote;
     const std::string address = remote.address.to_string();
     std::uint64_t target = 0;
-    switch (outer.state) {
+    switch (view.state) {
     case TunnelState::ready:
         return "";
     case TunnelState::unresolved:
         return fmt::format(
             "no MAC address known for {} on {}",
             path.next_hop.to_string(),
-            core_.links().name_of(outer.link_out)
+            core_.links().name_of(view.link_out)
         );
     case TunnelState::no_route:
-        return why_no_route(core_, device.vxlan.local, remote.address, path);
+        return why_no_route(core_, local_of(device), remote.address, path);
     case TunnelState::loop:
         return fmt::format("the way to {} leads back into {}", address, device.name);
     case TunnelState::local:
+        if (device.kind != pipeline::LinkKind::vxlan) {
+            return address + " is ourselves";
+        }
         if (core_.vxlan_demux().find(encap::VxlanKey::make(remote.port, remote.vni), target)) {
             return "";
         }
@@ -243,7 +356,7 @@ bool Tunnels::leads_back(LinkId device, LinkId link, unsigned levels) const {
                 all = all && leads_back(device, member.id, levels - 1);
             }
         });
-    } else if (record->kind == pipeline::LinkKind::vxlan) {
+    } else if (pipeline::is_tunnel(record->kind)) {
         auto tunnel = tunnels_.lower_bound({link, fdb::Remote{}});
         for (; tunnel != tunnels_.end() && tunnel->first.first == link && all; ++tunnel) {
             const route::Path& path = tunnel->second.path;

@@ -160,4 +160,21 @@ private:
     std::map<LinkId, Device> bound_;  // up, bound to a link, and without an address
 };
 
+// All that workers read of ipip, gre and gretap.
+struct IpTunnelTables {
+    // Remotes that all devices together may have: a device without one has those that its routes
+    // and packets name.
+    static constexpr std::uint32_t kMaxRemotes = 65536;
+
+    // Throws std::bad_alloc.
+    explicit IpTunnelTables(rcu::Domain& domain)
+        : lookup(domain)
+        , remotes(domain, 64, kMaxRemotes)
+        , templates(domain, 4 * kMaxRemotes) {}
+
+    IpTunnelLookup lookup;        // packet -> link
+    IpTunnelRemotes remotes;      // link and remote -> template
+    IpTunnelTemplates templates;  // numbers wait for a grace period: more than are in use
+};
+
 }  // namespace culvert::encap

@@ -154,6 +154,71 @@ enum class Direction : std::uint8_t { rx, tx };
       tx,                                                                                          \
       tx_dropped,                                                                                  \
       "outer packet larger than the path's MTU; fragmenting is not supported yet")                 \
+    X(ipip_truncated, rx, none, "less than 20 bytes behind the outer IP header (IPIP-RX-01)")      \
+    X(gre_truncated, rx, none, "shorter than GRE's header and 8 bytes more (GRE-RX-01)")           \
+    X(gre_version, rx, none, "a GRE version other than 0, or reserved bits beside it (GRE-RX-02)") \
+    X(gre_routing, rx, none, "GRE with source routing (GRE-RX-03)")                                \
+    X(gre_checksum, rx, none, "wrong GRE checksum (GRE-RX-05)")                                    \
+    X(ip_tunnel_no_device,                                                                         \
+      rx,                                                                                          \
+      none,                                                                                        \
+      "no tunnel link takes it: addresses, key or protocol (IPIP-RX-02, GRE-RX-11)")               \
+    X(ip_tunnel_mode, rx, none, "the ipip link's mode is another (IPIP-RX-04)")                    \
+    X(gretap_inner_truncated,                                                                      \
+      rx,                                                                                          \
+      none,                                                                                        \
+      "the inner frame is shorter than an Ethernet header (GRE-RX-15)")                            \
+    X(ip_tunnel_checksum_rule,                                                                     \
+      rx,                                                                                          \
+      rx_crc_errors | KernelCounters::rx_errors,                                                   \
+      "with a GRE checksum though the link has no icsum, or without it (TUN-RX-02)")               \
+    X(ip_tunnel_sequence,                                                                          \
+      rx,                                                                                          \
+      rx_fifo_errors | KernelCounters::rx_errors,                                                  \
+      "GRE's sequence number is missing or older than the last (TUN-RX-03)")                       \
+    X(ip_tunnel_inner_truncated,                                                                   \
+      rx,                                                                                          \
+      rx_length_errors | KernelCounters::rx_errors,                                                \
+      "the inner IP header is not whole (TUN-RX-04)")                                              \
+    X(ip_tunnel_ecn,                                                                               \
+      rx,                                                                                          \
+      rx_frame_errors | KernelCounters::rx_errors,                                                 \
+      "congestion marked outside, but the inner packet is not ECN-capable (TUN-RX-05)")            \
+    X(ip_tunnel_payload_type, tx, tx_errors, "not of a type that this tunnel carries (IPIP-TX-01)" \
+    )                                                                                              \
+    X(ipip_packet_truncated,                                                                       \
+      tx,                                                                                          \
+      tx_errors,                                                                                   \
+      "to be encapsulated, but its IP header is not whole (IPIP-TX-02)")                           \
+    X(gre_packet_truncated,                                                                        \
+      tx,                                                                                          \
+      tx_dropped,                                                                                  \
+      "to be encapsulated, but its IP header is not whole (GRE-TX-02)")                            \
+    X(ip_tunnel_no_remote,                                                                         \
+      tx,                                                                                          \
+      tx_fifo_errors | KernelCounters::tx_errors,                                                  \
+      "the link has no remote, and no route says one (TUN-TX-02)")                                 \
+    X(ip_tunnel_no_route,                                                                          \
+      tx,                                                                                          \
+      tx_carrier_errors | KernelCounters::tx_errors,                                               \
+      "no route to the remote (TUN-TX-11)")                                                        \
+    X(ip_tunnel_loop,                                                                              \
+      tx,                                                                                          \
+      collisions | KernelCounters::tx_errors,                                                      \
+      "the route to the remote leads into the tunnel itself (TUN-TX-12)")                          \
+    X(ip_tunnel_local,                                                                             \
+      tx,                                                                                          \
+      tx_dropped,                                                                                  \
+      "the remote is ourselves; a tunnel to oneself is not supported")                             \
+    X(ip_tunnel_too_big,                                                                           \
+      tx,                                                                                          \
+      tx_errors,                                                                                   \
+      "larger than the path's MTU, and not to be fragmented (TUN-PMTU-04, -05)")                   \
+    X(ip_tunnel_needs_fragments,                                                                   \
+      tx,                                                                                          \
+      tx_dropped,                                                                                  \
+      "outer packet larger than the path's MTU; fragmenting is not supported yet")                 \
+    X(ip_tunnel_no_headroom, tx, tx_dropped, "no room for the outer headers (TUN-TX-17)")          \
     X(neighbour_failed, tx, none, "the next hop did not answer (NEI-02)")                          \
     X(neighbour_queue_full,                                                                        \
       tx,                                                                                          \

@@ -13,9 +13,11 @@ namespace culvert::pipeline {
 
 // Why a packet goes to control.
 enum class Punt : std::uint8_t {
-    arp,      // data at the Ethernet header
-    icmp,     // to an address of ours; data at the Ethernet header, l3_offset set
-    resolve,  // data at a link header to be written, for next_hop on link_out
+    arp,            // data at the Ethernet header
+    icmp,           // to an address of ours; data at the Ethernet header, l3_offset set
+    resolve,        // data at a link header to be written, for next_hop on link_out
+    tunnel_remote,  // a frame to the tunnel link_out, whose remote next_hop control does not know
+                    // yet
 };
 
 // Never constructed: it lies in the mbuf, and a stage writes a field before another reads it.

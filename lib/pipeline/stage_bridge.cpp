@@ -213,14 +213,14 @@ void drop_all(Worker& worker, Span packets, LinkId link, Drop reason) noexcept {
 // Precondition: room for them.
 void send(Worker& worker, Span packets, const Link& to) noexcept {
     const std::uint32_t max_frame = to.mtu + kFrameOverhead;
-    const bool is_port = to.kind == LinkKind::port;
-    if (!is_port && to.kind != LinkKind::vxlan) [[unlikely]] {
+    const Stage stage = output_stage(to.kind);
+    if (stage == Stage::count) [[unlikely]] {
         for (; packets.first != packets.end; ++packets.first) {
             worker.output(*packets.first, to);
         }
         return;
     }
-    Vector& out = worker.vector(is_port ? Stage::port_tx : Stage::vxlan_push);
+    Vector& out = worker.vector(stage);
     rte_mbuf** tail = &out.packets[out.count];
     for (; packets.first != packets.end; ++packets.first) {
         rte_mbuf* packet = *packets.first;

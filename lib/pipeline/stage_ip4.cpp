@@ -212,7 +212,13 @@ void look_up(const Worker& worker, Chunk& chunk) noexcept {
     }
 }
 
-// A run for this processor. Precondition: room in vxlan_pop.
+// What tunnels that are no UDP have, each looked at by one stage (IPIP-REG-01, -03).
+constexpr bool is_ip_tunnel_protocol(std::uint8_t protocol) noexcept {
+    return protocol == net::ip_protocol::kIpip || protocol == net::ip_protocol::kGre ||
+           protocol == net::ip_protocol::kIpv6 || protocol == net::ip_protocol::kMplsInIp;
+}
+
+// A run for this processor. Precondition: room in vxlan_pop and ip_tunnel_pop.
 void deliver(Worker& worker, rte_mbuf* const* packets, std::uint32_t n, bool broadcast) noexcept {
     Vector& out = worker.vector(Stage::vxlan_pop);
     rte_mbuf** tail = &out.packets[out.count];
@@ -220,6 +226,8 @@ void deliver(Worker& worker, rte_mbuf* const* packets, std::uint32_t n, bool bro
         const net::Ipv4Header& ip = *header_of(packets[i]);
         if (ip.protocol == net::ip_protocol::kUdp && !ip.is_fragment()) [[likely]] {
             *tail++ = packets[i];
+        } else if (is_ip_tunnel_protocol(ip.protocol) && !ip.is_fragment()) {
+            worker.enqueue(Stage::ip_tunnel_pop, packets[i]);
         } else {
             deliver_other(worker, packets[i], ip, broadcast);
         }
@@ -312,10 +320,11 @@ rewrite_one(Worker& worker, rte_mbuf* packet, std::uint32_t destination, const W
     worker.output(packet, *way.link);
 }
 
-// Whether nothing but the packet itself can keep a run from going by a port under an untagged
-// Ethernet header.
+// Whether nothing but the packet itself can keep a run from going by a port or an ip_tunnel link
+// under an untagged Ethernet header.
 bool is_direct(const Way& way, std::uint32_t destination) noexcept {
-    return way.link != nullptr && way.link->kind == LinkKind::port && way.link->up &&
+    return way.link != nullptr && way.link->up &&
+           (way.link->kind == LinkKind::port || is_ip_tunnel(way.link->kind)) &&
            way.adjacency->header_len == sizeof(net::EtherHeader) &&
            (destination < kFirstGroup || !is_group(destination));
 }
@@ -331,8 +340,8 @@ void rewrite(
     constexpr std::uint16_t kEther = sizeof(net::EtherHeader);
     const route::Adjacency& adjacency = *way.adjacency;
     const bool direct = is_direct(way, destination);
-    Vector& ports = worker.vector(Stage::port_tx);
-    rte_mbuf** tail = &ports.packets[ports.count];
+    Vector& out = worker.vector(direct ? output_stage(way.link->kind) : Stage::port_tx);
+    rte_mbuf** tail = &out.packets[out.count];
     for (std::uint32_t i = 0; i < n; ++i) {
         rte_mbuf* packet = packets[i];
         auto* data = rte_pktmbuf_mtod(packet, std::uint8_t*);
@@ -341,9 +350,9 @@ void rewrite(
         const bool plain = direct && note(packet).l3_offset == kEther && (*data & 1) == 0 &&
                            rte_pktmbuf_pkt_len(packet) <= adjacency.mtu + kEther;
         if (!plain || ip.time_to_live <= 1) [[unlikely]] {
-            ports.count = static_cast<std::uint32_t>(tail - ports.packets.data());
+            out.count = static_cast<std::uint32_t>(tail - out.packets.data());
             rewrite_one(worker, packet, destination, way);
-            tail = &ports.packets[ports.count];
+            tail = &out.packets[out.count];
             continue;
         }
         decrement_ttl(ip);
@@ -351,7 +360,7 @@ void rewrite(
         note(packet).link_out = adjacency.link_out;
         *tail++ = packet;
     }
-    ports.count = static_cast<std::uint32_t>(tail - ports.packets.data());
+    out.count = static_cast<std::uint32_t>(tail - out.packets.data());
 }
 
 [[gnu::cold]] Drop refusal_of(const route::Adjacency* adjacency) noexcept {
@@ -418,8 +427,11 @@ void send_on(Worker& worker, const Chunk& chunk) noexcept {
 
 void ip4_stage(Worker& worker) noexcept {
     Vector& in = worker.vector(Stage::ip4);
-    const std::uint32_t room =
-        std::min(worker.output_room(), worker.vector(Stage::vxlan_pop).room());
+    const std::uint32_t room = std::min(
+        {worker.output_room(),
+         worker.vector(Stage::vxlan_pop).room(),
+         worker.vector(Stage::ip_tunnel_pop).room()}
+    );
     const std::uint32_t n = std::min(in.count, room);
     for (std::uint32_t done = 0; done < n; done += kChunk) {
         Chunk chunk;

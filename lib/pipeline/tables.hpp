@@ -2,6 +2,7 @@
 // All that workers read and control writes, in one place.
 #pragma once
 
+#include "lib/encap/ip_tunnel_lookup.hpp"
 #include "lib/encap/vxlan.hpp"
 #include "lib/fdb/table.hpp"
 #include "lib/pipeline/link.hpp"
@@ -23,6 +24,7 @@ struct Tables {
     VxlanDemux& vxlan_demux;
     encap::VxlanDestinations& vxlan_destinations;  // by fdb::RemoteLists id
     encap::VxlanTemplates& vxlan_templates;
+    encap::IpTunnelTables& ip_tunnels;
     const route::Fib4& fib4;
     const route::AdjacencyTable& adjacencies;
     const route::OwnAddresses& own_addresses;

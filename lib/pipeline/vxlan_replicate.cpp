@@ -122,10 +122,11 @@ bool VxlanPush::has_room_for(const encap::VxlanTemplate* outer) noexcept {
         return has_room(Stage::bridge);
     case LinkKind::vxlan:
         return has_room(Stage::vxlan_push);
-    case LinkKind::dummy:
     case LinkKind::ipip:
     case LinkKind::gre:
     case LinkKind::gretap:
+        return has_room(Stage::ip_tunnel_push);
+    case LinkKind::dummy:
         break;
     }
     return true;

@@ -28,14 +28,27 @@ inline constexpr std::uint32_t kVectorSize = 1024;
 // The stages, in the order a packet usually meets them; run_stages() goes round until all vectors
 // are empty.
 enum class Stage : std::uint8_t {
-    ethernet,    // a frame for a link in no bridge, or for the bridge itself
-    bridge,      // a frame from a member, or from the bridge's own address
-    ip4,         // validated and looked up
-    vxlan_pop,   // UDP to an address of ours
-    vxlan_push,  // a frame to a vxlan link (link_out)
-    port_tx,     // a complete frame to a port (link_out)
+    ethernet,        // a frame for a link in no bridge, or for the bridge itself
+    bridge,          // a frame from a member, or from the bridge's own address
+    ip4,             // validated and looked up
+    vxlan_pop,       // UDP to an address of ours
+    ip_tunnel_pop,   // ipip or GRE to an address of ours
+    vxlan_push,      // a frame to a vxlan link (link_out)
+    ip_tunnel_push,  // a frame to an ipip, gre or gretap link (link_out)
+    port_tx,         // a complete frame to a port (link_out)
     count,
 };
+
+// Who takes frames to a link of this kind; count = Worker::output() does it itself.
+[[nodiscard]] constexpr Stage output_stage(LinkKind kind) noexcept {
+    if (kind == LinkKind::port) {
+        return Stage::port_tx;
+    }
+    if (kind == LinkKind::vxlan) {
+        return Stage::vxlan_push;
+    }
+    return is_ip_tunnel(kind) ? Stage::ip_tunnel_push : Stage::count;
+}
 
 // Packets waiting for a stage.
 struct Vector {
@@ -148,8 +161,8 @@ struct alignas(64) Worker {
     // A copy with a note of its own, counted as replicated. When the pool is empty: nullptr, and
     // pool_exhausted is counted on Note::link_out, for which the copy was to be.
     rte_mbuf* copy(rte_mbuf* packet) noexcept;
-    // A complete L2 frame leaves by `link_out`, whatever kind that is: to port_tx, bridge or
-    // vxlan_push; a dummy takes it. Precondition: room in all of these.
+    // A complete L2 frame leaves by `link_out`, whatever kind that is: to port_tx, bridge or a push
+    // stage; a dummy takes it. Precondition: room in all of these.
     void output(rte_mbuf* packet, LinkId link_out) noexcept;
     void output(rte_mbuf* packet, const Link& link) noexcept;
     // How many packets output() can take.
@@ -211,6 +224,8 @@ void bridge_stage(Worker& worker) noexcept;
 void ip4_stage(Worker& worker) noexcept;
 void vxlan_pop_stage(Worker& worker) noexcept;
 void vxlan_push_stage(Worker& worker) noexcept;
+void ip_tunnel_pop_stage(Worker& worker) noexcept;
+void ip_tunnel_push_stage(Worker& worker) noexcept;
 void port_tx_stage(Worker& worker) noexcept;
 
 inline void Worker::output(rte_mbuf* packet, const Link& link) noexcept {
@@ -220,8 +235,8 @@ inline void Worker::output(rte_mbuf* packet, const Link& link) noexcept {
         drop(packet, link.id, Drop::link_down_tx);
     } else if (link.kind == LinkKind::port) [[likely]] {
         enqueue(Stage::port_tx, packet);
-    } else if (link.kind == LinkKind::vxlan) {
-        enqueue(Stage::vxlan_push, packet);
+    } else if (is_tunnel(link.kind)) {
+        enqueue(output_stage(link.kind), packet);
     } else if (link.kind == LinkKind::bridge) {
         packet_note.link_in = link.id;
         enqueue(Stage::bridge, packet);
@@ -244,7 +259,12 @@ inline void Worker::output(rte_mbuf* packet, LinkId link_out) noexcept {
 
 inline std::uint32_t Worker::output_room() const noexcept {
     auto room = [this](Stage stage) { return vectors[static_cast<std::size_t>(stage)].room(); };
-    return std::min({room(Stage::port_tx), room(Stage::vxlan_push), room(Stage::bridge)});
+    return std::min(
+        {room(Stage::port_tx),
+         room(Stage::vxlan_push),
+         room(Stage::ip_tunnel_push),
+         room(Stage::bridge)}
+    );
 }
 
 inline void Worker::input(rte_mbuf* packet, const Link& link) noexcept {

@@ -127,8 +127,10 @@ constexpr std::array<StageEntry, static_cast<std::size_t>(Stage::count)> kStages
     {Stage::ethernet, ethernet_stage},
     {Stage::ip4, ip4_stage},
     {Stage::vxlan_pop, vxlan_pop_stage},
+    {Stage::ip_tunnel_pop, ip_tunnel_pop_stage},
     {Stage::bridge, bridge_stage},
     {Stage::vxlan_push, vxlan_push_stage},
+    {Stage::ip_tunnel_push, ip_tunnel_push_stage},
     {Stage::port_tx, port_tx_stage},
 }};
 

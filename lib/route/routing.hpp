@@ -27,6 +27,9 @@ struct LinkParameters {
     net::MacAddress mac{};
     std::uint32_t mtu = 1500;
     bool up = false;
+    // False: next hops there have no MAC. A packet's 14 bytes say its EtherType, and the gateway in
+    // the first four, 0 without one (encap/ip_tunnel.hpp).
+    bool has_link_layer = true;
 };
 
 struct Address {

@@ -103,6 +103,7 @@ private:
     // links and addresses
     [[nodiscard]] const Link* find_link(LinkId link) const;
     [[nodiscard]] bool is_up(LinkId link) const;
+    [[nodiscard]] bool has_link_layer(LinkId link) const;
     [[nodiscard]] std::string name_of(LinkId link) const;
     void take_down(LinkId link);
     Result<void> sync_kernel_routes(LinkId link);
@@ -142,6 +143,7 @@ private:
     group_mac_of(LinkId link, const net::IpAddress& next_hop) const;
     [[nodiscard]] net::IpAddress arp_source(const NeighbourKey& key) const;
     void send_frame(LinkId link, const net::MacAddress& destination, rte_mbuf* frame);
+    void send_by_tunnel(LinkId link, const net::IpAddress& next_hop, rte_mbuf* frame);
 
     rcu::Domain& domain_;
     RoutingActions& actions_;

@@ -19,6 +19,11 @@ bool Routing::Impl::is_up(LinkId link) const {
     return found != nullptr && found->parameters.up;
 }
 
+bool Routing::Impl::has_link_layer(LinkId link) const {
+    const Link* found = find_link(link);
+    return found == nullptr || found->parameters.has_link_layer;
+}
+
 std::string Routing::Impl::name_of(LinkId link) const {
     const Link* found = find_link(link);
     return found != nullptr ? found->parameters.name : fmt::format("link {}", link);

@@ -132,7 +132,9 @@ Path Routing::Impl::on_link_path(const net::IpAddress& destination, LinkId link)
 void Routing::Impl::complete(Path& path, const AdjacencyKey& unresolved) const {
     AdjacencyKey key = unresolved;
     path.kind = key.kind;
-    if (mac_of(path.link, path.next_hop).has_value()) {
+    if (!has_link_layer(path.link)) {
+        path.kind = AdjacencyKind::rewrite;
+    } else if (mac_of(path.link, path.next_hop).has_value()) {
         key.next_hop = path.next_hop;
         key.kind = AdjacencyKind::incomplete;
         path.kind = AdjacencyKind::rewrite;

@@ -24,6 +24,16 @@ net::EtherHeader ether_header(
         net::Be16(next_hop.is_v4() ? net::ether_type::kIpv4 : net::ether_type::kIpv6)};
 }
 
+// What stands for a link header where there is no link layer: next_hop is unspecified for what is
+// on-link.
+net::EtherHeader pseudo_header(const net::IpAddress& next_hop) {
+    net::EtherHeader header{{}, {}, net::Be16(net::ether_type::kIpv4)};
+    if (next_hop.is_v4()) {
+        std::copy_n(next_hop.bytes().begin() + 12, 4, header.destination.bytes.begin());
+    }
+    return header;
+}
+
 // RFC 1112 6.4: the low 23 bits.
 net::MacAddress multicast_mac(const net::IpAddress& group) noexcept {
     return net::MacAddress::from_value(0x01005e000000 | (group.v4() & 0x7fffff));
@@ -68,6 +78,13 @@ Adjacency Routing::Impl::describe(const AdjacencyKey& key) const {
     adjacency.next_hop = key.next_hop;
     adjacency.mtu = mtu_of(key.link, key.mtu);
     const Link* link = find_link(key.link);
+    if (!has_link_layer(key.link)) {
+        const net::EtherHeader header = pseudo_header(key.next_hop);
+        adjacency.kind = AdjacencyKind::rewrite;
+        adjacency.header_len = sizeof(header);
+        std::memcpy(adjacency.header.data(), &header, sizeof(header));
+        return adjacency;
+    }
     if (key.kind == AdjacencyKind::glean || link == nullptr) {
         return adjacency;
     }
@@ -93,11 +110,24 @@ void Routing::Impl::resolve(
     now_ms_ = now_ms;
     if (!is_up(link)) {
         actions_.give_up(link, frame, QueueVerdict::removed);
+    } else if (!has_link_layer(link)) {
+        send_by_tunnel(link, next_hop, frame);
     } else if (const auto mac = group_mac_of(link, next_hop); mac.has_value()) {
         send_frame(link, *mac, frame);
     } else {
         neighbours_.resolve({link, next_hop}, frame, now_ms);
     }
+}
+
+// A gateway, or the packet's own destination: the same to the tunnel.
+void Routing::Impl::send_by_tunnel(LinkId link, const net::IpAddress& next_hop, rte_mbuf* frame) {
+    if (rte_pktmbuf_data_len(frame) < sizeof(net::EtherHeader)) {
+        actions_.give_up(link, frame, QueueVerdict::removed);
+        return;
+    }
+    const net::EtherHeader header = pseudo_header(next_hop);
+    std::memcpy(rte_pktmbuf_mtod(frame, void*), &header, sizeof(header));
+    actions_.send_frame(link, frame);
 }
 
 std::uint64_t Routing::Impl::tick(std::uint64_t now_ms) {

@@ -259,7 +259,9 @@ Routing::Impl::wanted(const net::Prefix& prefix, const Rib::Node* node) const {
             return Wanted{{.kind = kind_of(route.type)}};
         }
         if (route.gateway.has_value()) {
-            return Wanted{{route.link, *route.gateway, route.mtu, AdjacencyKind::incomplete}, true};
+            return Wanted{
+                {route.link, *route.gateway, route.mtu, AdjacencyKind::incomplete},
+                has_link_layer(route.link)};
         }
         if (prefix.length == 32) {
             return Wanted{{route.link, prefix.address, route.mtu, AdjacencyKind::incomplete}};

@@ -140,6 +140,7 @@ public:
     VxlanDemux vxlan_demux;
     encap::VxlanDestinations vxlan_destinations;
     encap::VxlanTemplates vxlan_templates;
+    encap::IpTunnelTables ip_tunnels;
     route::AdjacencyTable adjacencies;
     std::unique_ptr<route::Fib4> fib4;
     route::OwnAddresses own_addresses;

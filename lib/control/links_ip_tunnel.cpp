@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The kinds ipip, gre and gretap: what may be configured and changed, and what follows from it
+// (catalogue 1.2 to 1.4, 2.4).
+#include "lib/control/core.hpp"
+#include "lib/control/link_rules.hpp"
+#include "lib/control/links.hpp"
+#include "lib/control/tunnels.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace culvert::control {
+
+namespace {
+
+constexpr std::uint32_t kDefaultLowerMtu = 1500;
+
+bool has_gre_options(const IpTunnelOptions& options) {
+    return options.ignore_df || options.in_key || options.out_key || options.in_checksum ||
+           options.out_checksum || options.in_sequence || options.out_sequence;
+}
+
+void merge(const IpTunnelOptions& options, encap::IpTunnelConfig& config) {
+    // Equal addresses must look equal: any is always the same.
+    const auto address = [](const net::IpAddress& given) {
+        return given.is_unspecified() ? net::IpAddress{} : given;
+    };
+    config.remote = address(options.remote.value_or(config.remote));
+    config.local = address(options.local.value_or(config.local));
+    config.ttl = options.ttl.value_or(config.ttl);
+    config.tos = options.tos.value_or(config.tos);
+    config.pmtudisc = options.pmtudisc.value_or(config.pmtudisc);
+    config.mode = options.mode.value_or(config.mode);
+    config.ignore_df = options.ignore_df.value_or(config.ignore_df);
+    config.in_key = options.in_key.value_or(config.in_key);
+    config.out_key = options.out_key.value_or(config.out_key);
+    config.in_checksum = options.in_checksum.value_or(config.in_checksum);
+    config.out_checksum = options.out_checksum.value_or(config.out_checksum);
+    config.in_sequence = options.in_sequence.value_or(config.in_sequence);
+    config.out_sequence = options.out_sequence.value_or(config.out_sequence);
+    if (config.kind == encap::IpTunnelKind::ipip && config.ttl != 0) {
+        config.pmtudisc = true;  // IPIP-CRE-07
+    }
+}
+
+bool leads_somewhere(const route::Path& path) {
+    switch (path.kind) {
+    case route::AdjacencyKind::glean:
+    case route::AdjacencyKind::incomplete:
+    case route::AdjacencyKind::rewrite:
+        return true;
+    default:
+        return false;
+    }
+}
+
+}  // namespace
+
+Result<void> LinkManager::check_ip_tunnel(
+    const std::string& attempt, const IpTunnelOptions& options, const encap::IpTunnelConfig& config
+) const {
+    const encap::IpTunnelTraits& kind = encap::traits(config.kind);
+    const auto invalid = [&](std::string why) {
+        return refuse(std::errc::invalid_argument, attempt, std::move(why));
+    };
+    if (!kind.has_gre && has_gre_options(options)) {
+        return invalid(fmt::format("{} has no keys, checksums or sequence numbers", kind.name));
+    }
+    if (config.kind != encap::IpTunnelKind::ipip && options.mode) {
+        return invalid(fmt::format("{} has no mode", kind.name));
+    }
+    for (const net::IpAddress& address : {config.local, config.remote}) {
+        if (!address.is_unspecified() && !address.is_v4()) {
+            return refuse(
+                std::errc::address_family_not_supported,
+                attempt,
+                "IPv6 underlay is not supported for this type"
+            );
+        }
+    }
+    if (config.remote.is_multicast()) {
+        return refuse(
+            std::errc::operation_not_supported,
+            attempt,
+            fmt::format("multicast group {} is not supported", config.remote.to_string())
+        );
+    }
+    if (kind.carries_frames && options.remote && options.remote->is_unspecified()) {
+        return invalid("a gretap's remote is an address");  // GRETAP-CRE-01
+    }
+    if (config.ignore_df && config.pmtudisc) {  // GRE-CRE-07
+        return invalid("ignore-df needs nopmtudisc");
+    }
+    return {};
+}
+
+// ip_tunnel_bind_dev() (TUN-MTU-02..07).
+std::uint32_t LinkManager::ip_tunnel_mtu(const encap::IpTunnelConfig& config) const {
+    LinkId lower = config.lower;
+    if (!config.remote.is_unspecified()) {
+        const route::Path path = core_.routing().lookup(config.remote, config.lower, config.local);
+        lower = leads_somewhere(path) ? path.link : lower;
+    }
+    const LinkRecord* below = find(lower);
+    const std::uint32_t base =
+        below != nullptr ? std::min(below->mtu, kMaxLinkMtu) : kDefaultLowerMtu;
+    const std::uint32_t overhead = encap::overhead_bytes(config);
+    return std::max(base, kMinLinkMtu + overhead) - overhead;
+}
+
+// IPIP-FB-01, GRE-CRE-13: with the first of its module comes the device that takes what no other
+// does, as when Linux loads the module.
+Result<void> LinkManager::add_fallbacks(encap::IpTunnelKind kind) {
+    const std::uint8_t protocol = encap::traits(kind).protocol;
+    for (std::size_t i = 0; i < encap::kIpTunnelKinds.size(); ++i) {
+        const encap::IpTunnelTraits& one = encap::kIpTunnelKinds[i];
+        const bool is_there = std::any_of(links_.begin(), links_.end(), [&](const auto& entry) {
+            return entry.second.is_fallback &&
+                   entry.second.ip_tunnel.kind == static_cast<encap::IpTunnelKind>(i);
+        });
+        if (one.protocol != protocol || is_there) {
+            continue;
+        }
+        LinkRecord next;
+        next.name = std::string(one.fallback);
+        CULVERT_CHECK(check_name("link add " + next.name, next.name));
+        next.kind = pipeline::link_kind(static_cast<encap::IpTunnelKind>(i));
+        next.is_fallback = true;
+        next.ip_tunnel.kind = static_cast<encap::IpTunnelKind>(i);
+        next.ip_tunnel.pmtudisc = false;
+        next.mac = one.carries_frames ? random_mac() : net::MacAddress{};
+        CULVERT_CHECK(insert_ip_tunnel(std::move(next), std::nullopt));
+    }
+    return {};
+}
+
+Result<LinkId>
+LinkManager::insert_ip_tunnel(LinkRecord next, const std::optional<std::uint32_t>& mtu) {
+    next.max_mtu = kMaxLinkMtu - encap::overhead_bytes(next.ip_tunnel);
+    next.mtu = std::min(mtu.value_or(ip_tunnel_mtu(next.ip_tunnel)), next.max_mtu);  // TUN-MTU-08
+    if (encap::traits(next.ip_tunnel.kind).has_gre) {
+        next.sequences = std::make_shared<encap::IpTunnelSequences>();
+    }
+    CULVERT_TRY(id, insert(std::move(next)));
+    const LinkRecord& kept = *find(id);
+    // A device that is down needs no room.
+    (void)core_.ip_tunnels().lookup.set(id, kept.ip_tunnel, false, kept.is_fallback);
+    core_.tunnels().follow(kept);
+    return id;
+}
+
+Result<LinkId> LinkManager::add_ip_tunnel(const LinkAddRequest& request, LinkRecord next) {
+    const std::string attempt = "link add " + request.name;
+    const IpTunnelOptions& options = request.ip_tunnel;
+    encap::IpTunnelConfig& config = next.ip_tunnel;
+    config.kind = pipeline::ip_tunnel_kind(request.kind);
+    if (!pipeline::has_link_layer(request.kind)) {
+        CULVERT_CHECK(check_no_mac(attempt, request.kind, request.address));
+        next.mac = {};
+    }
+    merge(options, config);
+    CULVERT_CHECK(check_ip_tunnel(attempt, options, config));
+    if (options.dev && !options.dev->empty()) {
+        CULVERT_TRY(lower, find_lower(attempt, *options.dev));
+        config.lower = lower;
+    }
+    CULVERT_CHECK(check_duplicate(attempt, kNoLink, config));
+    return insert_ip_tunnel(std::move(next), request.mtu);
+}
+
+Result<void> LinkManager::check_no_mac(
+    const std::string& attempt,
+    pipeline::LinkKind kind,
+    const std::optional<net::MacAddress>& address
+) {
+    if (address && !pipeline::has_link_layer(kind)) {
+        return refuse(
+            std::errc::invalid_argument, attempt, "a link of this type has no MAC address"
+        );
+    }
+    return {};
+}
+
+// IPIP-CRE-05
+Result<void> LinkManager::check_duplicate(
+    const std::string& attempt, LinkId self, const encap::IpTunnelConfig& config
+) const {
+    const LinkId same = core_.ip_tunnels().lookup.find_same(config);
+    if (same == kNoLink || same == self) {
+        return {};
+    }
+    return refuse(
+        std::errc::file_exists,
+        attempt,
+        fmt::format("{} has the same addresses, key and dev", name_of(same))
+    );
+}
+
+// IPIP-CRE-10, GRE-CRE-12
+Result<void> LinkManager::plan_ip_tunnel(
+    const std::string& attempt,
+    const LinkRecord& old,
+    const LinkSetRequest& request,
+    LinkRecord& next
+) const {
+    const IpTunnelOptions& options = *request.ip_tunnel;
+    encap::IpTunnelConfig& config = next.ip_tunnel;
+    if (!pipeline::is_ip_tunnel(old.kind)) {
+        return refuse(std::errc::operation_not_supported, attempt, "it is not such a tunnel");
+    }
+    if (old.is_fallback) {  // IPIP-FB-04
+        return refuse(
+            std::errc::invalid_argument, attempt, "what takes all others' packets cannot change"
+        );
+    }
+    merge(options, config);
+    CULVERT_CHECK(check_ip_tunnel(attempt, options, config));
+    const bool had_remote = !old.ip_tunnel.remote.is_unspecified();
+    const bool has_remote = !config.remote.is_unspecified();
+    if (!pipeline::has_link_layer(old.kind) && had_remote != has_remote) {
+        return refuse(
+            std::errc::invalid_argument,
+            attempt,
+            had_remote ? "it cannot lose its remote" : "it cannot get a remote"
+        );
+    }
+    if (options.dev && options.dev->empty()) {
+        config.lower = kNoLink;
+    } else if (options.dev) {
+        CULVERT_TRY(lower, find_lower(attempt, *options.dev));
+        if (depends_on(lower, old.id)) {
+            return refuse(
+                std::errc::device_or_resource_busy,
+                attempt,
+                fmt::format("{} stands on {} itself", *options.dev, old.name)
+            );
+        }
+        config.lower = lower;
+    }
+    CULVERT_CHECK(check_duplicate(attempt, old.id, config));
+    next.max_mtu = kMaxLinkMtu - encap::overhead_bytes(config);
+    if (config.lower != old.ip_tunnel.lower) {
+        next.mtu = ip_tunnel_mtu(config);
+    } else {
+        const std::uint32_t room = old.mtu + encap::outer_len_bytes(old.ip_tunnel);
+        const std::uint32_t taken = encap::outer_len_bytes(config);
+        next.mtu = std::max(room, kMinLinkMtu + taken) - taken;
+    }
+    next.mtu = std::min(next.mtu, next.max_mtu);
+    return {};
+}
+
+// What workers find the link by. May fail, and then nothing has changed.
+Result<void> LinkManager::apply_ip_tunnel(const LinkRecord& old, const LinkRecord& next) {
+    encap::IpTunnelLookup& lookup = core_.ip_tunnels().lookup;
+    const bool done = next.ip_tunnel == old.ip_tunnel
+                          ? lookup.set_up(old.id, next.admin_up)
+                          : lookup.set(old.id, next.ip_tunnel, next.admin_up, next.is_fallback);
+    if (!done) {
+        return refuse(
+            std::errc::no_space_on_device, "link set " + old.name, "no room for another tunnel"
+        );
+    }
+    return {};
+}
+
+// IPIP-CRE-12: unlike a vxlan, such a tunnel outlives the link it was bound to, and leads nowhere
+// until it is changed.
+void LinkManager::unbind_from(LinkId lower) {
+    for (auto& [id, record] : links_) {
+        if (!pipeline::is_ip_tunnel(record.kind) || record.ip_tunnel.lower != lower) {
+            continue;
+        }
+        record.ip_tunnel.lower = kDeletedLink;
+        (void)core_.ip_tunnels().lookup.set(
+            id, record.ip_tunnel, record.admin_up, record.is_fallback
+        );
+        publish(record);
+        core_.tunnels().follow(record);
+    }
+}
+
+}  // namespace culvert::control
