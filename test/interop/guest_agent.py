@@ -136,7 +136,8 @@ def be_init():
     os.environ.update(PATH="/usr/sbin:/usr/bin:/sbin:/bin", HOME="/")
     for module in sorted(MODULES.iterdir()):
         load(module)
-    Path("/proc/sys/net/ipv6/conf/default/disable_ipv6").write_text("1")
+    for devices in ("all", "default"):  # no chatter of the cables' own
+        Path(f"/proc/sys/net/ipv6/conf/{devices}/disable_ipv6").write_text("1")
     slots = [Slot(number) for number in range(int(os.environ["slots"]))]
     hosts.run("ip", "link", "set", "lo", "up")
     for slot in slots:

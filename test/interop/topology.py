@@ -113,11 +113,12 @@ class IpTunnel:
 
     def make_theirs(self, options, ends="local 192.0.2.2 remote 192.0.2.1", via=""):
         self.far.ip("link del tun", check=False)
-        self.far.ip(f"link add tun type {self.kind} {ends} {options}")
+        known = f"address {INNER_MAC}" if self.bridged else ""
+        self.far.ip(f"link add tun {known} type {self.kind} {ends} {options}")
         self.far.ip(f"addr add {'10.2.0.2/8' if self.bridged else '10.9.0.2/24'} dev tun")
         self.far.ip("link set tun up")
         if not self.bridged:
-            self.far.ip(f"route add 10.1.0.0/24 dev tun src 10.2.0.2")
+            self.far.ip(f"route add 10.1.0.0/24 {via} dev tun src 10.2.0.2")
 
     def ping_both_ways(self, **more):
         self.near.ping("10.2.0.2", **more)
