@@ -23,7 +23,9 @@ def chosen(cases, options):
         unknown = [p for p in patterns if not any(fnmatch.fnmatch(case.name, p) for case in cases)]
         if unknown:
             raise SystemExit(f"no case is called {', '.join(unknown)}; --list names them")
-        return [case for case in cases if any(fnmatch.fnmatch(case.name, p) for p in patterns)]
+        named = [case for case in cases if any(fnmatch.fnmatch(case.name, p) for p in patterns)]
+        needed = {case.beside for case in named}
+        return [case for case in cases if case in named or case.name in needed]
     return [case for case in cases if case.quick] if options.quick else cases
 
 

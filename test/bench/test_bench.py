@@ -111,6 +111,8 @@ class Cases(unittest.TestCase):
         options = argparse.Namespace(cases="bridge-b*,pop", quick=False)
         names = [case.name for case in main.chosen(all_cases(), options)]
         self.assertEqual(names, ["bridge-b1", "bridge-b4", "bridge-b256", "pop"])
+        options.cases = "learn"
+        self.assertEqual([case.name for case in main.chosen(all_cases(), options)], ["bridge-paced", "learn"])
         options.cases = "pop,x*"
         with self.assertRaisesRegex(SystemExit, r"x\*"):
             main.chosen(all_cases(), options)
