@@ -43,12 +43,28 @@ def go_first():
         os.nice(-10)
 
 
+HUGEPAGES = Path("/sys/kernel/mm/hugepages/hugepages-2048kB")
+
+
 def free_hugepages_mb():
     try:
-        folder = Path("/sys/kernel/mm/hugepages/hugepages-2048kB")
-        return 2 * int((folder / "free_hugepages").read_text())
+        return 2 * int((HUGEPAGES / "free_hugepages").read_text())
     except (OSError, ValueError):
         return 0
+
+
+@contextlib.contextmanager
+def hugepages_mb(wanted):
+    """So many more of the kernel's hugepages while it lasts; RuntimeError where there are none to be had."""
+    number = HUGEPAGES / "nr_hugepages"
+    before = number.read_text()
+    try:
+        number.write_text(str(int(before) + wanted // 2))
+        if free_hugepages_mb() < wanted:
+            raise RuntimeError(f"--hugepages: the kernel gave {free_hugepages_mb()} MB of {wanted}")
+        yield
+    finally:
+        number.write_text(before)
 
 
 def lcores(workers):
@@ -265,8 +281,10 @@ def source_options(folder, case):
 class Laboratory:
     """The `with` block of a measurement."""
 
-    def __init__(self, build):
+    def __init__(self, build, wanted_hugepages_mb=0):
         self.build = build
+        self.wanted_hugepages_mb = wanted_hugepages_mb
+        self.reserved = contextlib.ExitStack()
         self.culvert = build / "app/culvert/culvert"
         self.module = build / "test/bench/source/bench_ports.so"
         self.prefix = f"{PREFIX}{os.getpid()}"
@@ -281,6 +299,8 @@ class Laboratory:
         # An end by these signals is one that tidies up, as ctrl-C's is.
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda number, _: sys.exit(128 + number))
+        if self.wanted_hugepages_mb:
+            self.reserved.enter_context(hugepages_mb(self.wanted_hugepages_mb))
         self.folder = Path(tempfile.mkdtemp(prefix=f"{self.prefix}-", dir=base))
         return self
 
@@ -288,6 +308,7 @@ class Laboratory:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         self.end_programs()
+        self.reserved.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def end_programs(self):

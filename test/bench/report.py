@@ -32,7 +32,7 @@ def machine(tsc_hz, hugepages):
 
 
 def describe(about):
-    pages = "hugepages" if about["hugepages"] else "4 KiB pages (no hugepages configured: --no-huge)"
+    pages = "hugepages" if about["hugepages"] else "4 KiB pages (too few hugepages; --hugepages reserves some)"
     return (
         f"{about['cpu']}, {about['cpus']} CPUs, TSC {about['tsc_hz'] / 1e9:.2f} GHz, Linux {about['kernel']}, DPDK {about['dpdk']}, "
         f"{pages}, {about['commit']}, {about['date']}"

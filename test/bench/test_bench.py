@@ -8,10 +8,12 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import unittest.mock
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import instructions
+import laboratory
 import main
 import measuring
 import packets
@@ -164,6 +166,18 @@ class Printing(unittest.TestCase):
 
 
 class Leftovers(unittest.TestCase):
+    def test_hugepages_are_given_back_and_missing_ones_are_said(self):
+        with tempfile.TemporaryDirectory() as folder, unittest.mock.patch.object(laboratory, "HUGEPAGES", Path(folder)):
+            number, free = Path(folder, "nr_hugepages"), Path(folder, "free_hugepages")
+            number.write_text("7")
+            free.write_text("500")
+            with laboratory.hugepages_mb(1000):
+                self.assertEqual(number.read_text(), "507")
+            self.assertEqual(number.read_text(), "7")
+            with self.assertRaisesRegex(RuntimeError, "1000 MB of 2000"), laboratory.hugepages_mb(2000):
+                self.fail("it began")
+            self.assertEqual(number.read_text(), "7")
+
     def test_nothing_is_left_behind_by_an_end_that_was_not_planned(self):
         with self.assertRaises(KeyboardInterrupt), Laboratory(ROOT / "build") as lab:
             folder = lab.folder
