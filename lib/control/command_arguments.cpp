@@ -320,6 +320,14 @@ private:
                     fmt::format("any valid address is expected rather than \"{}\"", word)};
             }
             argument.value = *address;
+        } else if (keyword.kind == Kind::address4) {
+            auto address = net::IpAddress::parse(word);
+            if (!address || !address->is_v4()) {
+                return Error{
+                    std::errc::invalid_argument,
+                    fmt::format("inet address is expected rather than \"{}\"", word)};
+            }
+            argument.value = *address;
         } else if (keyword.kind == Kind::prefix) {
             auto prefix = net::Prefix::parse(word);
             if (!prefix) {

@@ -64,6 +64,9 @@ public:
         return value ? std::optional<T>(static_cast<T>(*value)) : std::nullopt;
     }
 
+    // All of them, as they stood.
+    [[nodiscard]] std::span<const Argument> given() const noexcept { return given_; }
+
     [[nodiscard]] std::size_t size() const noexcept { return given_.size(); }
 
     // What follows `type KIND`; nullptr when there is no `type`.

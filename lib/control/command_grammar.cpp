@@ -14,7 +14,7 @@ constexpr std::string_view kBridgeLink = "bridge link";
 
 // The objects that `ip` and `bridge` have in their names' place.
 constexpr auto kIpObjects =
-    std::to_array<std::string_view>({"link", "addr", "route", "neigh", "monitor"});
+    std::to_array<std::string_view>({"link", "tunnel", "addr", "route", "neigh", "monitor"});
 constexpr auto kBridgeObjects = std::to_array<std::string_view>({kBridgeLink, "fdb", "monitor"});
 
 bool any_word(std::string_view words, auto&& predicate) {

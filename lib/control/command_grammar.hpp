@@ -26,6 +26,7 @@ enum class Kind : std::uint8_t {
     hex,          // base 16 with or without 0x, as iproute2 reads tos
     number_pair,  // LOW HIGH
     address,
+    address4,  // an IPv4 address
     prefix,
     mac,
     link,       // a link that must exist

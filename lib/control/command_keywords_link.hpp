@@ -44,7 +44,7 @@ inline constexpr auto kLinkShow = std::to_array<Keyword>({
     kShowDev,
     {.name = "type",
      .kind = Kind::choice,
-     .words = "vxlan bridge dummy",
+     .words = "vxlan ipip gre gretap bridge dummy",
      .help = "only links of this kind"},
     {.name = "master", .kind = Kind::link, .value = "BRIDGE", .help = "only ports of this bridge"},
     {.name = "up", .help = "only links that are up"},

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // link add, set, del, show; bridge link set, show.
-#include "lib/control/command_context.hpp"
+#include "lib/control/command_tunnel_options.hpp"
 #include "lib/control/output_link.hpp"
 
 #include <fmt/format.h>
@@ -60,11 +60,47 @@ BridgeOptions bridge_options(const Arguments& arguments) {
     return options;
 }
 
+// With `link set`, `now` is the tunnel as it is.
+Result<IpTunnelOptions> checked_tunnel_options(
+    Context& context, const Arguments& arguments, const encap::IpTunnelConfig& now
+) {
+    CULVERT_TRY(options, ip_tunnel_options(context, arguments));
+    CULVERT_CHECK(check_ip_tunnel_options(context, now, options));
+    return options;
+}
+
 pipeline::LinkKind kind_of(const LinkType& type) {
     if (type.name == "vxlan") {
         return pipeline::LinkKind::vxlan;
     }
+    for (std::size_t i = 0; i < encap::kIpTunnelKinds.size(); ++i) {
+        if (type.name == encap::kIpTunnelKinds[i].name) {
+            return pipeline::link_kind(static_cast<encap::IpTunnelKind>(i));
+        }
+    }
     return type.name == "bridge" ? pipeline::LinkKind::bridge : pipeline::LinkKind::dummy;
+}
+
+// `link set NAME type KIND ...`
+Result<void> set_type_options(
+    Context& context, const Arguments& arguments, const LinkRecord& link, LinkSetRequest& request
+) {
+    const Arguments& given = arguments.type_arguments();
+    const pipeline::LinkKind kind = kind_of(*arguments.type());
+    if (link.kind != kind) {
+        return Error{
+            std::errc::operation_not_supported,
+            fmt::format("it is no {} link", arguments.type()->name)};
+    }
+    if (kind == pipeline::LinkKind::vxlan) {
+        request.vxlan = vxlan_options(given);
+    } else if (kind == pipeline::LinkKind::bridge) {
+        request.bridge = bridge_options(given);
+    } else if (pipeline::is_ip_tunnel(kind)) {
+        CULVERT_TRY(options, checked_tunnel_options(context, given, link.ip_tunnel));
+        request.ip_tunnel = std::move(options);
+    }
+    return {};
 }
 
 bool is_shown(const LinkRecord& link, const Arguments& filter) {
@@ -94,6 +130,11 @@ Result<void> link_add(Context& context, const Arguments& arguments) {
         }
     } else if (request.kind == pipeline::LinkKind::bridge) {
         request.bridge = bridge_options(arguments.type_arguments());
+    } else if (pipeline::is_ip_tunnel(request.kind)) {
+        encap::IpTunnelConfig defaults;
+        defaults.kind = pipeline::ip_tunnel_kind(request.kind);
+        CULVERT_TRY(options, checked_tunnel_options(context, arguments.type_arguments(), defaults));
+        request.ip_tunnel = std::move(options);
     }
     CULVERT_TRY(link, context.core.links().add(request));
     (void)link;
@@ -121,17 +162,9 @@ Result<void> link_set(Context& context, const Arguments& arguments) {
         request.master = std::string(arguments.text("master"));
     }
     if (arguments.type() != nullptr) {
-        pipeline::LinkKind kind = kind_of(*arguments.type());
-        if (context.core.links().find(link)->kind != kind) {
-            return Error{
-                std::errc::operation_not_supported,
-                fmt::format("it is no {} link", arguments.type()->name)};
-        }
-        if (kind == pipeline::LinkKind::vxlan) {
-            request.vxlan = vxlan_options(arguments.type_arguments());
-        } else if (kind == pipeline::LinkKind::bridge) {
-            request.bridge = bridge_options(arguments.type_arguments());
-        }
+        CULVERT_CHECK(
+            set_type_options(context, arguments, *context.core.links().find(link), request)
+        );
     }
     return context.core.links().set(link, request);
 }

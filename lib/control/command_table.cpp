@@ -5,6 +5,7 @@
 #include "lib/control/command_keywords_fdb.hpp"
 #include "lib/control/command_keywords_ip.hpp"
 #include "lib/control/command_keywords_link.hpp"
+#include "lib/control/command_keywords_tunnel.hpp"
 
 #include <array>
 
@@ -15,6 +16,7 @@ namespace {
 constexpr auto kObjects = std::to_array<Object>({
     {"link", "", "Network devices: ports, bridges, tunnels (ip-link(8))."},
     {"bridge link", "", "Bridge ports' flags (bridge(8)); the first word is needed."},
+    {"tunnel", "tunl", "ipip and gre links in their older words (ip-tunnel(8))."},
     {"addr", "address", "IP addresses of links (ip-address(8))."},
     {"route", "", "Routes (ip-route(8))."},
     {"neigh", "neighbour neighbor", "Neighbours: the ARP table (ip-neighbour(8))."},
@@ -58,6 +60,10 @@ constexpr auto kCommands = std::to_array<Command>({
      false,
      bridge_link_show,
      "lists bridge ports; -d with flags"},
+    {"tunnel", "add", "", kTunnelAdd, false, tunnel_add, "makes an ipip or gre link"},
+    {"tunnel", "change", "chg", kTunnelAdd, false, tunnel_change, "changes one"},
+    {"tunnel", "del", "delete", kTunnelDel, false, tunnel_del, "deletes one"},
+    {"tunnel", "show", "list lst", kTunnelShow, false, tunnel_show, "lists them; -s with counters"},
     {"addr", "add", "", kAddrAdd, false, addr_add, "gives a link an address"},
     {"addr",
      "replace",
@@ -179,6 +185,9 @@ constexpr auto kCommands = std::to_array<Command>({
 
 constexpr auto kLinkTypes = std::to_array<LinkType>({
     {"vxlan", kVxlan, "VXLAN tunnel endpoint (RFC 7348, and Linux where it differs)"},
+    {"ipip", kIpip, "IPv4 in IPv4 (RFC 2003, and Linux where it differs)"},
+    {"gre", kGre, "packets in GRE (RFC 2784, 2890)"},
+    {"gretap", kGre, "Ethernet frames in GRE"},
     {"bridge", kBridge, "learning Ethernet bridge; IP addresses on it are usable"},
     {"dummy", {}, "takes all packets and keeps none"},
 });

@@ -15,8 +15,45 @@ namespace {
 constexpr int kQueueLength = 1000;  // what Linux shows; there is no queue here
 constexpr std::uint32_t kMinMtu = 68;
 
+std::uint32_t v4_or_none(const net::IpAddress& address) {
+    return address.is_v4() ? address.v4() : 0;
+}
+
 bool has_carrier(const LinkRecord& link) {
     return link.carrier;
+}
+
+// A tunnel of packets to one remote (TUN-MTU-03).
+bool is_point_to_point(const LinkRecord& link) {
+    return !pipeline::has_link_layer(link.kind) && !link.ip_tunnel.remote.is_unspecified();
+}
+
+// UI-SHOW-03: a tunnel of packets has its outer addresses where others have MACs.
+std::string own_address(const LinkRecord& link) {
+    if (pipeline::has_link_layer(link.kind)) {
+        return link.mac.to_string();
+    }
+    return net::IpAddress::from_v4(v4_or_none(link.ip_tunnel.local)).to_string();
+}
+
+std::string peer_address(const LinkRecord& link) {
+    if (pipeline::has_link_layer(link.kind)) {
+        return net::kBroadcastMac.to_string();
+    }
+    return net::IpAddress::from_v4(v4_or_none(link.ip_tunnel.remote)).to_string();
+}
+
+std::string_view link_type_name(const LinkRecord& link) {
+    return pipeline::has_link_layer(link.kind) ? "ether" : kind_name(link.kind);
+}
+
+// UI-SHOW-01: what `dev` said, and that it said nothing.
+std::string name_with_lower(const Context& context, const LinkRecord& link) {
+    if (!pipeline::is_ip_tunnel(link.kind)) {
+        return link.name;
+    }
+    const std::string lower = context.core.links().name_of(link.ip_tunnel.lower);
+    return fmt::format("{}@{}", link.name, lower.empty() ? "NONE" : lower);
 }
 
 // UI-SHOW-02
@@ -25,8 +62,15 @@ std::vector<std::string_view> flags(const LinkRecord& link) {
     if (link.admin_up && !has_carrier(link)) {
         flags.emplace_back("NO-CARRIER");
     }
-    flags.emplace_back("BROADCAST");
-    flags.emplace_back(link.kind == pipeline::LinkKind::dummy ? "NOARP" : "MULTICAST");
+    if (pipeline::has_link_layer(link.kind)) {
+        flags.emplace_back("BROADCAST");
+        flags.emplace_back(link.kind == pipeline::LinkKind::dummy ? "NOARP" : "MULTICAST");
+    } else {
+        if (is_point_to_point(link)) {
+            flags.emplace_back("POINTOPOINT");
+        }
+        flags.emplace_back("NOARP");
+    }
     if (link.admin_up) {
         flags.emplace_back("UP");
         if (has_carrier(link)) {
@@ -88,7 +132,7 @@ std::string link_head_text(const Context& context, const LinkRecord& link, bool 
     return fmt::format(
         "{}: {}: {} mtu {} qdisc noqueue {}state {} {}group default qlen {}\n",
         link.id,
-        link.name,
+        name_with_lower(context, link),
         flags_text(link),
         link.mtu,
         master.empty() ? "" : fmt::format("master {} ", master),
@@ -100,7 +144,11 @@ std::string link_head_text(const Context& context, const LinkRecord& link, bool 
 
 std::string link_address_text(const Context& context, const LinkRecord& link) {
     std::string text = fmt::format(
-        "    link/ether {} brd {}", link.mac.to_string(), net::kBroadcastMac.to_string()
+        "    link/{} {} {} {}",
+        link_type_name(link),
+        own_address(link),
+        is_point_to_point(link) ? "peer" : "brd",
+        peer_address(link)
     );
     if (context.options.details) {
         text +=
@@ -207,6 +255,10 @@ Json stats_json(const LinkStats& stats, int level) {
 Json link_head_json(const Context& context, const LinkRecord& link, bool with_mode) {
     Json json;
     json["ifindex"] = link.id;
+    if (pipeline::is_ip_tunnel(link.kind)) {
+        const std::string lower = context.core.links().name_of(link.ip_tunnel.lower);
+        json["link"] = lower.empty() ? Json(nullptr) : Json(lower);
+    }
     json["ifname"] = link.name;
     json["flags"] = flags(link);
     json["mtu"] = link.mtu;
@@ -220,9 +272,12 @@ Json link_head_json(const Context& context, const LinkRecord& link, bool with_mo
     }
     json["group"] = "default";
     json["txqlen"] = kQueueLength;
-    json["link_type"] = "ether";
-    json["address"] = link.mac.to_string();
-    json["broadcast"] = net::kBroadcastMac.to_string();
+    json["link_type"] = link_type_name(link);
+    json["address"] = own_address(link);
+    if (is_point_to_point(link)) {
+        json["link_pointtopoint"] = true;
+    }
+    json["broadcast"] = peer_address(link);
     if (context.options.details) {
         json["promiscuity"] = 0;
         json["allmulti"] = 0;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "lib/control/output_link.hpp"
+#include "lib/control/output_tunnel.hpp"
 
 #include <fmt/format.h>
 
@@ -119,7 +120,7 @@ std::string link_info_text(const Context& context, const LinkRecord& link) {
     case pipeline::LinkKind::ipip:
     case pipeline::LinkKind::gre:
     case pipeline::LinkKind::gretap:
-        text = fmt::format("    {} ", kind_name(link.kind));
+        text = "    " + ip_tunnel_info_text(context, link.ip_tunnel);
         break;
     case pipeline::LinkKind::port:
         break;
@@ -149,6 +150,8 @@ Json link_info_json(const Context& context, const LinkRecord& link) {
     }
     if (link.kind == pipeline::LinkKind::vxlan) {
         json["info_data"] = vxlan_json(context, link.vxlan);
+    } else if (pipeline::is_ip_tunnel(link.kind)) {
+        json["info_data"] = ip_tunnel_info_json(context, link.ip_tunnel);
     } else if (link.kind == pipeline::LinkKind::bridge) {
         json["info_data"] = {
             {"ageing_time", link.bridge_ageing_s * 100},

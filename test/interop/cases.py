@@ -3,16 +3,17 @@
 
 import collections
 
-Case = collections.namedtuple("Case", "name function alone")
+Case = collections.namedtuple("Case", "name function alone peer")
 CASES = []
 
 
-def case(name, alone=False):
-    """Registers a test. Its name starts with the behaviour ids it proves; `alone`: nothing runs beside it."""
+def case(name, alone=False, peer=False):
+    """Registers a test. Its name starts with the behaviour ids it proves; `alone`: nothing runs beside it; `peer`: it asks
+    for lab.peer()."""
 
     def register(function):
         assert name not in {c.name for c in CASES}, f"two cases are called '{name}'"
-        CASES.append(Case(name, function, alone))
+        CASES.append(Case(name, function, alone, peer))
         return function
 
     return register

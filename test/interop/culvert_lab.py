@@ -20,6 +20,7 @@ from pathlib import Path
 
 from control_client import ControlSocket, Refused
 from hosts import SLOW, Namespace, Port, Skip, run, wait_until
+from peers import Choice
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("CULVERT_BUILD", ROOT / "build"))
@@ -196,7 +197,7 @@ class Lab:
     def __init__(self):
         self.things = contextlib.ExitStack()
         self.culverts = []
-        self.folder = None
+        self.folder, self.slot = None, None
 
     def __enter__(self):
         if os.geteuid() != 0 or not os.path.exists("/dev/net/tun"):
@@ -227,6 +228,17 @@ class Lab:
         made = Namespace(f"{PREFIX}-{os.getpid()}-{next(self.counter)}-{name}")
         self.things.callback(made.close)
         return made
+
+    def peer(self, name):
+        """A Linux host whose kernel has ipip, gre and gretap. Its cable is plug()ged into a switch."""
+        if Choice.refusal is not None:
+            raise Skip(Choice.refusal)
+        if Choice.machine is None:
+            return self.namespace(name)
+        if self.slot is None:
+            self.slot = Choice.machine.take_slot()
+            self.things.callback(self.slot.close)
+        return self.slot.host(name)
 
     def culvert(self, ports, config="", **more):
         made = Culvert.__new__(Culvert)
@@ -261,9 +273,10 @@ class Lab:
         return made
 
     def plug(self, switch, host, device="eth0", addresses=(), mtu=1500):
-        wire = f"p{next(self.counter)}"
-        host.ip(f"link add {device} mtu {mtu} type veth peer name {wire} mtu {mtu} netns {switch.name}")
+        """Returns the name of the cable's end in the switch."""
+        wire = host.cable(switch, device, f"p{next(self.counter)}", mtu)
         switch.ip(f"link set {wire} master br0 up")
         for address in addresses:
             host.ip(f"addr add {address} dev {device}")
         host.ip(f"link set {device} up")
+        return wire

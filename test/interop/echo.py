@@ -9,7 +9,9 @@ import struct
 import time
 
 IP_MTU_DISCOVER = 10
+IP_PMTUDISC_DONT = 0
 IP_PMTUDISC_DO = 2
+GAP_S = 0.01  # between two requests
 HEADERS = 28  # IPv4 and ICMP
 NUMBERS = itertools.count(os.getpid())
 
@@ -27,9 +29,9 @@ def request(identifier, number, payload):
     return struct.pack("!BBHHH", 8, 0, checksum(head + payload), identifier, number) + payload
 
 
-def echo(host, target, count, length, timeout, dont_fragment=False, gap=0.01):
+def echo(host, target, count, length, timeout, dont_fragment=None, ttl=None, tos=None):
     """Sends `count` requests of `length` bytes of IP; {number: ttl} of the right answers that came within `timeout` seconds
-    after the last one. A wrong or second answer fails."""
+    after the last one. A wrong or second answer fails. The DF bit is the kernel's choice unless said."""
     identifier = next(NUMBERS) & 0xFFFF
     payload = bytes(i * 7 & 0xFF for i in range(length - HEADERS))
     answers = {}
@@ -48,10 +50,12 @@ def echo(host, target, count, length, timeout, dont_fragment=False, gap=0.01):
     with host.inside():
         raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
     with raw:
-        if dont_fragment:
-            raw.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO)
+        discover = None if dont_fragment is None else IP_PMTUDISC_DO if dont_fragment else IP_PMTUDISC_DONT
+        for option, value in ((IP_MTU_DISCOVER, discover), (socket.IP_TTL, ttl), (socket.IP_TOS, tos)):
+            if value is not None:
+                raw.setsockopt(socket.IPPROTO_IP, option, value)
         for number in range(count):
             raw.sendto(request(identifier, number, payload), (target, 0))
-            collect(time.monotonic() + gap)
+            collect(time.monotonic() + GAP_S)
         collect(time.monotonic() + timeout)
     return answers

@@ -12,10 +12,12 @@ import struct
 import subprocess
 import time
 
+import stream
 from echo import echo
 
 SLOW = float(os.environ.get("CULVERT_TEST_SLOW", "1"))  # sanitizers and valgrind stretch every timeout
 PR_SET_PDEATHSIG = 1
+TIMEOUT_S = 30  # for a TCP stream
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -54,9 +56,11 @@ class Namespace:
 
     def __init__(self, name):
         self.name = name
+        self.streams = {}
         run("ip", "netns", "add", name)
-        quiet = "for c in all default lo; do echo 1 > /proc/sys/net/ipv6/conf/$c/disable_ipv6; done"
-        self.exec("sh", "-c", f"if [ -d /proc/sys/net/ipv6 ]; then {quiet}; fi")
+        if os.path.isdir("/proc/sys/net/ipv6"):
+            for device in ("all", "default", "lo"):
+                self.sysctl(f"net.ipv6.conf.{device}.disable_ipv6", 1)
         self.ip("link set lo up")
 
     def close(self):
@@ -77,6 +81,10 @@ class Namespace:
     def bridge(self, line, **more):
         return run("bridge", "-n", self.name, *line.split(), **more)
 
+    def sysctl(self, key, value):
+        with self.inside(), open(f"/proc/sys/{key.replace('.', '/')}", "w", encoding="ascii") as file:
+            file.write(str(value))
+
     def ip_json(self, line):
         return json.loads(self.ip(f"-j {line}").stdout or "[]")
 
@@ -91,17 +99,20 @@ class Namespace:
         return {n["dst"]: n.get("lladdr") for n in self.ip_json("neigh show")}
 
     def vxlan(self, name, options, addresses=(), mtu=None):
-        """The far VTEP: the kernel's own vxlan device, up, with addresses."""
-        self.ip(f"link add {name} type vxlan {options}")
+        self.tunnel(name, "vxlan", options, addresses, mtu)
+
+    def tunnel(self, name, kind, options, addresses=(), mtu=None):
+        """The far end of a tunnel: the kernel's own device, up, with addresses."""
+        self.ip(f"link add {name} type {kind} {options}")
         if mtu is not None:
             self.ip(f"link set {name} mtu {mtu}")
         for address in addresses:
             self.ip(f"addr add {address} dev {name}")
         self.ip(f"link set {name} up")
 
-    def ping(self, target, count=3, length=84, dont_fragment=False, wait=5.0):
+    def ping(self, target, count=3, length=84, wait=5.0, **header):
         """Echo requests of `length` bytes of IP, all of which must be answered. Returns the answers' TTLs."""
-        answers = echo(self, target, count, length, wait * SLOW, dont_fragment)
+        answers = echo(self, target, count, length, wait * SLOW, **header)
         assert len(answers) == count, f"ping {target} from {self.name}, {length} bytes: only {sorted(answers)} of {count} answered"
         return set(answers.values())
 
@@ -113,6 +124,25 @@ class Namespace:
     def reaches(self, target):
         """Whether one request is answered within a second: to be waited for."""
         return bool(echo(self, target, 1, 84, 1.0 * SLOW))
+
+    def receive_stream(self, address):
+        """A port at which one TCP stream is awaited."""
+        receiver = stream.Receiver(self, address, TIMEOUT_S * SLOW)
+        self.streams[receiver.port] = receiver
+        return receiver.port
+
+    def received(self, port):
+        """What came to that port: its length and its hash."""
+        return self.streams.pop(port).result()
+
+    def send_stream(self, address, port, length):
+        """Sends that many bytes; returns what received() must say."""
+        return stream.send(self, address, port, length, TIMEOUT_S * SLOW)
+
+    def cable(self, switch, device, wire, mtu):
+        """`device` in this host, `wire` in the switch's namespace, and a cable between them."""
+        self.ip(f"link add {device} mtu {mtu} type veth peer name {wire} mtu {mtu} netns {switch.name}")
+        return wire
 
     @contextlib.contextmanager
     def inside(self):

@@ -24,6 +24,7 @@ sys.path.insert(1, str(HERE.parent / "vdev"))
 
 import culvert_lab  # noqa: E402
 import hosts  # noqa: E402
+import peers  # noqa: E402
 from cases import CASES  # noqa: E402
 
 PASSED, FAILED, SKIPPED = 0, 1, 77
@@ -130,7 +131,8 @@ def main():
         print("\n".join(c.name for c in cases))
         return 0
     culvert_lab.reap_stale()
-    report = run_all(cases, options.jobs)
+    with peers.provide(culvert_lab.PREFIX, any(c.peer for c in cases), options.jobs):
+        report = run_all(cases, options.jobs)
     culvert_lab.reap_stale()
     if options.report:
         options.report.write_text(json.dumps(report))

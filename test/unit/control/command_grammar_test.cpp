@@ -74,22 +74,25 @@ TEST_CASE(
     "grammar: what is unknown or ambiguous is refused with what there is", "[control][grammar]"
 ) {
     CHECK(
-        meaning("foo") == "Object \"foo\" is unknown; there is: link addr route neigh fdb show "
-                          "clear monitor start stop quit version help complete"
+        meaning("foo") ==
+        "Object \"foo\" is unknown; there is: link tunnel addr route neigh fdb show "
+        "clear monitor start stop quit version help complete"
     );
     CHECK(
-        meaning("s drops") == "Object \"s\" is ambiguous; there is: link addr route neigh fdb show "
-                              "clear monitor start stop quit version help complete"
+        meaning("s drops") ==
+        "Object \"s\" is ambiguous; there is: link tunnel addr route neigh fdb show "
+        "clear monitor start stop quit version help complete"
     );
     CHECK(
-        meaning("ip fdb") == "Object \"fdb\" is unknown; there is: link addr route neigh monitor"
+        meaning("ip fdb") ==
+        "Object \"fdb\" is unknown; there is: link tunnel addr route neigh monitor"
     );
     CHECK(meaning("bridge vlan") == "Object \"vlan\" is unknown; there is: link fdb monitor");
     CHECK(meaning("link frob") == "Command \"frob\" is unknown; link has: add set del show");
     CHECK(
         meaning("show") == "show: a command is missing; there is: port drops lcores process tunnels"
     );
-    CHECK(meaning("ip") == "an object is missing; there is: link addr route neigh monitor");
+    CHECK(meaning("ip") == "an object is missing; there is: link tunnel addr route neigh monitor");
     CHECK(meaning("trace add 5").starts_with("Object \"trace\" is unknown"));
     CHECK(meaning("save").starts_with("Object \"save\" is unknown"));
 }
@@ -203,7 +206,7 @@ TEST_CASE("wrong arguments are named, in iproute2's words", "[control][grammar]"
     );
     CHECK(
         why_not("link add v type frob") ==
-        "Unknown device type \"frob\"; there is: vxlan, bridge, dummy"
+        "Unknown device type \"frob\"; there is: vxlan, ipip, gre, gretap, bridge, dummy"
     );
     CHECK(why_not("link set vx0 mtu x") == "argument \"x\" is wrong: Invalid \"mtu\" value");
     CHECK(why_not("link set nope up") == "Cannot find device \"nope\"");
@@ -336,7 +339,7 @@ TEST_CASE(
     CHECK(complete("st") == List{"start", "stop"});
     CHECK(complete("ip li") == List{"link"});
     CHECK(complete("bridge ") == List{"fdb", "link", "monitor"});
-    CHECK(complete("ip ") == List{"addr", "link", "monitor", "neigh", "route"});
+    CHECK(complete("ip ") == List{"addr", "link", "monitor", "neigh", "route", "tunnel"});
     CHECK(complete("b") == List{"bridge"});
     CHECK(complete("link s") == List{"set", "show"});
     CHECK(complete("link set v") == List{"vx0"});

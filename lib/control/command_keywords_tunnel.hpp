@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Keywords of `type ipip`, `type gre` and `type gretap` (catalogue 6.2), and of `tunnel`.
+#pragma once
+
+#include "lib/control/command_keywords_link.hpp"
+
+#include <array>
+
+namespace culvert::control {
+
+inline constexpr Keyword kTunnelRemote = {
+    .name = "remote",
+    .kind = Kind::address4,
+    .value = "ADDR",
+    .words = "any",
+    .help = "outer destination; any: the gateway of a packet's route says it"};
+inline constexpr Keyword kTunnelLocal = {
+    .name = "local",
+    .kind = Kind::address4,
+    .value = "ADDR",
+    .words = "any",
+    .help = "outer source address; any: chosen by route"};
+inline constexpr Keyword kTunnelDev = {
+    .name = "dev", .kind = Kind::text, .value = "NAME", .help = "the link to send on"};
+inline constexpr Keyword kTunnelTtl = {
+    .name = "ttl",
+    .aliases = "hoplimit hlim",
+    .kind = Kind::number,
+    .value = "N",
+    .words = "inherit",
+    .max = kMax8,
+    .complaint = "invalid TTL",
+    .help = "outer TTL; inherit or 0: the inner packet's"};
+inline constexpr Keyword kTunnelTos = {
+    .name = "tos",
+    .aliases = "tclass dsfield",
+    .kind = Kind::hex,
+    .value = "HEX",
+    .words = "inherit",
+    .max = kMax8,
+    .complaint = "bad TOS value",
+    .help = "outer TOS, hexadecimal; inherit or 1: the inner packet's"};
+inline constexpr Keyword kTunnelPmtudisc = {
+    .name = "pmtudisc", .kind = Kind::toggle, .help = "outer don't-fragment bit; on if not said"};
+
+// GRE's key, on both sides or one.
+inline constexpr Keyword tunnel_key(std::string_view name, std::string_view help_text) {
+    return {.name = name, .kind = Kind::text, .value = "KEY", .help = help_text};
+}
+
+inline constexpr Keyword tunnel_toggle(std::string_view name, std::string_view help_text) {
+    return {.name = name, .kind = Kind::toggle, .help = help_text};
+}
+
+inline constexpr Keyword kTunnelKey =
+    tunnel_key("key", "ikey and okey: a number or a dotted quad; 0 is a key too");
+inline constexpr Keyword kTunnelIkey =
+    tunnel_key("ikey", "the key that received packets must have");
+inline constexpr Keyword kTunnelOkey = tunnel_key("okey", "the key of packets sent");
+inline constexpr Keyword kTunnelCsum = tunnel_toggle("csum", "icsum and ocsum");
+inline constexpr Keyword kTunnelIcsum =
+    tunnel_toggle("icsum", "received packets must have a checksum; without it they must not");
+inline constexpr Keyword kTunnelOcsum = tunnel_toggle("ocsum", "packets sent have a checksum");
+inline constexpr Keyword kTunnelSeq = tunnel_toggle("seq", "iseq and oseq");
+inline constexpr Keyword kTunnelIseq =
+    tunnel_toggle("iseq", "received packets must come in the order of their sequence numbers");
+inline constexpr Keyword kTunnelOseq = tunnel_toggle("oseq", "packets sent have a sequence number");
+
+inline constexpr Keyword kTunnelExternal = off_toggle("external", "metadata with each packet");
+inline constexpr Keyword kTunnelFwmark = {
+    .name = "fwmark",
+    .kind = Kind::number,
+    .value = "MARK",
+    .support = Support::only_off,
+    .complaint = "invalid fwmark",
+    .help = "firewall mark for the outer route"};
+inline constexpr Keyword kTunnelEncap = {
+    .name = "encap",
+    .kind = Kind::choice,
+    .words = "none fou gue",
+    .complaint = "Invalid encap type.",
+    .help = "UDP around the tunnel; only none is supported yet"};
+inline constexpr Keyword kTunnelNoencap = {.name = "noencap", .help = "encap none"};
+
+inline constexpr Keyword encap_port(std::string_view name, std::string_view complaint) {
+    return {
+        .name = name,
+        .kind = Kind::number,
+        .value = "PORT",
+        .max = kMax16,
+        .support = Support::only_off,
+        .complaint = complaint,
+        .help = "UDP port of encap"};
+}
+
+inline constexpr auto kIpip = std::to_array<Keyword>({
+    kTunnelRemote,
+    kTunnelLocal,
+    kTunnelDev,
+    kTunnelTtl,
+    kTunnelTos,
+    kTunnelPmtudisc,
+    {.name = "mode",
+     .kind = Kind::choice,
+     .words = "ipip mplsip any",
+     .complaint = "Cannot guess tunnel mode.",
+     .help = "which payloads it takes; any if not said. mplsip is not supported yet"},
+    kTunnelExternal,
+    kTunnelFwmark,
+    kTunnelEncap,
+    kTunnelNoencap,
+    encap_port("encap-sport", "Invalid source port."),
+    encap_port("encap-dport", "Invalid destination port."),
+    off_toggle("encap-csum", "UDP checksum of encap"),
+    off_toggle("encap-csum6", "UDP checksum of encap over IPv6"),
+    off_toggle("encap-remcsum", "remote checksum offload of encap"),
+});
+
+inline constexpr auto kGre = std::to_array<Keyword>({
+    kTunnelRemote,
+    kTunnelLocal,
+    kTunnelDev,
+    kTunnelTtl,
+    kTunnelTos,
+    kTunnelPmtudisc,
+    {.name = "ignore-df",
+     .kind = Kind::toggle,
+     .help = "the inner don't-fragment bit does not count; needs nopmtudisc"},
+    kTunnelKey,
+    kTunnelIkey,
+    kTunnelOkey,
+    {.name = "nokey", .help = "no key on either side"},
+    {.name = "noikey", .help = "received packets must have no key"},
+    {.name = "nookey", .help = "packets sent have no key"},
+    kTunnelCsum,
+    kTunnelIcsum,
+    kTunnelOcsum,
+    kTunnelSeq,
+    kTunnelIseq,
+    kTunnelOseq,
+    kTunnelExternal,
+    kTunnelFwmark,
+    kTunnelEncap,
+    kTunnelNoencap,
+    encap_port("encap-sport", "Invalid source port."),
+    encap_port("encap-dport", "Invalid destination port."),
+    off_toggle("encap-csum", "UDP checksum of encap"),
+    off_toggle("encap-csum6", "UDP checksum of encap over IPv6"),
+    off_toggle("encap-remcsum", "remote checksum offload of encap"),
+});
+
+inline constexpr Keyword kTunnelMode = {
+    .name = "mode",
+    .kind = Kind::choice,
+    .words = "ipip gre ip/ip gre/ip",
+    .complaint = "Unknown tunnel mode",
+    .help = "the kind of tunnel"};
+inline constexpr Keyword kTunnelName = {
+    .name = "name",
+    .kind = Kind::text,
+    .value = "NAME",
+    .positional = true,
+    .help = "the tunnel's name"};
+
+// ip-tunnel(8): one list for both kinds, as there.
+inline constexpr auto kTunnelAdd = std::to_array<Keyword>({
+    kTunnelName,
+    kTunnelMode,
+    kTunnelRemote,
+    kTunnelLocal,
+    kTunnelDev,
+    kTunnelTtl,
+    kTunnelTos,
+    kTunnelPmtudisc,
+    kTunnelKey,
+    kTunnelIkey,
+    kTunnelOkey,
+    kTunnelCsum,
+    kTunnelIcsum,
+    kTunnelOcsum,
+    kTunnelSeq,
+    kTunnelIseq,
+    kTunnelOseq,
+});
+
+inline constexpr auto kTunnelDel = std::to_array<Keyword>({kTunnelName, kTunnelMode});
+
+inline constexpr auto kTunnelShow = std::to_array<Keyword>({
+    kTunnelName,
+    kTunnelMode,
+    {.name = "remote",
+     .kind = Kind::address4,
+     .value = "ADDR",
+     .help = "only tunnels to this address"},
+    {.name = "local",
+     .kind = Kind::address4,
+     .value = "ADDR",
+     .help = "only tunnels from this address"},
+    kDevFilter,
+});
+
+}  // namespace culvert::control

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "lib/control/output_tunnel.hpp"
+
+#include "lib/control/output_link.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+
+namespace culvert::control {
+
+namespace {
+
+std::string address_or_any(const net::IpAddress& address) {
+    return address.is_unspecified() ? "any" : address.to_string();
+}
+
+std::string_view mode_name(encap::IpTunnelMode mode) {
+    return mode == encap::IpTunnelMode::ipip ? "ipip" : "any";
+}
+
+// Keys look like addresses in `link show`, and like numbers in `tunnel show`.
+std::string quad(std::uint32_t key) {
+    return net::IpAddress::from_v4(key).to_string();
+}
+
+std::string lower_text(const Context& context, const encap::IpTunnelConfig& tunnel) {
+    const std::string lower = context.core.links().name_of(tunnel.lower);
+    return lower.empty() ? "" : fmt::format("dev {} ", lower);
+}
+
+std::string ttl_text(const encap::IpTunnelConfig& tunnel) {
+    return tunnel.ttl == 0 ? "ttl inherit" : fmt::format("ttl {}", tunnel.ttl);
+}
+
+struct GreFlag {
+    std::string_view link_word;    // in `link show`
+    std::string_view tunnel_word;  // in `tunnel show`'s JSON
+    std::string_view tunnel_line;  // in its text
+    bool encap::IpTunnelConfig::*member;
+};
+
+constexpr auto kLinkFlags = std::to_array<GreFlag>({
+    {"iseq", "", "", &encap::IpTunnelConfig::in_sequence},
+    {"oseq", "", "", &encap::IpTunnelConfig::out_sequence},
+    {"icsum", "", "", &encap::IpTunnelConfig::in_checksum},
+    {"ocsum", "", "", &encap::IpTunnelConfig::out_checksum},
+});
+
+constexpr auto kTunnelFlags = std::to_array<GreFlag>({
+    {"", "rx_drop_ooseq", "Drop packets out of sequence.", &encap::IpTunnelConfig::in_sequence},
+    {"",
+     "rx_csum",
+     "Checksum in received packet is required.",
+     &encap::IpTunnelConfig::in_checksum},
+    {"", "tx_seq", "Sequence packets on output.", &encap::IpTunnelConfig::out_sequence},
+    {"", "tx_csum", "Checksum output packets.", &encap::IpTunnelConfig::out_checksum},
+});
+
+std::string tunnel_mode(const encap::IpTunnelConfig& tunnel) {
+    if (encap::traits(tunnel.kind).has_gre) {
+        return "gre/ip";
+    }
+    return tunnel.mode == encap::IpTunnelMode::ipip ? "ip/ip" : "any/ip";
+}
+
+// TOS 0x11 is "inherit" for IP packets and 0x10 for others (TUN-TX-07).
+std::string tunnel_tos_text(std::uint8_t tos) {
+    if (tos <= 1) {
+        return tos == 0 ? "" : " tos inherit";
+    }
+    return fmt::format(" tos {}{:#04x}", (tos & 1) != 0 ? "inherit/" : "", tos & ~1);
+}
+
+std::string tunnel_keys_text(const encap::IpTunnelConfig& tunnel) {
+    if (tunnel.in_key && tunnel.in_key == tunnel.out_key) {
+        return fmt::format(" key {}", *tunnel.in_key);
+    }
+    return (tunnel.in_key ? fmt::format(" ikey {}", *tunnel.in_key) : "") +
+           (tunnel.out_key ? fmt::format(" okey {}", *tunnel.out_key) : "");
+}
+
+std::string tunnel_stats_text(const LinkStats& stats) {
+    return fmt::format(
+        "RX: Packets    Bytes        Errors CsumErrs OutOfSeq Mcasts\n"
+        "    {:<10} {:<12} {:<6} {:<8} {:<8} {:<8}\n"
+        "TX: Packets    Bytes        Errors DeadLoop NoRoute  NoBufs\n"
+        "    {:<10} {:<12} {:<6} {:<8} {:<8} {:<6}\n",
+        stats.rx_packets,
+        stats.rx_bytes,
+        stats.rx_errors,
+        stats.rx_crc_errors,
+        stats.rx_fifo_errors,
+        stats.multicast,
+        stats.tx_packets,
+        stats.tx_bytes,
+        stats.tx_errors,
+        stats.collisions,
+        stats.tx_carrier_errors,
+        stats.tx_dropped
+    );
+}
+
+}  // namespace
+
+std::string ip_tunnel_info_text(const Context& context, const encap::IpTunnelConfig& tunnel) {
+    const encap::IpTunnelTraits& kind = encap::traits(tunnel.kind);
+    std::string text = fmt::format("{} ", kind.name);
+    if (!kind.has_gre) {
+        text += fmt::format("{} ", mode_name(tunnel.mode));
+    }
+    text += fmt::format(
+        "remote {} local {} {}{} ",
+        address_or_any(tunnel.remote),
+        address_or_any(tunnel.local),
+        lower_text(context, tunnel),
+        ttl_text(tunnel)
+    );
+    if (tunnel.tos != 0) {
+        text += tunnel.tos == 1 ? "tos inherit " : fmt::format("tos {:#x} ", tunnel.tos);
+    }
+    if (!kind.has_gre) {
+        return text + (tunnel.pmtudisc ? "pmtudisc " : "nopmtudisc ");
+    }
+    text += tunnel.pmtudisc ? "" : "nopmtudisc ";
+    text += tunnel.ignore_df ? "ignore-df " : "";
+    text += tunnel.in_key ? fmt::format("ikey {} ", quad(*tunnel.in_key)) : "";
+    text += tunnel.out_key ? fmt::format("okey {} ", quad(*tunnel.out_key)) : "";
+    for (const GreFlag& flag : kLinkFlags) {
+        text += tunnel.*flag.member ? fmt::format("{} ", flag.link_word) : "";
+    }
+    return text;
+}
+
+Json ip_tunnel_info_json(const Context& context, const encap::IpTunnelConfig& tunnel) {
+    const bool has_gre = encap::traits(tunnel.kind).has_gre;
+    Json json;
+    if (!has_gre) {
+        json["proto"] = mode_name(tunnel.mode);
+    }
+    json["remote"] = address_or_any(tunnel.remote);
+    json["local"] = address_or_any(tunnel.local);
+    if (std::string lower = context.core.links().name_of(tunnel.lower); !lower.empty()) {
+        json["link"] = lower;
+    }
+    json["ttl"] = tunnel.ttl;
+    if (tunnel.tos != 0) {
+        json["tos"] = fmt::format("{:#x}", tunnel.tos);
+    }
+    json["pmtudisc"] = tunnel.pmtudisc;
+    if (!has_gre) {
+        return json;
+    }
+    if (tunnel.ignore_df) {
+        json["ignore_df"] = true;
+    }
+    if (tunnel.in_key) {
+        json["ikey"] = quad(*tunnel.in_key);
+    }
+    if (tunnel.out_key) {
+        json["okey"] = quad(*tunnel.out_key);
+    }
+    for (const GreFlag& flag : kLinkFlags) {
+        if (tunnel.*flag.member) {
+            json[std::string(flag.link_word)] = true;
+        }
+    }
+    return json;
+}
+
+std::string tunnel_text(const Context& context, const LinkRecord& link) {
+    const encap::IpTunnelConfig& tunnel = link.ip_tunnel;
+    std::string text = fmt::format(
+        "{}: {} remote {} local {} {}{}{}{}{}\n",
+        link.name,
+        tunnel_mode(tunnel),
+        address_or_any(tunnel.remote),
+        address_or_any(tunnel.local),
+        lower_text(context, tunnel),
+        ttl_text(tunnel),
+        tunnel_tos_text(tunnel.tos),
+        tunnel.pmtudisc ? "" : " nopmtudisc",
+        tunnel_keys_text(tunnel)
+    );
+    for (const GreFlag& flag : kTunnelFlags) {
+        text += tunnel.*flag.member ? fmt::format("  {}\n", flag.tunnel_line) : "";
+    }
+    if (context.options.statistics > 0) {
+        text += tunnel_stats_text(context.core.stats(link.id));
+    }
+    return text;
+}
+
+Json tunnel_json(const Context& context, const LinkRecord& link) {
+    const encap::IpTunnelConfig& tunnel = link.ip_tunnel;
+    auto number = [](const net::IpAddress& address) {
+        return address.is_unspecified() ? "0.0.0.0" : address.to_string();
+    };
+    Json json;
+    json["ifname"] = link.name;
+    json["mode"] = tunnel_mode(tunnel);
+    json["remote"] = number(tunnel.remote);
+    json["local"] = number(tunnel.local);
+    if (std::string lower = context.core.links().name_of(tunnel.lower); !lower.empty()) {
+        json["dev"] = lower;
+    }
+    if (tunnel.ttl != 0) {
+        json["ttl"] = tunnel.ttl;
+    }
+    if (tunnel.tos > 1) {
+        json["tos"] = fmt::format("{:#04x}", tunnel.tos);
+    }
+    if (!tunnel.pmtudisc) {
+        json["nopmtudisc"] = nullptr;
+    }
+    if (tunnel.in_key && tunnel.in_key == tunnel.out_key) {
+        json["key"] = *tunnel.in_key;
+    } else {
+        if (tunnel.in_key) {
+            json["ikey"] = *tunnel.in_key;
+        }
+        if (tunnel.out_key) {
+            json["okey"] = *tunnel.out_key;
+        }
+    }
+    if (encap::traits(tunnel.kind).has_gre) {
+        json["flags"] = Json::array();
+        for (const GreFlag& flag : kTunnelFlags) {
+            if (tunnel.*flag.member) {
+                json["flags"].push_back(flag.tunnel_word);
+            }
+        }
+    }
+    if (context.options.statistics > 0) {
+        json["stats64"] = stats_json(context.core.stats(link.id), context.options.statistics);
+    }
+    return json;
+}
+
+}  // namespace culvert::control
