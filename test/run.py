@@ -9,6 +9,7 @@ import argparse
 import concurrent.futures
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -125,6 +126,22 @@ def unit(tally, setup, only=None, name_filter=""):
                 tally.add(f"{name} ({setup})", case, result)
 
 
+def bench_unit(tally, name_filter=""):
+    """The bench's own arithmetic and printing."""
+    words = ["/usr/bin/python3", "test/bench/test_bench.py"]
+    done = subprocess.run(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    found = re.findall(r"^(test_\w+) \(.*\.\.\. (?:.* )?(ok|FAIL|ERROR)$", done.stdout, re.MULTILINE)
+    results = [(name, "passed" if said == "ok" else "failed") for name, said in found if name_filter in name]
+    if done.returncode != 0 and not any(result == "failed" for _, result in results) and not name_filter:
+        results.append((f"as a whole (exit {done.returncode})", "failed"))
+    bad = sum(1 for _, result in results if result == "failed")
+    print(f"{'failed' if bad else 'passed':8}{'':6}    bench: {len(results)} cases, {bad} failed", flush=True)
+    if bad:
+        print(done.stdout[-4000:], flush=True)
+    for name, result in results:
+        tally.add("bench", name, result)
+
+
 def cases(tally, setup, folders, name_filter=""):
     headline(f"{' and '.join(folders)} tests, {setup}")
     report = ROOT / FOLDERS[setup] / "results" / f"{'-'.join(folders)}.json"
@@ -168,6 +185,7 @@ def main():
     if build(tally, "debug"):
         if "unit" in parts:
             unit(tally, "debug", name_filter=options.filter)
+            bench_unit(tally, options.filter)
         if folders:
             cases(tally, "debug", folders, options.filter)
         if "lint" in parts and not options.filter:

@@ -179,7 +179,7 @@ Result<void> Ports::make_pool() {
     const std::uint32_t cache =
         std::min({options_.mbuf_cache, std::uint32_t{RTE_MEMPOOL_CACHE_MAX_SIZE}, count * 2 / 3});
     pool_ = rte_pktmbuf_pool_create(
-        "culvert_packets", count, cache, sizeof(pipeline::Note), options_.mbuf_size, SOCKET_ID_ANY
+        "culvert_packets", count, cache, pipeline::kPrivateSize, options_.mbuf_size, SOCKET_ID_ANY
     );
     if (pool_ == nullptr) {
         const std::uint64_t mib = (std::uint64_t{count} * (options_.mbuf_size + 256U)) >> 20U;

@@ -81,7 +81,9 @@ void SlowPath::handle(rte_mbuf* packet) {
             core_.drop(packet, note.link_out, Drop::link_gone);
             return;
         }
-        core_.routing().resolve(note.link_out, note.next_hop, packet, core_.now_ms());
+        core_.routing().resolve(
+            note.link_out, pipeline::next_hop_of(packet), packet, core_.now_ms()
+        );
         return;
     case Punt::tunnel_remote:
         if (!core_.tunnels().learn_remote(note.link_out, note.next_hop)) {

@@ -12,6 +12,9 @@
 
 #include <rte_mbuf.h>
 
+#include <array>
+#include <bit>
+#include <cstddef>
 #include <cstdint>
 
 namespace culvert::encap {
@@ -108,9 +111,8 @@ vxlan_parse(const rte_mbuf* packet, std::uint16_t l3_offset, VxlanOuter& outer) 
     return true;
 }
 
-// What neighbours in a burst mostly share: all that a VXLAN packet says but its lengths, ID, source
-// port and checksums. A packet that has these words from one that vxlan_parse() took needs only
-// vxlan_is_like() to be taken, too.
+// All that a VXLAN packet says but its lengths, ID, source port and checksums: what neighbours in a
+// burst mostly share.
 struct VxlanWords {
     std::uint16_t version_and_tos = 0;
     std::uint16_t udp_port = 0;
@@ -121,7 +123,7 @@ struct VxlanWords {
     static constexpr std::uint16_t kVxlanOffset = kUdpOffset + sizeof(net::UdpHeader);
     static constexpr std::uint16_t kFrameOffset = kVxlanOffset + sizeof(net::VxlanHeader);
 
-    // Reads kFrameOffset bytes from an IPv4 header without options.
+    // Reads kFrameOffset bytes from an IPv4 header.
     [[nodiscard]] static VxlanWords load(const std::uint8_t* ip) noexcept {
         using net::detail::load;
         return {
@@ -132,21 +134,43 @@ struct VxlanWords {
         };
     }
 
+    // No IP options, the VNI flag alone, nothing reserved.
+    [[nodiscard]] bool is_plain() const noexcept {
+        constexpr auto kPlain = std::bit_cast<std::uint64_t>(std::array{
+            net::Be32{net::vxlan::kVniValid}, net::Be32{0}});
+        constexpr auto kVni =
+            std::bit_cast<std::uint64_t>(std::array{net::Be32{0}, net::Be32{0xffffff00}});
+        const auto version = std::bit_cast<std::array<std::uint8_t, 2>>(version_and_tos)[0];
+        return (vxlan & ~kVni) == kPlain && version == net::kIpv4VersionIhl;
+    }
+
+    // What they say of a packet whose IPv4 header lies at `l3_offset`. Precondition: is_plain().
+    [[nodiscard]] VxlanOuter outer(std::uint16_t l3_offset) const noexcept {
+        return {
+            std::bit_cast<std::array<net::Be32, 2>>(addresses)[0],
+            std::bit_cast<net::VxlanHeader>(vxlan).vni(),
+            net::Be16::from_raw(udp_port).host(),
+            static_cast<std::uint16_t>(l3_offset + kFrameOffset),
+            std::bit_cast<std::array<std::uint8_t, 2>>(version_and_tos)[1],
+        };
+    }
+
     friend bool operator==(const VxlanWords&, const VxlanWords&) = default;
 };
 
-// True: vxlan_parse() would take it, and say the same of it as of the packet whose words these are.
-// That one had no IP options. Precondition: as vxlan_parse().
+// Whether VxlanWords::load() may be asked, and an inner Ethernet header is there.
+[[nodiscard]] inline bool vxlan_is_whole(const rte_mbuf* packet, std::uint16_t l3_offset) noexcept {
+    return packet->data_len >= l3_offset + VxlanWords::kFrameOffset + sizeof(net::EtherHeader);
+}
+
+// The rest of a packet whose words are plain: True: vxlan_parse() would take it, and say what
+// VxlanWords::outer() does. Precondition: vxlan_is_whole(), and as vxlan_parse().
 [[nodiscard]] [[gnu::always_inline]] inline bool
-vxlan_is_like(const rte_mbuf* packet, std::uint16_t l3_offset, const VxlanWords& words) noexcept {
+vxlan_is_sound(const rte_mbuf* packet, std::uint16_t l3_offset) noexcept {
     const std::uint32_t udp_offset = std::uint32_t{l3_offset} + VxlanWords::kUdpOffset;
-    if (packet->data_len < l3_offset + VxlanWords::kFrameOffset + sizeof(net::EtherHeader))
-        [[unlikely]] {
-        return false;
-    }
     const auto* ip = rte_pktmbuf_mtod_offset(packet, const std::uint8_t*, l3_offset);
     const auto& udp = *reinterpret_cast<const net::UdpHeader*>(ip + VxlanWords::kUdpOffset);
-    return VxlanWords::load(ip) == words && udp.length.host() == packet->pkt_len - udp_offset &&
+    return udp.length.host() == packet->pkt_len - udp_offset &&
            (udp.checksum.raw() == 0 || outer_checksum_is_known_good(packet) ||
             udp_checksum_is_valid(
                 packet,

@@ -54,6 +54,15 @@ public:
         return bytes_[10] == 0xff && bytes_[11] == 0xff;
     }
 
+    // Whether it is this one. Two comparisons: workers ask.
+    [[nodiscard]] bool is_v4(Be32 address) const noexcept {
+        constexpr auto kPrefix = std::bit_cast<std::array<std::uint64_t, 2>>(from_v4(0).bytes_);
+        const auto words = std::bit_cast<std::array<std::uint64_t, 2>>(bytes_);
+        const auto suffix = std::bit_cast<std::array<std::uint32_t, 2>>(words[1]);
+        const auto prefix = std::bit_cast<std::array<std::uint32_t, 2>>(kPrefix[1]);
+        return words[0] == 0 && suffix[0] == prefix[0] && suffix[1] == address.raw();
+    }
+
     [[nodiscard]] constexpr Family family() const noexcept {
         return is_v4() ? Family::ipv4 : Family::ipv6;
     }

@@ -21,9 +21,11 @@ struct MacAddress {
 
     // The 48 bits as a number, first byte on the wire highest.
     [[nodiscard]] constexpr std::uint64_t value() const noexcept {
+        using Halves = std::array<std::array<std::uint8_t, 2>, 3>;
+        const auto halves = std::bit_cast<Halves>(bytes);
         std::uint64_t number = 0;
-        for (std::uint8_t byte : bytes) {
-            number = (number << 8) | byte;
+        for (const auto& half : halves) {
+            number = (number << 16) | std::bit_cast<Be16>(half).host();
         }
         return number;
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What the stages write down about a packet: one cache line in the mbuf's private area.
+// What the stages write down about a packet.
 #pragma once
 
 #include "lib/net/address.hpp"
@@ -20,32 +20,33 @@ enum class Punt : std::uint8_t {
                     // yet
 };
 
-// Never constructed: it lies in the mbuf, and a stage writes a field before another reads it.
-// NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init)
-struct alignas(64) Note {
-    LinkId link_in;          // innermost link it was received on
-    LinkId link_out;         // where it is to leave
-    std::uint8_t l3_offset;  // bytes from the data's start to the L3 header: who found it says so
-    std::uint8_t depth;      // tunnels gone through
-    Punt punt;
-    bool for_us;  // the ethernet stage takes it, whatever its destination MAC says (VXLAN-BYP-02)
-    net::IpAddress next_hop;  // Punt::resolve
+// Eight bytes where the driver left its hash of the packet: the first line of the mbuf is at hand
+// whenever the packet is. What a Note is made of is copied whole.
+struct [[gnu::may_alias]] Note {
+    LinkId link_in = kNoLink;   // innermost link it was received on
+    LinkId link_out = kNoLink;  // where it is to leave
+    std::uint8_t l3_offset =
+        0;                   // bytes from the data's start to the L3 header: who found it says so
+    std::uint8_t depth = 0;  // tunnels gone through
+    Punt punt = Punt::arp;
+    bool for_us = false;  // ethernet takes it, whatever its destination MAC says (VXLAN-BYP-02)
 
-    // A packet comes in on `link`: nothing else is known of it. One store.
-    void arrive(LinkId link) noexcept {
-        link_in = link;
-        link_out = kNoLink;
-        l3_offset = 0;
-        depth = 0;
-        punt = Punt::arp;
-        for_us = false;
-    }
+    // Of a packet that comes in on `link`: nothing else is known of it.
+    [[nodiscard]] static constexpr Note arrived(LinkId link) noexcept { return {.link_in = link}; }
 };
 
-static_assert(sizeof(Note) == 64);
+static_assert(sizeof(Note) == sizeof(rte_mbuf::hash));
 
 inline Note& note(rte_mbuf* packet) noexcept {
-    return *static_cast<Note*>(rte_mbuf_to_priv(packet));
+    return *reinterpret_cast<Note*>(&packet->hash);
+}
+
+// What a pool's packets have between mbuf and data room, bytes: a line, so that data begin at one.
+inline constexpr std::uint16_t kPrivateSize = 64;
+
+// Of a packet that goes to control as Punt::resolve: whose MAC is asked for.
+inline net::IpAddress& next_hop_of(rte_mbuf* packet) noexcept {
+    return *static_cast<net::IpAddress*>(rte_mbuf_to_priv(packet));
 }
 
 }  // namespace culvert::pipeline

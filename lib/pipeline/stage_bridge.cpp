@@ -22,7 +22,8 @@ struct Arrival {
     LinkId id = kNoLink;
     const Link* in = nullptr;  // member, or the bridge itself
     const Link* bridge = nullptr;
-    bool own = false;  // from the bridge's own address
+    bool own = false;    // from the bridge's own address
+    bool plain = false;  // neither that nor isolated
     bool learning = false;
     bool refused = true;
     Drop refusal = Drop::link_gone;
@@ -66,6 +67,7 @@ struct Chunk {
     }
     arrival.refusal = Drop::link_down_rx;
     arrival.refused = !arrival.in->up || !arrival.bridge->up;
+    arrival.plain = !arrival.own && !arrival.in->bridge_port.isolated;
     arrival.learning = !arrival.own && arrival.in->bridge_port.learning;
     return arrival;
 }
@@ -157,7 +159,7 @@ void find_runs(
         if (id != last_id) [[unlikely]] {
             chunk.arrivals[arrivals] = look_at_link(worker, id);
             arrival = &chunk.arrivals[arrivals++];
-            asked = {};
+            asked.source = {};
         }
         last_id = id;
         last = macs;
@@ -204,9 +206,9 @@ struct Span {
     rte_mbuf* const* end;
 };
 
-void drop_all(Worker& worker, Span packets, LinkId link, Drop reason) noexcept {
+void drop_all(Worker& worker, Span packets, Drop reason) noexcept {
     for (; packets.first != packets.end; ++packets.first) {
-        worker.drop(*packets.first, link, reason);
+        worker.drop(*packets.first, note(*packets.first).link_in, reason);
     }
 }
 
@@ -253,7 +255,7 @@ void forward_known(
     }
     if (target == bridge.id) [[unlikely]] {
         if (arrival.own) {
-            drop_all(worker, packets, in.id, Drop::bridge_same_port);
+            drop_all(worker, packets, Drop::bridge_same_port);
             return;
         }
         for (; packets.first != packets.end; ++packets.first) {
@@ -263,10 +265,10 @@ void forward_known(
     }
     const Link* to = target < kMaxLinks ? worker.tables.links.read(target) : nullptr;
     if (to == nullptr || to->master != bridge.id) [[unlikely]] {
-        drop_all(worker, packets, in.id, Drop::link_gone);
+        drop_all(worker, packets, Drop::link_gone);
     } else if (!is_allowed(in, *to)) [[unlikely]] {
         const bool back = to == &in && !to->bridge_port.hairpin;
-        drop_all(worker, packets, in.id, back ? Drop::bridge_same_port : Drop::bridge_no_port);
+        drop_all(worker, packets, back ? Drop::bridge_same_port : Drop::bridge_no_port);
     } else {
         send(worker, packets, *to);
     }
@@ -293,6 +295,12 @@ struct Group {
     std::uint32_t target;
     const Arrival* arrival;  // nullptr = none begun
     rte_mbuf* const* first;
+
+    // Whether what leaves for `to` from another link fares no differently.
+    [[nodiscard]] bool takes(const Arrival& from, std::uint32_t to) const noexcept {
+        return arrival != nullptr && arrival->plain && from.plain &&
+               arrival->bridge == from.bridge && arrival->id != to && from.id != to;
+    }
 
     void close(Worker& worker, rte_mbuf* const* end) noexcept {
         if (arrival != nullptr) {
@@ -321,7 +329,7 @@ rte_mbuf* const* forward(Worker& worker, const fdb::Table::View& fdb, const Chun
         const Run& run = chunk.runs[k];
         if (run.refused) [[unlikely]] {
             group.close(worker, run.first);
-            drop_all(worker, {run.first, chunk.runs[k + 1].first}, run.arrival->id, run.refusal);
+            drop_all(worker, {run.first, chunk.runs[k + 1].first}, run.refusal);
             continue;
         }
         if (run.source_home != nullptr) {
@@ -341,9 +349,11 @@ rte_mbuf* const* forward(Worker& worker, const fdb::Table::View& fdb, const Chun
             }
             continue;
         }
-        if (value.target() != group.target || run.arrival != group.arrival) {
+        const std::uint32_t target = value.target();
+        if (target != group.target ||
+            (run.arrival != group.arrival && !group.takes(*run.arrival, target))) {
             group.close(worker, run.first);
-            group = {value.target(), run.arrival, run.first};
+            group = {target, run.arrival, run.first};
         }
     }
     group.close(worker, end);

@@ -143,7 +143,8 @@ void read_headers(
     std::uint32_t count = 0;
     std::uint32_t runs = 0;
     std::uint64_t last = 0;  // addresses; no packet that passes has two of 0.0.0.0
-    std::uint64_t last_destination = ~std::uint64_t{0};
+    std::uint32_t last_source = 0;
+    std::uint32_t last_destination = 0;
     for (std::uint32_t i = 0; i < n; ++i) {
         rte_mbuf* packet = packets[i];
         const net::Ipv4Header& ip = *header_of(packet);
@@ -154,21 +155,24 @@ void read_headers(
         if (addresses != last) {
             const std::uint32_t source = ip.source.host();
             const std::uint32_t destination = ip.destination.host();
-            if ((is_special(source) || own.may_contain(source)) && is_bad_source(worker, source))
-                [[unlikely]] {
-                refuse(worker, packet, Drop::ip4_source_invalid);
-                continue;
+            if (source != last_source || source == 0) {
+                if ((is_special(source) || own.may_contain(source)) &&
+                    is_bad_source(worker, source)) [[unlikely]] {
+                    refuse(worker, packet, Drop::ip4_source_invalid);
+                    continue;
+                }
+                last_source = source;
             }
-            if (is_special(destination) && destination < kFirstGroup) [[unlikely]] {
-                refuse(worker, packet, Drop::ip4_destination_invalid);
-                continue;
-            }
-            last = addresses;
-            if (destination != last_destination) {
+            if (destination != last_destination || destination == 0) {
+                if (is_special(destination) && destination < kFirstGroup) [[unlikely]] {
+                    refuse(worker, packet, Drop::ip4_destination_invalid);
+                    continue;
+                }
                 last_destination = destination;
                 chunk.first[runs] = static_cast<std::uint8_t>(count);
                 chunk.destinations[runs++] = destination;
             }
+            last = addresses;
         }
         chunk.packets[count++] = packet;
     }
@@ -291,11 +295,10 @@ void resolve(
         worker.drop(packet, adjacency.link_out, Drop::ip4_no_headroom);
         return;
     }
-    Note& packet_note = note(packet);
-    packet_note.link_out = adjacency.link_out;
-    packet_note.next_hop = adjacency.kind == route::AdjacencyKind::glean
-                               ? net::IpAddress::from_v4(destination)
-                               : adjacency.next_hop;
+    note(packet).link_out = adjacency.link_out;
+    next_hop_of(packet) = adjacency.kind == route::AdjacencyKind::glean
+                              ? net::IpAddress::from_v4(destination)
+                              : adjacency.next_hop;
     worker.punt(packet, Punt::resolve);
 }
 

@@ -274,9 +274,8 @@ IpTunnelPush::push_run(rte_mbuf* const* packets, std::uint32_t count, const Run&
         worker_.drop(packet, run.device->id, Drop::ip_tunnel_no_remote);
         return;
     }
-    Note& packet_note = note(packet);
-    packet_note.link_out = run.device->id;
-    packet_note.next_hop = net::IpAddress::from_v4(net::Be32::from_raw(run.remote.address).host());
+    note(packet).link_out = run.device->id;
+    next_hop_of(packet) = net::IpAddress::from_v4(net::Be32::from_raw(run.remote.address).host());
     worker_.punt(packet, Punt::tunnel_remote);
 }
 
@@ -300,7 +299,7 @@ IpTunnelPush::push_run(rte_mbuf* const* packets, std::uint32_t count, const Run&
         break;
     case TunnelState::unresolved:
         if (push(packet, *run.outer, *run.device, take_numbers(run, 1))) {
-            note(packet).next_hop = run.outer->next_hop;
+            next_hop_of(packet) = run.outer->next_hop;
             note(packet).link_out = run.outer->link_out;
             worker_.punt(packet, Punt::resolve);
         }

@@ -35,18 +35,26 @@ public:
     void run(rte_mbuf* const* packets, std::uint32_t count) noexcept;
 
 private:
-    // Neighbours in the burst that come from one station (MAC and EtherType) behind one VTEP
-    // through one tunnel, with the same congestion mark. Never constructed: it lies in a Scratch.
+    // What neighbours in the burst say alike before the inner frame: one VTEP, one VNI, one
+    // congestion mark. Never constructed: it lies in a Scratch.
     // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init)
-    struct Run {
+    struct Outer {
         encap::VxlanKey tunnel;
         VxlanDemux::View::Home tunnel_home;
-        const Link* link;  // nullptr = no device has this VNI
-        fdb::Key source;   // MAC in the upper 48 bits; the domain once the link is known
+        const Link* link;       // nullptr = no device has this VNI
+        std::uint64_t own_mac;  // of the link, in the upper 48 bits
+        net::Be32 source;
+        std::uint8_t ecn;
+    };
+
+    // Neighbours under one Outer that come from one station (MAC and EtherType). Never constructed,
+    // either.
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init)
+    struct Run {
+        const Outer* outer;
+        fdb::Key source;  // MAC in the upper 48 bits; the domain once the link is known
         fdb::Table::View::Home source_home;  // nullptr = not to be learned
-        net::Be32 outer_source;
-        std::uint8_t outer_ecn;
-        std::uint8_t first;  // packet
+        std::uint8_t first;                  // packet
         bool refused;
         Drop refusal;
 
@@ -63,14 +71,15 @@ private:
     }
 
     void strip(rte_mbuf* const* packets, std::uint32_t count) noexcept;
-    void
-    begin_run(const encap::VxlanOuter& outer, std::uint64_t source, std::uint32_t first) noexcept;
+    void begin_outer(const encap::VxlanOuter& outer) noexcept;
+    void begin_run(std::uint64_t source, std::uint32_t first) noexcept;
     bool sort_out(rte_mbuf* packet, encap::VxlanOuter& outer) noexcept;
     void find_tunnels() noexcept;
+    void find_sources() noexcept;
     void learn_sources() noexcept;
     void learn(Run& run, const fdb::Value* known) noexcept;
     void deliver() noexcept;
-    void deliver_run(const Run& run, rte_mbuf* const* packets, std::uint32_t count) noexcept;
+    bool check_inner(const Outer& outer, rte_mbuf* packet) noexcept;
     void refuse_run(const Run& run, rte_mbuf* const* packets, std::uint32_t count) noexcept;
 
     Worker& worker_;
@@ -78,10 +87,12 @@ private:
     const fdb::Table::View fdb_;
     RxTally rx_;
     std::uint32_t packet_count_ = 0;
+    std::uint32_t outer_count_ = 0;
     std::uint32_t run_count_ = 0;
-    Scratch<rte_mbuf*, kChunk>
-        packets_;                // the first packet_count_ are set; they begin at the inner frame
-    Scratch<Run, kChunk> runs_;  // the first run_count_ are set
+    // The first packet_count_ are set; they begin at the inner frame.
+    Scratch<rte_mbuf*, kChunk> packets_;
+    Scratch<Outer, kChunk> outers_;  // the first outer_count_ are set
+    Scratch<Run, kChunk + 1> runs_;  // the first run_count_ are set, and where the next would begin
 };
 
 // The packet at hand is not a plain one. False: it is dropped. True: it is sound after all (what
@@ -135,24 +146,30 @@ void VxlanPop::strip(rte_mbuf* const* packets, std::uint32_t count) noexcept {
     std::uint32_t kept = 0;
     encap::VxlanWords words;  // of the last packet; all 0 is none that was taken
     std::uint64_t last_mac = 0;
+    outer_count_ = 0;
     run_count_ = 0;
     for (std::uint32_t i = 0; i < count; ++i) {
         rte_mbuf* packet = packets[i];
         const std::uint16_t l3_offset = note(packet).l3_offset;
-        if (l3_offset == kEther && encap::vxlan_is_like(packet, kEther, words)) [[likely]] {
-            encap::vxlan_strip(packet, kEther + encap::VxlanWords::kFrameOffset);
-            packets_[kept] = packet;
-            const std::uint64_t mac = inner_source_of(packet);
-            if (mac != last_mac) {
-                last_mac = mac;
-                Run& run = runs_[run_count_];
-                run = runs_[run_count_ - 1];
-                run.source = {fdb_key(mac, 0)};
-                run.first = static_cast<std::uint8_t>(kept);
-                ++run_count_;
+        if (l3_offset == kEther && encap::vxlan_is_whole(packet, kEther)) [[likely]] {
+            const auto* ip = rte_pktmbuf_mtod_offset(packet, const std::uint8_t*, kEther);
+            const auto here = encap::VxlanWords::load(ip);
+            const bool alike = here == words;
+            if ((alike || here.is_plain()) && encap::vxlan_is_sound(packet, kEther)) [[likely]] {
+                encap::vxlan_strip(packet, kEther + encap::VxlanWords::kFrameOffset);
+                packets_[kept] = packet;
+                const std::uint64_t mac = inner_source_of(packet);
+                if (!alike || mac != last_mac) {
+                    if (!alike) {
+                        words = here;
+                        begin_outer(here.outer(kEther));
+                    }
+                    last_mac = mac;
+                    begin_run(mac, kept);
+                }
+                ++kept;
+                continue;
             }
-            ++kept;
-            continue;
         }
         // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): vxlan_parse() sets what is read
         encap::VxlanOuter outer;
@@ -161,58 +178,62 @@ void VxlanPop::strip(rte_mbuf* const* packets, std::uint32_t count) noexcept {
             continue;
         }
         words = {};
-        if (outer.frame_offset == l3_offset + encap::VxlanWords::kFrameOffset) [[likely]] {
-            words = encap::VxlanWords::load(
-                rte_pktmbuf_mtod_offset(packet, const std::uint8_t*, l3_offset)
-            );
-        }
         encap::vxlan_strip(packet, outer.frame_offset);
         packets_[kept] = packet;
-        last_mac = inner_source_of(packet);
-        begin_run(outer, last_mac, kept++);
+        begin_outer(outer);
+        begin_run(inner_source_of(packet), kept++);
     }
     packet_count_ = kept;
+    runs_[run_count_].first = static_cast<std::uint8_t>(kept);
 }
 
-// Another tunnel, VTEP or mark than before.
-void VxlanPop::begin_run(
-    const encap::VxlanOuter& outer, std::uint64_t source, std::uint32_t first
-) noexcept {
+inline void VxlanPop::begin_outer(const encap::VxlanOuter& outer) noexcept {
     const auto tunnel = encap::VxlanKey::make(outer.udp_port, outer.vni);
-    const Run* last = run_count_ != 0 ? &runs_[run_count_ - 1] : nullptr;
+    const Outer* last = outer_count_ != 0 ? &outers_[outer_count_ - 1] : nullptr;
     const bool same_tunnel = last != nullptr && last->tunnel == tunnel;
+    Outer& next = outers_[outer_count_++];
+    next.tunnel = tunnel;
+    next.tunnel_home = same_tunnel ? last->tunnel_home : demux_.prefetch(tunnel);
+    next.source = outer.source;
+    next.ecn = outer.tos & net::kEcnMask;
+}
+
+inline void VxlanPop::begin_run(std::uint64_t source, std::uint32_t first) noexcept {
     Run& run = runs_[run_count_++];
-    run.tunnel = tunnel;
-    run.tunnel_home = same_tunnel ? last->tunnel_home : demux_.prefetch(tunnel);
+    run.outer = &outers_[outer_count_ - 1];
     run.source = {fdb_key(source, 0)};
-    run.outer_source = outer.source;
-    run.outer_ecn = outer.tos & net::kEcnMask;
     run.first = static_cast<std::uint8_t>(first);
     run.refused = false;
 }
 
 void VxlanPop::find_tunnels() noexcept {
-    const Tables& tables = worker_.tables;
-    encap::VxlanKey last_tunnel;
-    const Link* link = nullptr;
-    std::uint64_t own_mac = 0;
+    const Outer* last = nullptr;
+    for (std::uint32_t k = 0; k < outer_count_; ++k) {
+        Outer& outer = outers_[k];
+        if (last != nullptr && outer.tunnel == last->tunnel) {
+            outer.link = last->link;
+            outer.own_mac = last->own_mac;
+        } else {
+            std::uint64_t id = kNoLink;
+            const bool found = demux_.find(outer.tunnel_home, outer.tunnel, id);
+            outer.link = found ? worker_.tables.links.read(static_cast<LinkId>(id)) : nullptr;
+            outer.own_mac = outer.link != nullptr ? outer.link->mac.value() << 16 : 0;
+        }
+        last = &outer;
+    }
+}
+
+void VxlanPop::find_sources() noexcept {
     for (std::uint32_t k = 0; k < run_count_; ++k) {
         Run& run = runs_[k];
-        if (k == 0 || !(run.tunnel == last_tunnel)) {
-            last_tunnel = run.tunnel;
-            std::uint64_t id = kNoLink;
-            const bool found = demux_.find(run.tunnel_home, run.tunnel, id);
-            link = found ? tables.links.read(static_cast<LinkId>(id)) : nullptr;
-            own_mac = link != nullptr ? link->mac.value() << 16 : 0;
-        }
-        run.link = link;
+        const Link* link = run.outer->link;
         run.source_home = nullptr;
         if (link == nullptr) [[unlikely]] {
             run.refuse(Drop::vxlan_unknown_vni);
             continue;
         }
         const std::uint64_t mac = run.source.packed;
-        if (mac == own_mac) [[unlikely]] {
+        if (mac == run.outer->own_mac) [[unlikely]] {
             run.refuse(Drop::vxlan_own_source);
         } else if (link->vxlan.learning) [[likely]] {
             if (mac == 0 || (mac & kGroupBit) != 0) [[unlikely]] {
@@ -228,7 +249,7 @@ void VxlanPop::find_tunnels() noexcept {
 // VXLAN-LRN-03..07: the entry is missing, elsewhere, or has an old stamp.
 [[gnu::noinline]] void VxlanPop::learn(Run& run, const fdb::Value* known) noexcept {
     const Tables& tables = worker_.tables;
-    const auto outer = net::IpAddress::from_v4(run.outer_source.host());
+    const auto outer = net::IpAddress::from_v4(run.outer->source.host());
     if (known != nullptr) {
         tables.fdb.refresh(run.source, *known, worker_.now_s);
         const encap::VxlanDestination* destination =
@@ -242,7 +263,7 @@ void VxlanPop::find_tunnels() noexcept {
             return;
         }
     }
-    worker_.learned(fdb::LearnEvent{outer, run.source.mac(), run.link->id, kNoLink, {}});
+    worker_.learned(fdb::LearnEvent{outer, run.source.mac(), run.outer->link->id, kNoLink, {}});
 }
 
 void VxlanPop::learn_sources() noexcept {
@@ -261,17 +282,17 @@ void VxlanPop::learn_sources() noexcept {
             learn(run, found ? &value : nullptr);
             continue;
         }
-        if (value.target() == last_target && run.outer_source == last_outer) {
+        if (value.target() == last_target && run.outer->source == last_outer) {
             continue;
         }
         const encap::VxlanDestination* known = tables.vxlan_destinations.read(value.target());
         if (known == nullptr || known->first_via != kNoLink ||
-            known->first_address != net::IpAddress::from_v4(run.outer_source.host())) [[unlikely]] {
+            !known->first_address.is_v4(run.outer->source)) [[unlikely]] {
             learn(run, &value);
             continue;
         }
         last_target = value.target();
-        last_outer = run.outer_source;
+        last_outer = run.outer->source;
     }
 }
 
@@ -279,72 +300,85 @@ void VxlanPop::learn_sources() noexcept {
 // heard.
 [[gnu::cold]] void
 VxlanPop::refuse_run(const Run& run, rte_mbuf* const* packets, std::uint32_t count) noexcept {
+    const Outer& outer = *run.outer;
     Drop reason = run.refusal;
-    if (run.link == nullptr) {
+    if (outer.link == nullptr) {
         std::uint64_t ignored = 0;
-        const auto socket = encap::VxlanKey::socket(run.tunnel.udp_port());
+        const auto socket = encap::VxlanKey::socket(outer.tunnel.udp_port());
         reason = worker_.tables.vxlan_demux.find(socket, ignored) ? reason : Drop::udp_no_port;
     }
     for (std::uint32_t i = 0; i < count; ++i) {
         rte_mbuf* packet = packets[i];
-        worker_.drop(packet, run.link != nullptr ? run.link->id : note(packet).link_in, reason);
+        worker_.drop(packet, outer.link != nullptr ? outer.link->id : note(packet).link_in, reason);
     }
 }
 
-// Precondition: the link is there.
-inline void
-VxlanPop::deliver_run(const Run& run, rte_mbuf* const* packets, std::uint32_t count) noexcept {
-    const Link& link = *run.link;
-    Vector& out = worker_.vector(link.master == kNoLink ? Stage::ethernet : Stage::bridge);
-    rte_mbuf** tail = &out.packets[out.count];
-    std::uint64_t bytes = 0;
-    const auto drop = [&](rte_mbuf* packet, Drop reason) { worker_.drop(packet, link.id, reason); };
-    for (std::uint32_t i = 0; i < count; ++i) {
-        rte_mbuf* packet = packets[i];
-        auto* frame = rte_pktmbuf_mtod(packet, std::uint8_t*);
-        if (!encap::inner_ip_is_whole(frame, packet->pkt_len)) [[unlikely]] {
-            drop(packet, Drop::vxlan_inner_ip_truncated);
-        } else if (!encap::decapsulate_ecn(frame, packet->data_len, run.outer_ecn)) [[unlikely]] {
-            drop(packet, Drop::vxlan_ecn);
-        } else if (!link.up) [[unlikely]] {
-            drop(packet, Drop::link_down_rx);
-        } else if (++note(packet).depth > kMaxDepth) [[unlikely]] {
-            drop(packet, Drop::depth_exceeded);
-        } else {
-            bytes += packet->pkt_len;
-            note(packet).link_in = link.id;
-            *tail++ = packet;
-        }
+// What the inner frame must be, and what its way costs. False: dropped.
+inline bool VxlanPop::check_inner(const Outer& outer, rte_mbuf* packet) noexcept {
+    const Link& link = *outer.link;
+    auto* frame = rte_pktmbuf_mtod(packet, std::uint8_t*);
+    Drop reason{};
+    if (!encap::inner_ip_is_whole(frame, packet->pkt_len)) [[unlikely]] {
+        reason = Drop::vxlan_inner_ip_truncated;
+    } else if (!encap::decapsulate_ecn(frame, packet->data_len, outer.ecn)) [[unlikely]] {
+        reason = Drop::vxlan_ecn;
+    } else if (!link.up) [[unlikely]] {
+        reason = Drop::link_down_rx;
+    } else if (++note(packet).depth > kMaxDepth) [[unlikely]] {
+        reason = Drop::depth_exceeded;
+    } else {
+        return true;
     }
-    const std::uint32_t before = out.count;
-    out.count = static_cast<std::uint32_t>(tail - out.packets.data());
-    const std::uint32_t delivered = out.count - before;
-    rx_.add(link.id, bytes - delivered * sizeof(net::EtherHeader), delivered);  // VXLAN-RX-15
+    worker_.drop(packet, link.id, reason);
+    return false;
 }
 
 void VxlanPop::deliver() noexcept {
+    Vector* const bridge = &worker_.vector(Stage::bridge);
+    Vector* const ethernet = &worker_.vector(Stage::ethernet);
+    Vector* out = bridge;
+    rte_mbuf** tail = &out->packets[out->count];
+    const auto leave = [&] { out->count = static_cast<std::uint32_t>(tail - out->packets.data()); };
     std::uint32_t next = 0;
     for (std::uint32_t k = 0; k < run_count_; k = next) {
         const Run& run = runs_[k];
         next = k + 1;
-        // Runs to one link go together.
-        while (next < run_count_ && runs_[next].link == run.link &&
-               runs_[next].outer_ecn == run.outer_ecn && !runs_[next].refused && !run.refused) {
+        if (run.refused) [[unlikely]] {
+            refuse_run(run, &packets_[run.first], runs_[next].first - run.first);
+            continue;
+        }
+        while (next < run_count_ && runs_[next].outer == run.outer && !runs_[next].refused) {
             ++next;
         }
-        const std::uint32_t end = next < run_count_ ? runs_[next].first : packet_count_;
-        rte_mbuf* const* first = &packets_[run.first];
-        if (run.refused) [[unlikely]] {
-            refuse_run(run, first, end - run.first);
-        } else {
-            deliver_run(run, first, end - run.first);
+        const std::uint32_t end = runs_[next].first;
+        const Outer& outer = *run.outer;
+        const Link& link = *outer.link;
+        if (Vector* const way = link.master == kNoLink ? ethernet : bridge; way != out)
+            [[unlikely]] {
+            leave();
+            out = way;
+            tail = &out->packets[out->count];
         }
+        std::uint64_t bytes = 0;
+        rte_mbuf** const before = tail;
+        for (std::uint32_t i = run.first; i < end; ++i) {
+            rte_mbuf* packet = packets_[i];
+            if (check_inner(outer, packet)) [[likely]] {
+                bytes += packet->pkt_len;
+                note(packet).link_in = link.id;
+                *tail++ = packet;
+            }
+        }
+        const auto delivered = static_cast<std::uint64_t>(tail - before);
+        rx_.add(link.id, bytes - delivered * sizeof(net::EtherHeader), delivered);  // VXLAN-RX-15
     }
+    leave();
 }
 
 void VxlanPop::run(rte_mbuf* const* packets, std::uint32_t count) noexcept {
     strip(packets, count);
     find_tunnels();
+    find_sources();
     learn_sources();
     deliver();
 }

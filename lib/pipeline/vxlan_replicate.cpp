@@ -150,7 +150,7 @@ void VxlanPush::dispatch(
         break;
     case encap::TunnelState::unresolved:
         if (push(packet, *outer, inner, device)) {
-            note(packet).next_hop = outer->next_hop;
+            next_hop_of(packet) = outer->next_hop;
             note(packet).link_out = outer->link_out;
             worker_.punt(packet, Punt::resolve);
         }

@@ -49,10 +49,10 @@ std::uint32_t receive_burst(Worker& worker, const RxQueue& queue) noexcept {
         return 0;
     }
     std::uint64_t bytes = 0;
-    const LinkId link_id = queue.link;
+    const Note arrived = Note::arrived(queue.link);
     for (std::uint32_t i = 0; i < n; ++i) {
         rte_prefetch0(rte_pktmbuf_mtod(packets[i], void*));
-        note(packets[i]).arrive(link_id);
+        note(packets[i]) = arrived;
         bytes += rte_pktmbuf_pkt_len(packets[i]);
     }
     vector.count += n;

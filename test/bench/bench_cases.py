@@ -18,6 +18,7 @@ REMOTES = 0x64400000  # 100.64.0.0
 MILLION = 1 << 20
 MANY = 10_000
 TUNNELS = 1000
+PACE = 280_000  # TSC clocks from one burst of new stations to the next: control keeps up with them
 
 
 def raw(text):
@@ -47,6 +48,8 @@ class Case:
     instructions: bool = False        # callgrind counts it too
     quick: bool = False
     beside: Optional[str] = None      # the figure that counts is the difference to that case
+    memory_target_mb: Optional[int] = None
+    empty_config: Optional[Callable[[], list]] = None  # the same without the entries whose memory is measured
 
 
 def underlay():
@@ -77,6 +80,11 @@ def bridge_config(count):
         return [*underlay()[:4], *bridge("port0", "port1"), *stations(count, FAR, "port0"), *known]
 
     return lines
+
+
+def again_and_again(config, line):
+    """As many commands as a million entries need, for one entry: what reading them leaves behind is not the entries' memory."""
+    return lambda: [*config(), *[line] * MILLION]
 
 
 def access_frames(count, size=64):
@@ -213,10 +221,15 @@ def all_cases():
         *kind_cases("bridge", bridge_case, (22, 45), 110),
         Case(
             "bridge-1m", "bridge, 1M stations, uniform", bridge_config(MILLION), access_frames(1), 1, 64, "bridge",
-            target=("bridge-10k", 2.0), vary=any_station, **big,
+            target=("bridge-10k", 2.0), vary=any_station, memory_target_mb=100,
+            empty_config=again_and_again(bridge_config(1), f"fdb replace {mac_text(0, FAR)} dev port0 master static"), **big,
         ),
         *kind_cases("ip4", ip4_case, (22, 32), 110),
-        ip4_case("ip4-1m", "ip4, 1M routes, uniform", routes=MILLION, target=("ip4-10k", 1.5), vary=any_route, **big),
+        ip4_case(
+            "ip4-1m", "ip4, 1M routes, uniform", routes=MILLION, target=("ip4-10k", 1.5), vary=any_route,
+            memory_target_mb=600,
+            empty_config=again_and_again(ip4_config(0), f"route replace 10.0.0.0/8 via {NEXT_HOP}"), **big,
+        ),
         *kind_cases("push", push_case, (35, 60, 70), 180),
         *kind_cases("pop", pop_case, (40, 65, 75), 210),
         *(
@@ -227,8 +240,12 @@ def all_cases():
             for n in (10, 100)
         ),
         Case(
-            "learn", "learning a new MAC (beyond bridging)", bridge_config(1), access_frames(1), 1, 64, "learn", target=60,
-            vary=new_station, gap=280_000, beside="bridge", quick=True, **big,
+            "bridge-paced", "bridge, 1 flow, a burst now and then", bridge_config(1), access_frames(1), 1, 64, "learn", gap=PACE,
+            quick=True, **big,
+        ),
+        Case(
+            "learn", "learning a new MAC (beyond that)", bridge_config(1), access_frames(1), 1, 64, "learn", target=60,
+            vary=new_station, gap=PACE, beside="bridge-paced", quick=True, **big,
         ),
     ]
 

@@ -6,6 +6,7 @@ They do not move with the machine's mood: what they show is the code's doing.
 
 import collections
 import concurrent.futures
+import contextlib
 import json
 import re
 import shutil
@@ -35,7 +36,7 @@ def count(lab, case):
     """(instructions a packet, {function: instructions a packet})"""
     folder = lab.folder / case.name
     folder.mkdir(exist_ok=True)
-    program = Culvert(lab, case, valgrind(folder), f",count={PACKETS}")
+    program = Culvert(lab, case, valgrind(folder), f",count={PACKETS}", may_be_huge=False)
     try:
         for _ in range(TURNS):
             program.request("show drops")
@@ -84,6 +85,17 @@ def self_costs(folder):
     return by_name
 
 
+@contextlib.contextmanager
+def ended_early(lab, pool):
+    """ctrl-C need not wait for what has not begun, nor for what runs."""
+    try:
+        yield
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        lab.end_programs()
+        raise
+
+
 def run(lab, cases, record, functions_of):
     """Counts all cases, two at a time; 0, or 1 when one costs more than recorded."""
     if shutil.which("valgrind") is None:
@@ -92,7 +104,7 @@ def run(lab, cases, record, functions_of):
     found = {}
     failed = False
     print(f"{'case':40} {'instr.':>8} {'recorded':>9} {'ratio':>7} {'target':>7}")
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+    with concurrent.futures.ThreadPoolExecutor(2) as pool, ended_early(lab, pool):
         jobs = [(case, pool.submit(count, lab, case)) for case in cases]
         for case, job in jobs:
             try:

@@ -4,6 +4,7 @@
 import contextlib
 import ctypes
 import os
+import re
 import shutil
 import signal
 import statistics
@@ -14,7 +15,7 @@ import time
 from pathlib import Path
 
 import packets
-from sampling import PortStatistics, Window, look, totals
+from sampling import PortStatistics, Window, is_complete, look, totals
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "test/interop"))
@@ -23,8 +24,10 @@ from control_client import ControlSocket  # noqa: E402
 SETTLE_S = 0.03
 LEAST_PACKETS = 2000  # of each worker in a window
 STARVED_S = 5
-START_S = 300
-
+START_S = 120
+PREFIX = "culvert-bench-"
+EAL_WORDS = ("--no-shconf", "--no-pci", "--no-telemetry")
+PORT_WORDS = ("--vdev=net_null0", "--vdev=net_null1")
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -40,12 +43,28 @@ def go_first():
         os.nice(-10)
 
 
+HUGEPAGES = Path("/sys/kernel/mm/hugepages/hugepages-2048kB")
+
+
 def free_hugepages_mb():
     try:
-        folder = Path("/sys/kernel/mm/hugepages/hugepages-2048kB")
-        return 2 * int((folder / "free_hugepages").read_text())
+        return 2 * int((HUGEPAGES / "free_hugepages").read_text())
     except (OSError, ValueError):
         return 0
+
+
+@contextlib.contextmanager
+def hugepages_mb(wanted):
+    """So many more of the kernel's hugepages while it lasts; RuntimeError where there are none to be had."""
+    number = HUGEPAGES / "nr_hugepages"
+    before = number.read_text()
+    try:
+        number.write_text(str(int(before) + wanted // 2))
+        if free_hugepages_mb() < wanted:
+            raise RuntimeError(f"--hugepages: the kernel gave {free_hugepages_mb()} MB of {wanted}")
+        yield
+    finally:
+        number.write_text(before)
 
 
 def lcores(workers):
@@ -55,34 +74,63 @@ def lcores(workers):
     return ",".join(f"{lcore}@{cpu}" for lcore, cpu in enumerate(places))
 
 
-class Program:
-    """A DPDK program with two bench ports."""
+def reap_stale(base):
+    """Removes what a run left behind that was killed with no time to tidy up."""
+    for folder in Path(base or tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        match = re.match(rf"{PREFIX}(\d+)-", folder.name)
+        if match and not Path(f"/proc/{match[1]}").exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
-    def __init__(self, lab, name, words, port_options, workers=1, memory_mb=512, wrapper=()):
+
+def state_of(task):
+    """A thread's state letter; X where it is gone."""
+    try:
+        return (task / "stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return "X"
+
+
+def end_process(process):
+    """Stopped or not."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGCONT)
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+class Program:
+    """A process with bench ports. The laboratory ends it, however far it came."""
+
+    def __init__(self, lab, name, port_options):
         self.lab, self.name = lab, name
         self.folder = lab.folder / name
         self.folder.mkdir(exist_ok=True)
-        self.prefix = f"{lab.prefix}-{name}"
         self.log = self.folder / "log"
-        self.uses_hugepages = not wrapper and free_hugepages_mb() > memory_mb + 64
-        memory = [] if self.uses_hugepages else ["--no-huge"]
-        program, own = words
-        self.words = [
-            *wrapper, program, "--lcores", lcores(workers), *memory, "-m", memory_mb, "--no-shconf", "--no-pci",
-            "--no-telemetry", f"--file-prefix={self.prefix}", "--vdev=net_null0", "--vdev=net_null1", "--", *own,
-        ]
-        env = {**os.environ, "LD_PRELOAD": str(lab.module)}
-        if wrapper:
-            env["CULVERT_BENCH_REPEATABLE"] = "1"
+        self.process = None
+        self.ports = []
+        self.uses_hugepages = False
+        # EAL's own files go where ours are, so nothing is left of a program that was killed.
+        self.env = {**os.environ, "LD_PRELOAD": str(lab.module), "RUNTIME_DIRECTORY": str(self.folder)}
         for number, options in enumerate(port_options):
-            env[f"CULVERT_BENCH_PORT{number}"] = f"{options},statistics={self.statistics_file(number)}".lstrip(",")
+            self.env[f"CULVERT_BENCH_PORT{number}"] = f"{options},statistics={self.statistics_file(number)}".lstrip(",")
+        lab.programs.append(self)
+
+    def memory_words(self, memory_mb, may_be_huge=True):
+        """EAL's options. --in-memory: hugepages need no mounted file system, and no rights to one."""
+        self.uses_hugepages = may_be_huge and free_hugepages_mb() > memory_mb + 64
+        return ["--in-memory" if self.uses_hugepages else "--no-huge", "-m", memory_mb, *EAL_WORDS]
+
+    def launch(self, words, before=go_first):
         with open(self.log, "wb") as log:
             # testpmd without -i ends when its input does.
             self.process = subprocess.Popen(
-                [str(word) for word in self.words], env=env, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT,
-                preexec_fn=die_with_parent if wrapper else go_first,
+                [str(word) for word in words], env=self.env, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT,
+                preexec_fn=before,
             )
-        self.ports = []
 
     def statistics_file(self, number):
         return self.folder / f"port{number}"
@@ -90,25 +138,29 @@ class Program:
     def log_text(self):
         return self.log.read_text(errors="replace")
 
-    def wait_until(self, what, condition):
-        end = time.monotonic() + START_S
+    def wait_until(self, what, condition, seconds=START_S):
+        end = time.monotonic() + seconds
         while not condition():
             if self.process.poll() is not None:
                 raise RuntimeError(f"{self.name} ended with {self.process.returncode}:\n{self.log_text()[-3000:]}")
             if time.monotonic() > end:
-                raise RuntimeError(f"{self.name}: no {what} after {START_S} s:\n{self.log_text()[-3000:]}")
+                raise RuntimeError(f"{self.name}: no {what} after {seconds} s:\n{self.log_text()[-3000:]}")
             time.sleep(0.02)
 
-    def open_ports(self):
-        self.ports = [PortStatistics(self.statistics_file(number)) for number in (0, 1)]
+    def open_ports(self, count=2):
+        files = [self.statistics_file(number) for number in range(count)]
+        self.wait_until("bench ports (is it linked with DPDK's shared libraries?)", lambda: all(map(is_complete, files)))
+        self.ports = [PortStatistics(file) for file in files]
         self.wait_until("first packet", lambda: any(rx[0][0] for rx in look(self.ports)[0]))
 
     def pause(self):
         self.process.send_signal(signal.SIGSTOP)
-        status = Path(f"/proc/{self.process.pid}/task")
-        for task in status.iterdir():
-            while (task / "stat").read_text().rsplit(")", 1)[1].split()[0] not in "TZX":
-                time.sleep(0.001)
+        tasks = Path(f"/proc/{self.process.pid}/task")
+        end = time.monotonic() + STARVED_S
+        while any(state not in "TZX" for state in map(state_of, tasks.iterdir())):
+            if time.monotonic() > end:
+                raise RuntimeError(f"{self.name} does not rest")
+            time.sleep(0.001)
 
     def window(self, seconds):
         """Runs for a while, and gives what happened after it had settled."""
@@ -136,39 +188,46 @@ class Program:
     def close(self):
         for port in self.ports:
             port.close()
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGCONT)
-            self.process.terminate()
-            try:
-                self.process.wait(10)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-        self.process.stdin.close()
-        shutil.rmtree(f"/var/run/dpdk/{self.prefix}", ignore_errors=True)
+        self.ports = []
+        if self.process is not None:
+            end_process(self.process)
+            self.process.stdin.close()
+        if self in self.lab.programs:
+            self.lab.programs.remove(self)
 
 
 class Culvert(Program):
     """culvert, configured for a case."""
 
-    def __init__(self, lab, case, wrapper=(), extra=""):
+    def __init__(self, lab, case, wrapper=(), extra="", may_be_huge=True):
         folder = lab.folder / case.name
         folder.mkdir(exist_ok=True)
         config = folder / "culvert.conf"
         config.write_text("\n".join(case.config()) + "\n")
         self.socket = folder / "socket"
-        own = ["-s", self.socket, "-c", config, "--burst", max(case.burst, 32), *case.launch]
-        own += ["--rxq", case.workers, "--txq", case.workers]
-        options = ["", ""]
-        options[case.source] = source_options(folder, case) + extra
-        if extra:  # the other port's packets are not counted either
-            options[1 - case.source] = extra.lstrip(",")
-        started = time.monotonic()
-        super().__init__(lab, case.name, (lab.culvert, own), options, case.workers, case.memory_mb, wrapper)
         self.control = None
+        options = port_options(folder, case)
+        if extra:  # the other port's packets are not counted either
+            options = [f"{words}{extra}".lstrip(",") for words in options]
+        super().__init__(lab, case.name, options)
+        if wrapper:
+            self.env["CULVERT_BENCH_REPEATABLE"] = "1"
+        words = [*wrapper, lab.culvert, "--lcores", lcores(case.workers), *self.memory_words(case.memory_mb, may_be_huge)]
+        words += [*PORT_WORDS, "--", "-s", self.socket, "-c", config, "--burst", max(case.burst, 32), *case.launch]
+        words += ["--rxq", case.workers, "--txq", case.workers]
+        started = time.monotonic()
+        self.launch(words, die_with_parent if wrapper else go_first)
         self.wait_until("answer on the control socket", self.answers)
-        self.start_s = time.monotonic() - started
+        self.answer_s = time.monotonic() - started
         self.open_ports()
+        self.start_s = time.monotonic() - started
+
+    def resident_mb(self):
+        """What it has touched, EAL's memory included where that is not of hugepages."""
+        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) / 1024
+        return 0.0
 
     def answers(self):
         try:
@@ -184,6 +243,26 @@ class Culvert(Program):
         if self.control is not None:
             self.control.close()
         super().close()
+
+
+class Testpmd(Program):
+    """Debian's dpdk-testpmd on a case's packets."""
+
+    def __init__(self, lab, mode, case):
+        folder = lab.folder / f"testpmd-{mode}"
+        folder.mkdir(exist_ok=True)
+        super().__init__(lab, folder.name, port_options(folder, case))
+        words = ["dpdk-testpmd", "--lcores", lcores(1), *self.memory_words(512), *PORT_WORDS, "--"]
+        self.launch([*words, f"--forward-mode={mode}", "--auto-start", "--burst=32", "--total-num-mbufs=16384"])
+        self.open_ports()
+        self.pause()
+
+
+def port_options(folder, case):
+    """What the case's two bench ports are told."""
+    options = ["", ""]
+    options[case.source] = source_options(folder, case)
+    return options
 
 
 def source_options(folder, case):
@@ -202,10 +281,13 @@ def source_options(folder, case):
 class Laboratory:
     """The `with` block of a measurement."""
 
-    def __init__(self, build):
+    def __init__(self, build, wanted_hugepages_mb=0):
+        self.build = build
+        self.wanted_hugepages_mb = wanted_hugepages_mb
+        self.reserved = contextlib.ExitStack()
         self.culvert = build / "app/culvert/culvert"
         self.module = build / "test/bench/source/bench_ports.so"
-        self.prefix = f"culvert-bench-{os.getpid()}"
+        self.prefix = f"{PREFIX}{os.getpid()}"
         self.folder = None
         self.programs = []
         self.tsc_hz = 0
@@ -213,41 +295,35 @@ class Laboratory:
     def __enter__(self):
         # EAL's files and ours; shared memory, so that counting costs no disk.
         base = "/dev/shm" if os.path.isdir("/dev/shm") else None
+        reap_stale(base)
+        # An end by these signals is one that tidies up, as ctrl-C's is.
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
+        if self.wanted_hugepages_mb:
+            self.reserved.enter_context(hugepages_mb(self.wanted_hugepages_mb))
         self.folder = Path(tempfile.mkdtemp(prefix=f"{self.prefix}-", dir=base))
         return self
 
     def __exit__(self, *_):
-        for program in reversed(self.programs):
-            program.close()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        self.end_programs()
+        self.reserved.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def end_programs(self):
+        for program in reversed(list(self.programs)):
+            with contextlib.suppress(OSError):
+                program.close()
+
     def testpmd(self, mode, case):
-        """Debian's dpdk-testpmd on the same packets, None where it is not installed."""
-        path = shutil.which("dpdk-testpmd")
-        if path is None:
-            return None
-        name = f"testpmd-{mode}"
-        folder = self.folder / name
-        folder.mkdir(exist_ok=True)
-        options = ["", ""]
-        options[case.source] = source_options(folder, case)
-        own = [f"--forward-mode={mode}", "--auto-start", "--burst=32", "--total-num-mbufs=16384"]
-        program = Program(self, name, (path, own), options)
-        self.programs.append(program)
-        program.wait_until("statistics", lambda: all(program.statistics_file(n).exists() for n in (0, 1)))
-        program.open_ports()
-        program.pause()
-        return program
+        """None where it is not installed."""
+        return Testpmd(self, mode, case) if shutil.which("dpdk-testpmd") else None
 
     def start(self, case):
         program = Culvert(self, case)
-        self.programs.append(program)
         self.tsc_hz = program.ports[0].tsc_hz
         return program
-
-    def end(self, program):
-        self.programs.remove(program)
-        program.close()
 
 
 def spread(values):

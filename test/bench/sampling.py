@@ -11,6 +11,16 @@ RX_HEAD = 128
 TX_SIZE = 64
 
 
+def is_complete(path):
+    """Whether the port behind the file has said all it has to: the mark comes last."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(8)
+    except OSError:
+        return False
+    return len(head) == 8 and struct.unpack("=Q", head)[0] == MAGIC
+
+
 class PortStatistics:
     """One port's file, mapped."""
 
@@ -19,7 +29,7 @@ class PortStatistics:
             self.map = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
         magic, self.tsc_hz, self.bins, self.bins_per_clock, self.queues, self.overhead, _, _ = HEAD.unpack_from(self.map)
         if magic != MAGIC:
-            raise RuntimeError(f"{path}: the program did not take the bench port (is it linked with DPDK's shared libraries?)")
+            raise ValueError(f"{path}: no statistics of a bench port")
         self.rx_size = RX_HEAD + 8 * self.bins
 
     @staticmethod

@@ -45,7 +45,7 @@ std::uint16_t sink(void* /*queue*/, rte_mbuf** /*packets*/, std::uint16_t n) {
 class Machine {
 public:
     explicit Machine(bool udp_checksum)
-        : pool(rte_pktmbuf_pool_create("pool", 255, 0, sizeof(Note), 2176, SOCKET_ID_ANY)) {
+        : pool(rte_pktmbuf_pool_create("pool", 255, 0, kPrivateSize, 2176, SOCKET_ID_ANY)) {
         RTE_VERIFY(pool != nullptr);
         for (std::uint16_t port = 0; port < 2; ++port) {
             rte_eth_fp_ops[port].tx_pkt_burst = &sink;

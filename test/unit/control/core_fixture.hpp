@@ -40,7 +40,7 @@ struct CoreFixture {
         static int made = 0;
         const std::string name = "control_test_" + std::to_string(made++);
         pool = rte_pktmbuf_pool_create(
-            name.c_str(), 2047, 0, sizeof(pipeline::Note), 2176, SOCKET_ID_ANY
+            name.c_str(), 2047, 0, pipeline::kPrivateSize, 2176, SOCKET_ID_ANY
         );
         REQUIRE(pool != nullptr);
         core = Core::create(1, Sizes{4096, 4096, 1024}, pool).value();

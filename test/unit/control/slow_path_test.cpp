@@ -329,7 +329,7 @@ TEST_CASE_METHOD(
 ) {
     rte_mbuf* waiting = packet(Bytes(60, 0), Punt::resolve, kNoLink);
     pipeline::note(waiting).link_out = port;
-    pipeline::note(waiting).next_hop = ip("192.0.2.9");
+    pipeline::next_hop_of(waiting) = ip("192.0.2.9");
     core->own_counters().received.add(1);
     core->slow_path().handle(waiting);
     CHECK(core->process_stats().in_flight >= 1);
@@ -345,7 +345,7 @@ TEST_CASE_METHOD(
 TEST_CASE_METHOD(Host, "a packet for a link that has gone is dropped", "[control]") {
     rte_mbuf* waiting = packet(Bytes(60, 0), Punt::resolve, kNoLink);
     pipeline::note(waiting).link_out = 999;
-    pipeline::note(waiting).next_hop = ip("192.0.2.9");
+    pipeline::next_hop_of(waiting) = ip("192.0.2.9");
     core->slow_path().handle(waiting);
     CHECK(core->drops(999, Drop::link_gone) == 1);
 }

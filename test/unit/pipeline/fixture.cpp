@@ -50,7 +50,7 @@ Machine::Machine(const MachineOptions& options)
             unique_name("pool").c_str(),
             options.pool_size,
             0,
-            sizeof(Note),
+            kPrivateSize,
             RTE_MBUF_DEFAULT_BUF_SIZE,
             SOCKET_ID_ANY
         );
@@ -261,7 +261,7 @@ std::vector<Punted> Machine::punted(std::uint32_t worker) {
     void* object = nullptr;
     while (rte_ring_sc_dequeue(workers_[worker]->rings.to_control, &object) == 0) {
         auto* packet = static_cast<rte_mbuf*>(object);
-        punted.push_back({bytes_of(packet), note(packet)});
+        punted.push_back({bytes_of(packet), note(packet), next_hop_of(packet)});
         rte_pktmbuf_free(packet);
         ++taken_by_control;
     }

@@ -25,6 +25,7 @@ namespace culvert::pipeline::test {
 struct Punted {
     Bytes bytes;
     Note note;
+    net::IpAddress next_hop;  // Punt::resolve
 };
 
 struct MachineOptions {

@@ -84,7 +84,7 @@ inline rte_mempool* make_visible_pool(const char* name, std::uint32_t packets) {
         name,
         packets,
         0,
-        sizeof(Note),
+        kPrivateSize,
         RTE_MBUF_DEFAULT_BUF_SIZE,
         SOCKET_ID_ANY,
         visible_pool::kOpsName

@@ -282,7 +282,7 @@ TEST_CASE(
     const auto punted = machine.punted();
     REQUIRE(punted.size() == 1);
     CHECK(punted[0].note.punt == Punt::resolve);
-    CHECK(punted[0].note.next_hop == net::IpAddress::from_v4(kRemote));
+    CHECK(punted[0].next_hop == net::IpAddress::from_v4(kRemote));
     CHECK(punted[0].note.link_out == machine.underlay);
     CHECK(Bytes(punted[0].bytes.begin(), punted[0].bytes.begin() + 14) == Bytes(14, 0));
     CHECK(word_at(punted[0].bytes, 30) == kRemote);
