@@ -159,7 +159,7 @@ TEST_CASE("GRE-RX-06 WCCP is IPv4, of version 2 with four bytes in front", "[enc
     CHECK(outer.payload_type == 0x883e);
 }
 
-TEST_CASE("GRE-RX-07 IPIP-REG-01 protocols that no kind has", "[encap]") {
+TEST_CASE("GRE-RX-07 protocols that no kind has", "[encap]") {
     const Pool pool;
     IpTunnelOuter outer{};
     CHECK(parse(pool, outer_of(41, Bytes(40, 0x60)), outer) == IpTunnelVerdict::no_device);

@@ -150,7 +150,7 @@ TEST_CASE("TUN-TX-23 a lower link that is down, and a tunnel that is", "[ip_tunn
     sender.expect_only_drop(sender.tunnel, Drop::link_down_tx);
 }
 
-TEST_CASE("TUN-PMTU-04 TUN-PMTU-06 what the outer path does not take", "[ip_tunnel]") {
+TEST_CASE("what the outer path does not take", "[ip_tunnel]") {
     Sender sender(IpTunnelMachine::config_of(IpTunnelKind::gre));
     sender.add_remote(sender.tunnel, kRemote, sender.underlay, [](IpTunnelTemplate& outer) {
         outer.mtu = 1000;
