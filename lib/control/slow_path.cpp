@@ -86,7 +86,7 @@ void SlowPath::handle(rte_mbuf* packet) {
         );
         return;
     case Punt::tunnel_remote:
-        if (!core_.tunnels().learn_remote(note.link_out, note.next_hop)) {
+        if (!core_.tunnels().learn_remote(note.link_out, pipeline::next_hop_of(packet))) {
             core_.drop(packet, note.link_out, Drop::ip_tunnel_no_remote);
             return;
         }

@@ -172,7 +172,7 @@ TEST_CASE("unresolved: the packet waits with its outer headers", "[ip_tunnel]") 
     REQUIRE(punted.size() == 1);
     CHECK(punted[0].note.punt == Punt::resolve);
     CHECK(punted[0].note.link_out == sender.underlay);
-    CHECK(punted[0].note.next_hop == net::IpAddress::from_v4(kRemote));
+    CHECK(punted[0].next_hop == net::IpAddress::from_v4(kRemote));
     CHECK(punted[0].bytes.size() == IpTunnelMachine::from_station().bytes().size() + 20);
 }
 
@@ -202,7 +202,7 @@ TEST_CASE(
     REQUIRE(punted.size() == 1);
     CHECK(punted[0].note.punt == Punt::tunnel_remote);
     CHECK(punted[0].note.link_out == tunnel);
-    CHECK(punted[0].note.next_hop == net::IpAddress::from_v4(0xc6336407));
+    CHECK(punted[0].next_hop == net::IpAddress::from_v4(0xc6336407));
     machine.add_remote(tunnel, 0xc6336407);
     machine.receive(machine.access, direct);
     machine.run();
