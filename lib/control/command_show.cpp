@@ -78,12 +78,20 @@ std::string_view tunnel_state_name(encap::TunnelState state) {
     return "";
 }
 
+// Other tunnels have neither a VNI nor a port.
+bool is_vxlan(const Context& context, const TunnelView& tunnel) {
+    const LinkRecord* device = context.core.links().find(tunnel.device);
+    return device != nullptr && device->kind == pipeline::LinkKind::vxlan;
+}
+
 Json tunnel_json(const Context& context, const TunnelView& tunnel) {
     Json json;
     json["link"] = context.core.links().name_of(tunnel.device);
     json["remote"] = tunnel.remote.address.to_string();
-    json["vni"] = tunnel.remote.vni;
-    json["port"] = tunnel.remote.port;
+    if (is_vxlan(context, tunnel)) {
+        json["vni"] = tunnel.remote.vni;
+        json["port"] = tunnel.remote.port;
+    }
     json["state"] = tunnel_state_name(tunnel.state);
     json["reason"] = tunnel.why;
     if (tunnel.link_out != kNoLink) {
@@ -97,11 +105,12 @@ Json tunnel_json(const Context& context, const TunnelView& tunnel) {
 
 std::string tunnel_text(const Context& context, const TunnelView& tunnel) {
     std::string text = fmt::format(
-        "{}: remote {} vni {} port {} {}",
+        "{}: remote {} {}{}",
         context.core.links().name_of(tunnel.device),
         tunnel.remote.address.to_string(),
-        tunnel.remote.vni,
-        tunnel.remote.port,
+        is_vxlan(context, tunnel)
+            ? fmt::format("vni {} port {} ", tunnel.remote.vni, tunnel.remote.port)
+            : "",
         tunnel_state_name(tunnel.state)
     );
     if (!tunnel.why.empty()) {

@@ -33,6 +33,9 @@ struct Way {
     route::AdjacencyId id = route::AdjacencyTable::kNone;
     const route::Adjacency* adjacency = nullptr;
     const Link* link = nullptr;  // of a rewrite; nullptr = gone
+    // Where all packets go that nothing in themselves keeps back; nullptr = each has to be looked
+    // at.
+    Vector* direct = nullptr;
 };
 
 net::Ipv4Header* header_of(rte_mbuf* packet) noexcept {
@@ -303,9 +306,9 @@ void resolve(
 }
 
 // A packet to a neighbour whose MAC is known, by any link.
-[[gnu::noinline]] void
-rewrite_one(Worker& worker, rte_mbuf* packet, std::uint32_t destination, const Way& way) noexcept {
+[[gnu::noinline]] void rewrite_one(Worker& worker, rte_mbuf* packet, const Way& way) noexcept {
     const route::Adjacency& adjacency = *way.adjacency;
+    const std::uint32_t destination = header_of(packet)->destination.host();
     if (check_forward(worker, packet, destination, adjacency) == Check::bad) {
         return;
     }
@@ -323,27 +326,15 @@ rewrite_one(Worker& worker, rte_mbuf* packet, std::uint32_t destination, const W
     worker.output(packet, *way.link);
 }
 
-// Whether nothing but the packet itself can keep a run from going by a port or an ip_tunnel link
-// under an untagged Ethernet header.
-bool is_direct(const Way& way, std::uint32_t destination) noexcept {
-    return way.link != nullptr && way.link->up &&
-           (way.link->kind == LinkKind::port || is_ip_tunnel(way.link->kind)) &&
-           way.adjacency->header_len == sizeof(net::EtherHeader) &&
-           (destination < kFirstGroup || !is_group(destination));
-}
-
-// A run to a neighbour whose MAC is known. Precondition: room behind Worker::output.
+// Packets to a neighbour whose MAC is known, none or all of them to a group. Precondition: room
+// behind Worker::output.
 void rewrite(
-    Worker& worker,
-    rte_mbuf* const* packets,
-    std::uint32_t n,
-    std::uint32_t destination,
-    const Way& way
+    Worker& worker, rte_mbuf* const* packets, std::uint32_t n, bool group, const Way& way
 ) noexcept {
     constexpr std::uint16_t kEther = sizeof(net::EtherHeader);
     const route::Adjacency& adjacency = *way.adjacency;
-    const bool direct = is_direct(way, destination);
-    Vector& out = worker.vector(direct ? output_stage(way.link->kind) : Stage::port_tx);
+    const bool direct = way.direct != nullptr && !group;
+    Vector& out = direct ? *way.direct : worker.vector(Stage::port_tx);
     rte_mbuf** tail = &out.packets[out.count];
     for (std::uint32_t i = 0; i < n; ++i) {
         rte_mbuf* packet = packets[i];
@@ -354,7 +345,7 @@ void rewrite(
                            rte_pktmbuf_pkt_len(packet) <= adjacency.mtu + kEther;
         if (!plain || ip.time_to_live <= 1) [[unlikely]] {
             out.count = static_cast<std::uint32_t>(tail - out.packets.data());
-            rewrite_one(worker, packet, destination, way);
+            rewrite_one(worker, packet, way);
             tail = &out.packets[out.count];
             continue;
         }
@@ -394,10 +385,17 @@ finish_here(Worker& worker, rte_mbuf* packet, std::uint32_t destination, const W
     }
 }
 
-Way find_way(const Worker& worker, route::AdjacencyId id) noexcept {
-    Way way{id, worker.tables.adjacencies.read(id), nullptr};
-    if (way.adjacency != nullptr && way.adjacency->kind == route::AdjacencyKind::rewrite) {
-        way.link = worker.tables.links.read(way.adjacency->link_out);
+Way find_way(Worker& worker, route::AdjacencyId id) noexcept {
+    Way way{id, worker.tables.adjacencies.read(id)};
+    if (way.adjacency == nullptr || way.adjacency->kind != route::AdjacencyKind::rewrite) {
+        return way;
+    }
+    way.link = worker.tables.links.read(way.adjacency->link_out);
+    // By a port or an ip_tunnel link, under an untagged Ethernet header.
+    if (way.link != nullptr && way.link->up &&
+        (way.link->kind == LinkKind::port || is_ip_tunnel(way.link->kind)) &&
+        way.adjacency->header_len == sizeof(net::EtherHeader)) {
+        way.direct = &worker.vector(output_stage(way.link->kind));
     }
     return way;
 }
@@ -405,7 +403,9 @@ Way find_way(const Worker& worker, route::AdjacencyId id) noexcept {
 void send_on(Worker& worker, const Chunk& chunk) noexcept {
     using route::AdjacencyKind;
     Way way;
-    for (std::uint32_t k = 0; k < chunk.run_count; ++k) {
+    std::uint32_t next = 0;
+    for (std::uint32_t k = 0; k < chunk.run_count; k = next) {
+        next = k + 1;
         if (chunk.adjacencies[k] != way.id) [[unlikely]] {
             way = find_way(worker, chunk.adjacencies[k]);
         }
@@ -413,9 +413,17 @@ void send_on(Worker& worker, const Chunk& chunk) noexcept {
             way.adjacency != nullptr ? way.adjacency->kind : AdjacencyKind::no_route;
         const std::uint32_t destination = chunk.destinations[k];
         rte_mbuf* const* packets = &chunk.packets[chunk.first[k]];
-        const auto n = static_cast<std::uint32_t>(chunk.first[k + 1] - chunk.first[k]);
+        const bool group = is_group(destination);
         if (kind == AdjacencyKind::rewrite) [[likely]] {
-            rewrite(worker, packets, n, destination, way);
+            // Runs to one neighbour leave together.
+            while (next < chunk.run_count && chunk.adjacencies[next] == way.id &&
+                   is_group(chunk.destinations[next]) == group) {
+                ++next;
+            }
+        }
+        const auto n = static_cast<std::uint32_t>(chunk.first[next] - chunk.first[k]);
+        if (kind == AdjacencyKind::rewrite) [[likely]] {
+            rewrite(worker, packets, n, group, way);
         } else if (route::is_ours(kind)) {
             deliver(worker, packets, n, kind == AdjacencyKind::broadcast);
         } else {

@@ -211,7 +211,7 @@ def kind_cases(kind, make, targets, instruction_target):
     return cases
 
 
-def all_cases():
+def plain_and_vxlan_cases():
     # 4 bytes at an offset: of the destination MAC, of the source MAC, of the IPv4 destination.
     any_station = f"2:{FAR << 24:#x}:1:{MILLION}"
     new_station = f"8:0x0c000000:1:{1 << 22}:1"

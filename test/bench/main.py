@@ -12,7 +12,7 @@ import measuring
 import plot
 import report
 import streams
-from bench_cases import all_cases
+from catalogue import all_cases
 from known import KNOWN
 from laboratory import ROOT, Laboratory
 

@@ -7,7 +7,7 @@ from cases import case
 from culvert_lab import Lab, wait_until
 from echo import checksum
 from topology import IpTunnel
-from wire import ICMP, IP, Ether, Wire
+from wire import GRE, ICMP, IP, Ether, Wire
 
 KINDS = ("ipip", "gre", "gretap")
 PROTOCOLS = {"ipip": 4, "gre": 47, "gretap": 47}
@@ -103,8 +103,13 @@ def as_linux_sends(kind, options, mirror=None):
         tunnel = IpTunnel(lab, kind)
         for words in options:
             tunnel.make(words, (mirror or {}).get(words))
-            for header in INNER_HEADERS:
-                ours, theirs = (outer_fields(frame) for frame in pings_seen(tunnel, **header))
+            for number, header in enumerate(INNER_HEADERS):
+                frames = pings_seen(tunnel, **header)
+                if kind == "gre" and frames[0][GRE].seqnum_present:
+                    # Each end has sent a request and an answer before; the other's ping came first.
+                    seen = [frame[GRE].sequence_number for frame in frames]
+                    assert seen == [2 * number, 2 * number + 1], f"{words}, {header}: {seen}"
+                ours, theirs = (outer_fields(frame) for frame in frames)
                 if "ikey" in words:
                     assert (ours.pop("key"), theirs.pop("key")) == (0x01020304, 5), words
                 assert ours == theirs, f"type {kind} {words}, {header}:\nculvert {ours}\nLinux   {theirs}"
@@ -114,7 +119,7 @@ def as_linux_sends(kind, options, mirror=None):
 COMMON = (
     "", "ttl 77", "ttl 255 tos 10", "tos inherit", "tos 1f", "nopmtudisc", "ttl inherit tos inherit nopmtudisc", "dev port0 tos fd",
 )
-GRE = (
+KEYED = (
     "key 7", "key 0", "ikey 5 okey 1.2.3.4", "ocsum icsum", "seq", "key 255.255.255.255 csum seq ttl 3 tos inherit",
     "nopmtudisc ignore-df", "ttl 5 nopmtudisc csum",
 )
@@ -129,12 +134,12 @@ def ipip_headers():
 
 @case("GRE-HDR-02 GRE-HDR-03 GRE-HDR-04 GRE-HDR-05 GRE-TX-05 gre: outer headers are Linux's for each option", peer=True)
 def gre_headers():
-    as_linux_sends("gre", (*COMMON, *GRE), MIRRORED)
+    as_linux_sends("gre", (*COMMON, *KEYED), MIRRORED)
 
 
 @case("GRETAP-TX-01 GRE-HDR-05 GRE-TX-05 gretap: outer headers are Linux's for each option", peer=True)
 def gretap_headers():
-    as_linux_sends("gretap", (*COMMON, *GRE), MIRRORED)
+    as_linux_sends("gretap", (*COMMON, *KEYED), MIRRORED)
 
 
 def errors(stats):
@@ -243,8 +248,15 @@ def by_route(kind):
         tunnel = IpTunnel(lab, kind)
         tunnel.make_ours("", ends="local 192.0.2.1", via="via 192.0.2.2 onlink")
         tunnel.make_theirs("", ends="local 192.0.2.2", via="via 192.0.2.1 onlink")
+        if kind == "gre":  # GRE-TX-03: to Linux the outer destination is a neighbour's link address
+            tunnel.far.ip("neigh add 192.0.2.1 lladdr 192.0.2.1 dev tun nud permanent")
         tunnel.ping_both_ways()
         assert tunnel.culvert.drops() == {}, tunnel.culvert.drops()
+
+
+@case("gre without a remote: the routes' gateways are the outer destinations", peer=True)
+def gre_by_route():
+    by_route("gre")
 
 
 @case("TUN-TX-03 TUN-LKP-05 ipip without a remote: the routes' gateways are the outer destinations", peer=True)
@@ -259,7 +271,7 @@ def shown_alike():
         tunnel.far.ip("link del tun")
         tunnel.culvert.do("link del tun")
         made = {}
-        for kind, words in [(kind, words) for kind in KINDS for words in COMMON[:-1] + (GRE if kind != "ipip" else ("mode ipip",))]:
+        for kind, words in [(kind, words) for kind in KINDS for words in COMMON[:-1] + (KEYED if kind != "ipip" else ("mode ipip",))]:
             name = f"tun{len(made)}"
             made[name] = f"type {kind} local 192.0.2.1 remote 192.0.2.{100 + len(made)} {words}"
             tunnel.culvert.do(f"link add {name} {made[name]}")

@@ -332,6 +332,13 @@ TEST_CASE_METHOD(Lab, "tunnel add, change and del", "[control][command]") {
     CHECK(core->links().find("l1") == nullptr);
 }
 
+TEST_CASE_METHOD(Lab, "show tunnels tells why an ipip cannot send", "[control][command]") {
+    run("link add t1 type ipip remote 198.51.100.9");
+    run("link set t1 up");
+    CHECK(run("show tunnels") == "t1: remote 198.51.100.9 no_route (no route to 198.51.100.9)\n");
+    CHECK_FALSE(json("show tunnels")[0].contains("vni"));
+}
+
 TEST_CASE_METHOD(
     Lab, "IPIP-FB-03 a fallback device is deleted by neither command", "[control][command]"
 ) {

@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""All cases, in the order of the table."""
+
+from bench_cases import plain_and_vxlan_cases
+from tunnel_cases import tunnel_cases
+
+
+def all_cases():
+    return [*plain_and_vxlan_cases(), *tunnel_cases()]
