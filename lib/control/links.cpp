@@ -212,13 +212,18 @@ void LinkManager::publish(const LinkRecord& record) {
     // A member's frames belong to its bridge: its addresses rest until it leaves.
     const bool carries_ip = record.admin_up && record.master == kNoLink;
     link->has_address = carries_ip && core_.routing().has_address(record.id);
+    // What nobody has seen yet leads nowhere, and nothing to it.
+    const bool is_of_interest =
+        record.admin_up || core_.published_links().read(record.id) != nullptr;
     core_.published_links().publish(record.id, std::move(link));
     core_.routing().set_link(
         record.id,
         {record.name, record.mac, record.mtu, carries_ip, pipeline::has_link_layer(record.kind)},
         core_.now_ms()
     );
-    core_.tunnels().link_changed();
+    if (is_of_interest) {
+        core_.tunnels().link_changed();
+    }
     Event event;
     event.object = Event::Object::link;
     event.link = record.id;

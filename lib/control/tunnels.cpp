@@ -164,10 +164,15 @@ void Tunnels::follow(const LinkRecord& device) {
     if (own.address.is_unspecified() || !is_own) {
         forget(device.id);
     }
-    if (!own.address.is_unspecified()) {
-        (void)add_remote(device.id, own);  // without room its packets have no remote
+    if (own.address.is_unspecified()) {
+        return;
     }
-    stale_ = true;
+    (void)add_remote(device.id, own);  // without room its packets have no remote
+    const Key key{device.id, own};
+    if (is_own && tunnels_.contains(key)) {
+        find_way(key, tunnels_.at(key));
+        resolve(key, tunnels_.at(key), false);
+    }
 }
 
 void Tunnels::forget(LinkId device) {

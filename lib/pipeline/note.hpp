@@ -44,7 +44,7 @@ inline Note& note(rte_mbuf* packet) noexcept {
 // What a pool's packets have between mbuf and data room, bytes: a line, so that data begin at one.
 inline constexpr std::uint16_t kPrivateSize = 64;
 
-// Of a packet that goes to control as Punt::resolve: whose MAC is asked for.
+// Of a packet that goes to control as Punt::resolve or Punt::tunnel_remote: who is asked for.
 inline net::IpAddress& next_hop_of(rte_mbuf* packet) noexcept {
     return *static_cast<net::IpAddress*>(rte_mbuf_to_priv(packet));
 }

@@ -189,11 +189,12 @@ inline void run_in_order(Worker& worker) noexcept {
 
 void run_stages(Worker& worker) noexcept {
     run_in_order(worker);
-    while (waiting(worker) != 0) [[unlikely]] {
-        if (!run_and_watch(worker)) {
-            break_standstill(worker);
+    while (waiting(worker) != 0)
+        [[unlikely]] {
+            if (!run_and_watch(worker)) {
+                break_standstill(worker);
+            }
         }
-    }
     flush_tx(worker);
 }
 

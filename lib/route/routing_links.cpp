@@ -34,7 +34,9 @@ void Routing::Impl::set_link(LinkId link, const LinkParameters& parameters, std:
     const auto [at, is_new] = links_.try_emplace(link);
     const LinkParameters old = at->second.parameters;
     at->second.parameters = parameters;
-    ++generation_;
+    if (!is_new || parameters.up) {
+        ++generation_;
+    }
     if (old.up && !parameters.up) {
         take_down(link);
     }
