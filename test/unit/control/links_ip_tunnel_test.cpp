@@ -114,6 +114,8 @@ TEST_CASE("IPIP-FB-01 IPIP-FB-03 IPIP-FB-04 GRE-CRE-13 the fallback devices", "[
 
 TEST_CASE("IPIP-FB-05 IPIP-CRE-05 GRE-CRE-14 duplicates are refused", "[control]") {
     Tunnelled t;
+    // The first one brings the fallback devices.
+    t.add(Tunnelled::request("first", LinkKind::gre, "192.0.2.9"));
     CHECK(
         t.refused(Tunnelled::request("gre0", LinkKind::gre, "192.0.2.2")) == std::errc::file_exists
     );
