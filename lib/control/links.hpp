@@ -202,6 +202,12 @@ private:
         const LinkSetRequest& request,
         LinkRecord& next
     ) const;
+    [[nodiscard]] Result<void> plan_type(
+        const std::string& attempt,
+        const LinkRecord& old,
+        const LinkSetRequest& request,
+        LinkRecord& next
+    ) const;
     [[nodiscard]] Result<void> plan_mtu(
         const std::string& attempt,
         const LinkRecord& old,

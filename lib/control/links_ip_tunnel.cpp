@@ -61,8 +61,8 @@ Result<void> LinkManager::check_ip_tunnel(
     const std::string& attempt, const IpTunnelOptions& options, const encap::IpTunnelConfig& config
 ) const {
     const encap::IpTunnelTraits& kind = encap::traits(config.kind);
-    const auto invalid = [&](std::string why) {
-        return refuse(std::errc::invalid_argument, attempt, std::move(why));
+    const auto invalid = [&](const std::string& why) {
+        return refuse(std::errc::invalid_argument, attempt, why);
     };
     if (!kind.has_gre && has_gre_options(options)) {
         return invalid(fmt::format("{} has no keys, checksums or sequence numbers", kind.name));

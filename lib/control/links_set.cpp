@@ -87,6 +87,28 @@ Result<void> LinkManager::plan(
     LinkRecord& next
 ) const {
     CULVERT_CHECK(plan_identity(attempt, old, request, next));
+    CULVERT_CHECK(plan_type(attempt, old, request, next));
+    CULVERT_CHECK(plan_mtu(attempt, old, request, next));
+    if (request.master) {
+        CULVERT_CHECK(plan_master(attempt, old, *request.master, next));
+    }
+    if (sets_bridge_port(request)) {
+        if (next.master == kNoLink) {
+            return refuse(std::errc::operation_not_supported, attempt, "it is in no bridge");
+        }
+        set_bridge_port(request, next.bridge_port);
+    }
+    next.admin_up = request.up.value_or(old.admin_up);
+    return {};
+}
+
+// `type KIND ...`: what only links of that kind have.
+Result<void> LinkManager::plan_type(
+    const std::string& attempt,
+    const LinkRecord& old,
+    const LinkSetRequest& request,
+    LinkRecord& next
+) const {
     if (request.bridge) {
         if (old.kind != pipeline::LinkKind::bridge) {
             return refuse(std::errc::operation_not_supported, attempt, "it is not a bridge");
@@ -99,17 +121,6 @@ Result<void> LinkManager::plan(
     if (request.ip_tunnel) {
         CULVERT_CHECK(plan_ip_tunnel(attempt, old, request, next));
     }
-    CULVERT_CHECK(plan_mtu(attempt, old, request, next));
-    if (request.master) {
-        CULVERT_CHECK(plan_master(attempt, old, *request.master, next));
-    }
-    if (sets_bridge_port(request)) {
-        if (next.master == kNoLink) {
-            return refuse(std::errc::operation_not_supported, attempt, "it is in no bridge");
-        }
-        set_bridge_port(request, next.bridge_port);
-    }
-    next.admin_up = request.up.value_or(old.admin_up);
     return {};
 }
 

@@ -21,7 +21,7 @@ std::uint32_t wire_address(const net::IpAddress& address) noexcept {
 
 // The passes as they go: what one of them has found, if not the answer.
 struct Search {
-    LinkId link_in;
+    LinkId link_in = kNoLink;
     LinkId candidate = kNoLink;
 
     // True: `candidate` is the answer. `last`: of those on other links the last one counts

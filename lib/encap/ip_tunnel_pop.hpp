@@ -18,6 +18,7 @@
 namespace culvert::encap {
 
 // What the rest of the way needs of the outer headers.
+// NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): who parses sets what is read
 struct IpTunnelOuter {
     IpTunnelKey key;               // what the device is found by
     std::uint32_t sequence;        // where has_sequence

@@ -138,16 +138,40 @@ check_header(Worker& worker, rte_mbuf* packet, const net::Ipv4Header& ip) noexce
     return Check::ok;
 }
 
+// Those of the last packet that passed; none that passes has 0.0.0.0.
+struct LastAddresses {
+    std::uint64_t both = 0;  // as they lie in the header
+    std::uint32_t source = 0;
+    std::uint32_t destination = 0;
+};
+
+// Asks of both addresses what they have not been asked as the last packet's. Bad packets are gone.
+[[gnu::always_inline]] inline Check check_addresses(
+    Worker& worker,
+    rte_mbuf* packet,
+    std::uint32_t source,
+    std::uint32_t destination,
+    const LastAddresses& last
+) noexcept {
+    if ((source != last.source || source == 0) &&
+        (is_special(source) || worker.tables.own_addresses.may_contain(source)) &&
+        is_bad_source(worker, source)) [[unlikely]] {
+        return refuse(worker, packet, Drop::ip4_source_invalid);
+    }
+    if ((destination != last.destination || destination == 0) && is_special(destination) &&
+        destination < kFirstGroup) [[unlikely]] {
+        return refuse(worker, packet, Drop::ip4_destination_invalid);
+    }
+    return Check::ok;
+}
+
 // Keeps the good packets and cuts them into runs.
 void read_headers(
     Worker& worker, rte_mbuf* const* packets, std::uint32_t n, Chunk& chunk
 ) noexcept {
-    const route::OwnAddresses& own = worker.tables.own_addresses;
     std::uint32_t count = 0;
     std::uint32_t runs = 0;
-    std::uint64_t last = 0;  // addresses; no packet that passes has two of 0.0.0.0
-    std::uint32_t last_source = 0;
-    std::uint32_t last_destination = 0;
+    LastAddresses last;
     for (std::uint32_t i = 0; i < n; ++i) {
         rte_mbuf* packet = packets[i];
         const net::Ipv4Header& ip = *header_of(packet);
@@ -155,27 +179,18 @@ void read_headers(
             continue;
         }
         const auto addresses = net::detail::load<std::uint64_t>(&ip.source);
-        if (addresses != last) {
+        if (addresses != last.both) {
             const std::uint32_t source = ip.source.host();
             const std::uint32_t destination = ip.destination.host();
-            if (source != last_source || source == 0) {
-                if ((is_special(source) || own.may_contain(source)) &&
-                    is_bad_source(worker, source)) [[unlikely]] {
-                    refuse(worker, packet, Drop::ip4_source_invalid);
-                    continue;
-                }
-                last_source = source;
+            if (check_addresses(worker, packet, source, destination, last) == Check::bad)
+                [[unlikely]] {
+                continue;
             }
-            if (destination != last_destination || destination == 0) {
-                if (is_special(destination) && destination < kFirstGroup) [[unlikely]] {
-                    refuse(worker, packet, Drop::ip4_destination_invalid);
-                    continue;
-                }
-                last_destination = destination;
+            if (destination != last.destination) {
                 chunk.first[runs] = static_cast<std::uint8_t>(count);
                 chunk.destinations[runs++] = destination;
             }
-            last = addresses;
+            last = {addresses, source, destination};
         }
         chunk.packets[count++] = packet;
     }

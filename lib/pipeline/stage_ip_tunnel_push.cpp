@@ -20,7 +20,9 @@ constexpr std::uint32_t kChunk = 64;
 using encap::IpTunnelPushed;
 using encap::TunnelState;
 
-// Neighbours in the burst that go to one remote of one link.
+// Neighbours in the burst that go to one remote of one link. Never constructed: it lies in a
+// Scratch.
+// NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init)
 struct Run {
     const Link* device;                    // nullptr = gone, or no tunnel
     const encap::IpTunnelTemplate* outer;  // nullptr = not known (yet)

@@ -71,6 +71,7 @@ private:
     }
 
     void strip(rte_mbuf* const* packets, std::uint32_t count) noexcept;
+    bool strip_plain(rte_mbuf* packet, encap::VxlanWords& words) noexcept;
     void begin_outer(const encap::VxlanOuter& outer) noexcept;
     void begin_run(std::uint64_t source, std::uint32_t first) noexcept;
     bool sort_out(rte_mbuf* packet, encap::VxlanOuter& outer) noexcept;
@@ -140,37 +141,61 @@ private:
     return true;
 }
 
+inline void VxlanPop::begin_outer(const encap::VxlanOuter& outer) noexcept {
+    const auto tunnel = encap::VxlanKey::make(outer.udp_port, outer.vni);
+    const Outer* last = outer_count_ != 0 ? &outers_[outer_count_ - 1] : nullptr;
+    const bool same_tunnel = last != nullptr && last->tunnel == tunnel;
+    Outer& next = outers_[outer_count_++];
+    next.tunnel = tunnel;
+    next.tunnel_home = same_tunnel ? last->tunnel_home : demux_.prefetch(tunnel);
+    next.source = outer.source;
+    next.ecn = outer.tos & net::kEcnMask;
+}
+
+// True: the packet is what most are, and begins at the inner frame now. `words` are those of the
+// last one; an Outer begins where they change.
+[[gnu::always_inline]] inline bool
+VxlanPop::strip_plain(rte_mbuf* packet, encap::VxlanWords& words) noexcept {
+    constexpr std::uint16_t kEther = sizeof(net::EtherHeader);
+    if (note(packet).l3_offset != kEther || !encap::vxlan_is_whole(packet, kEther)) [[unlikely]] {
+        return false;
+    }
+    const auto* ip = rte_pktmbuf_mtod_offset(packet, const std::uint8_t*, kEther);
+    const auto here = encap::VxlanWords::load(ip);
+    const bool alike = here == words;
+    if ((!alike && !here.is_plain()) || !encap::vxlan_is_sound(packet, kEther)) [[unlikely]] {
+        return false;
+    }
+    encap::vxlan_strip(packet, kEther + encap::VxlanWords::kFrameOffset);
+    if (!alike) {
+        words = here;
+        begin_outer(here.outer(kEther));
+    }
+    return true;
+}
+
 // Checks the outer headers, takes them off, and cuts the burst into runs.
 void VxlanPop::strip(rte_mbuf* const* packets, std::uint32_t count) noexcept {
-    constexpr std::uint16_t kEther = sizeof(net::EtherHeader);
     std::uint32_t kept = 0;
     encap::VxlanWords words;  // of the last packet; all 0 is none that was taken
     std::uint64_t last_mac = 0;
+    std::uint32_t last_outer_count = 0;
     outer_count_ = 0;
     run_count_ = 0;
     for (std::uint32_t i = 0; i < count; ++i) {
         rte_mbuf* packet = packets[i];
-        const std::uint16_t l3_offset = note(packet).l3_offset;
-        if (l3_offset == kEther && encap::vxlan_is_whole(packet, kEther)) [[likely]] {
-            const auto* ip = rte_pktmbuf_mtod_offset(packet, const std::uint8_t*, kEther);
-            const auto here = encap::VxlanWords::load(ip);
-            const bool alike = here == words;
-            if ((alike || here.is_plain()) && encap::vxlan_is_sound(packet, kEther)) [[likely]] {
-                encap::vxlan_strip(packet, kEther + encap::VxlanWords::kFrameOffset);
-                packets_[kept] = packet;
-                const std::uint64_t mac = inner_source_of(packet);
-                if (!alike || mac != last_mac) {
-                    if (!alike) {
-                        words = here;
-                        begin_outer(here.outer(kEther));
-                    }
-                    last_mac = mac;
-                    begin_run(mac, kept);
-                }
-                ++kept;
-                continue;
+        if (strip_plain(packet, words)) [[likely]] {
+            packets_[kept] = packet;
+            const std::uint64_t mac = inner_source_of(packet);
+            if (mac != last_mac || outer_count_ != last_outer_count) {
+                last_outer_count = outer_count_;
+                last_mac = mac;
+                begin_run(mac, kept);
             }
+            ++kept;
+            continue;
         }
+        const std::uint16_t l3_offset = note(packet).l3_offset;
         // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): vxlan_parse() sets what is read
         encap::VxlanOuter outer;
         if (!encap::vxlan_parse(packet, l3_offset, outer) && !sort_out(packet, outer))
@@ -181,21 +206,11 @@ void VxlanPop::strip(rte_mbuf* const* packets, std::uint32_t count) noexcept {
         encap::vxlan_strip(packet, outer.frame_offset);
         packets_[kept] = packet;
         begin_outer(outer);
+        last_outer_count = outer_count_;
         begin_run(inner_source_of(packet), kept++);
     }
     packet_count_ = kept;
     runs_[run_count_].first = static_cast<std::uint8_t>(kept);
-}
-
-inline void VxlanPop::begin_outer(const encap::VxlanOuter& outer) noexcept {
-    const auto tunnel = encap::VxlanKey::make(outer.udp_port, outer.vni);
-    const Outer* last = outer_count_ != 0 ? &outers_[outer_count_ - 1] : nullptr;
-    const bool same_tunnel = last != nullptr && last->tunnel == tunnel;
-    Outer& next = outers_[outer_count_++];
-    next.tunnel = tunnel;
-    next.tunnel_home = same_tunnel ? last->tunnel_home : demux_.prefetch(tunnel);
-    next.source = outer.source;
-    next.ecn = outer.tos & net::kEcnMask;
 }
 
 inline void VxlanPop::begin_run(std::uint64_t source, std::uint32_t first) noexcept {

@@ -56,7 +56,7 @@ struct Vector {
     std::uint32_t count = 0;
     std::array<rte_mbuf*, kVectorSize> packets{};
     // The fronts of all vectors would lie in the same few sets of the L1 cache.
-    std::array<std::byte, 5 * 64> apart{};
+    std::array<std::byte, std::size_t{5} * 64> apart{};
 
     [[nodiscard]] std::uint32_t room() const noexcept { return kVectorSize - count; }
 

@@ -12,8 +12,13 @@ Bytes inner_packet(std::size_t payload = 30, const Ipv4Options& options = {}) {
     return IpTunnelMachine::inner_packet(payload, options);
 }
 
-constexpr auto outer_packet = IpTunnelMachine::outer_packet;
-constexpr auto gre = IpTunnelMachine::gre;
+Packet outer_packet(const Bytes& payload, const IpTunnelMachine::Outer& outer) {
+    return IpTunnelMachine::outer_packet(payload, outer);
+}
+
+Bytes gre(const Bytes& header, const Bytes& payload) {
+    return IpTunnelMachine::gre(header, payload);
+}
 
 Bytes ip_of(const Bytes& frame) {
     return {frame.begin() + 14, frame.end()};
