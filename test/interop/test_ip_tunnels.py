@@ -259,7 +259,7 @@ def gre_by_route():
     by_route("gre")
 
 
-@case("TUN-TX-03 TUN-LKP-05 ipip without a remote: the routes' gateways are the outer destinations", peer=True)
+@case("TUN-TX-03 ipip without a remote: the routes' gateways are the outer destinations", peer=True)
 def ipip_by_route():
     by_route("ipip")
 
