@@ -177,6 +177,7 @@ Result<LinkId> LinkManager::insert(LinkRecord next) {
     next.id = static_cast<LinkId>(id);
     const LinkRecord& kept = links_.emplace(next.id, std::move(next)).first->second;
     by_name_[kept.name] = kept.id;
+    relate(kept);
     if (kept.kind == pipeline::LinkKind::bridge) {
         core_.fdb().add_domain(kept.id, {kept.bridge_ageing_s, 0, true});
     } else if (kept.kind == pipeline::LinkKind::vxlan) {
@@ -203,8 +204,8 @@ void LinkManager::publish(const LinkRecord& record) {
     link->ip_tunnel = record.ip_tunnel;
     link->sequences = record.sequences;
     if (record.kind == pipeline::LinkKind::bridge) {
-        for (const auto& [id, member] : links_) {
-            if (member.master == record.id && member.admin_up) {
+        for (const LinkId id : members_of(record.id)) {
+            if (find(id)->admin_up) {
                 link->members.push_back(id);
             }
         }
@@ -222,7 +223,7 @@ void LinkManager::publish(const LinkRecord& record) {
         core_.now_ms()
     );
     if (is_of_interest) {
-        core_.tunnels().link_changed();
+        core_.tunnels().link_changed(record.id);
     }
     Event event;
     event.object = Event::Object::link;
@@ -255,6 +256,46 @@ void LinkManager::address_changed(LinkId link) {
     }
 }
 
+void LinkManager::relate(const LinkRecord& record) {
+    if (const LinkId lower = lower_of(record); lower != kNoLink) {
+        uppers_[lower].insert(record.id);
+    }
+    if (record.master != kNoLink) {
+        members_[record.master].insert(record.id);
+    }
+    if (record.kind == pipeline::LinkKind::vxlan) {
+        by_vni_[{record.vxlan.destination_port, record.vxlan.vni}] = record.id;
+    }
+}
+
+void LinkManager::unrelate(const LinkRecord& record) {
+    const auto take_out = [&record](auto& groups, LinkId key) {
+        const auto group = groups.find(key);
+        if (group != groups.end() && group->second.erase(record.id) != 0 && group->second.empty()) {
+            groups.erase(group);
+        }
+    };
+    take_out(uppers_, lower_of(record));
+    take_out(members_, record.master);
+    if (record.kind == pipeline::LinkKind::vxlan) {
+        by_vni_.erase({record.vxlan.destination_port, record.vxlan.vni});
+    }
+}
+
+// Copies: whoever goes through them may change them.
+std::vector<LinkId> LinkManager::uppers_of(LinkId lower) const {
+    const auto found = uppers_.find(lower);
+    return found == uppers_.end() ? std::vector<LinkId>{}
+                                  : std::vector<LinkId>(found->second.begin(), found->second.end());
+}
+
+std::vector<LinkId> LinkManager::members_of(LinkId bridge) const {
+    const auto found = members_.find(bridge);
+    return found == members_.end()
+               ? std::vector<LinkId>{}
+               : std::vector<LinkId>(found->second.begin(), found->second.end());
+}
+
 // Whether `upper` stands on `lower`, through any number of others (VXLAN-CRE-23).
 bool LinkManager::depends_on(LinkId upper, LinkId lower) const {
     if (upper == lower) {
@@ -267,8 +308,9 @@ bool LinkManager::depends_on(LinkId upper, LinkId lower) const {
     if (const LinkId below = lower_of(*above); below != kNoLink) {
         return depends_on(below, lower);
     }
-    return std::any_of(links_.begin(), links_.end(), [&](const auto& entry) {
-        return entry.second.master == upper && depends_on(entry.first, lower);
+    const std::vector<LinkId> members = members_of(upper);
+    return std::any_of(members.begin(), members.end(), [&](LinkId member) {
+        return depends_on(member, lower);
     });
 }
 
@@ -279,10 +321,8 @@ unsigned LinkManager::nesting_below(LinkId link) const {
     if (found != nullptr && lower_of(*found) != kNoLink) {
         levels = 1 + nesting_below(lower_of(*found));
     }
-    for (const auto& [id, member] : links_) {
-        if (member.master == link && link != kNoLink) {
-            levels = std::max(levels, 1 + nesting_below(id));
-        }
+    for (const LinkId member : members_of(link)) {
+        levels = std::max(levels, 1 + nesting_below(member));
     }
     return std::min(levels, kMaxNesting + 1);
 }
@@ -303,14 +343,9 @@ Result<void> LinkManager::del(LinkId link) {
         return {};  // IPIP-FB-03: as if it had been done
     }
     // VXLAN-CRE-22: what stands on it goes with it.
-    std::vector<LinkId> uppers;
-    for (const auto& [id, record] : links_) {
-        if (record.kind == pipeline::LinkKind::vxlan && record.vxlan.lower == link) {
-            uppers.push_back(id);
-        }
-    }
-    for (LinkId upper : uppers) {
-        if (find(upper) != nullptr) {
+    for (const LinkId upper : uppers_of(link)) {
+        const LinkRecord* standing = find(upper);
+        if (standing != nullptr && !pipeline::is_ip_tunnel(standing->kind)) {
             (void)del(upper);  // only a port can be refused
         }
     }
@@ -321,6 +356,9 @@ Result<void> LinkManager::del(LinkId link) {
 
 // FDB entries whose way out was `link`: its number will be another's one day.
 void LinkManager::flush_entries_via(LinkId link) {
+    if (!core_.remote_lists().names(link)) {
+        return;
+    }
     std::set<std::uint32_t> lists;
     core_.remote_lists().for_each([&](fdb::RemoteLists::Id id, const fdb::RemoteLists::List& list) {
         const bool names_it = std::any_of(
@@ -332,9 +370,6 @@ void LinkManager::flush_entries_via(LinkId link) {
             lists.insert(id);
         }
     });
-    if (lists.empty()) {
-        return;
-    }
     for (const auto& [id, record] : links_) {
         if (record.kind == pipeline::LinkKind::vxlan) {
             core_.fdb().flush(id, [&](const fdb::Table::Entry& entry) {
@@ -355,15 +390,11 @@ void LinkManager::forget(LinkId link) {
         core_.ip_tunnels().lookup.erase(link);
     }
     if (gone.kind == pipeline::LinkKind::bridge) {
-        std::vector<LinkId> members;
-        for (const auto& [id, member] : links_) {
-            if (member.master == link) {
-                members.push_back(id);
-            }
-        }
-        for (LinkId member : members) {
+        for (const LinkId member : members_of(link)) {
             LinkRecord* freed = record(member);
+            unrelate(*freed);
             freed->master = kNoLink;
+            relate(*freed);
             freed->bridge_port = {};
             if (freed->kind == pipeline::LinkKind::port && devices_ != nullptr) {
                 devices_->set_promiscuous(freed->port_id, false);
@@ -378,6 +409,7 @@ void LinkManager::forget(LinkId link) {
     event.link = link;
     core_.publish_event(event);  // while the name can still be asked for
 
+    unrelate(gone);
     links_.erase(link);
     by_name_.erase(gone.name);
     if (gone.master != kNoLink) {
@@ -390,7 +422,7 @@ void LinkManager::forget(LinkId link) {
     if (gone.kind == pipeline::LinkKind::bridge || gone.kind == pipeline::LinkKind::vxlan) {
         core_.fdb().del_domain(link);
     }
-    core_.tunnels().link_changed();
+    core_.tunnels().link_changed(link);
     core_.release_link_id(link);
 }
 

@@ -18,6 +18,8 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace culvert::control {
 
@@ -186,6 +188,10 @@ private:
     void publish(const LinkRecord& record);
     void forget(LinkId link);
     void flush_entries_via(LinkId link);
+    void relate(const LinkRecord& record);
+    void unrelate(const LinkRecord& record);
+    [[nodiscard]] std::vector<LinkId> uppers_of(LinkId lower) const;
+    [[nodiscard]] std::vector<LinkId> members_of(LinkId bridge) const;
     [[nodiscard]] bool depends_on(LinkId upper, LinkId lower) const;
     [[nodiscard]] unsigned nesting_below(LinkId link) const;
 
@@ -276,6 +282,11 @@ private:
     PortDevices* devices_ = nullptr;
     std::map<LinkId, LinkRecord> links_;
     std::map<std::string, LinkId, std::less<>> by_name_;
+    // What relate() wrote down of all records, so that no command looks through all links.
+    std::map<LinkId, std::set<LinkId>> uppers_;   // by `dev`: tunnels that are bound to it
+    std::map<LinkId, std::set<LinkId>> members_;  // by bridge
+    std::map<std::pair<std::uint16_t, std::uint32_t>, LinkId> by_vni_;  // vxlan: UDP port, VNI
+    std::set<encap::IpTunnelKind> fallbacks_;
     std::map<LinkId, std::set<net::MacAddress>>
         local_macs_;  // by bridge: its permanent FDB entries for ourselves
     std::map<std::uint16_t, std::uint32_t>

@@ -223,7 +223,9 @@ void LinkManager::commit(const LinkRecord& old, LinkRecord& next) {
         by_name_.erase(old.name);
         by_name_[next.name] = old.id;
     }
+    unrelate(kept);
     kept = next;
+    relate(kept);
     if (next.kind == pipeline::LinkKind::bridge && next.bridge_ageing_s != old.bridge_ageing_s) {
         core_.fdb().set_domain(old.id, {next.bridge_ageing_s, 0, true});
     }
