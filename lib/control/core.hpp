@@ -72,6 +72,7 @@ public:
     [[nodiscard]] const pipeline::Tables& tables() const noexcept;
     [[nodiscard]] pipeline::Links& published_links() noexcept;
     [[nodiscard]] pipeline::VxlanDemux& vxlan_demux() noexcept;
+    [[nodiscard]] pipeline::VlanDemux& vlan_demux() noexcept;
     [[nodiscard]] LinkManager& links() noexcept;
     [[nodiscard]] route::Routing& routing() noexcept;
     [[nodiscard]] fdb::Table& fdb() noexcept;

@@ -32,6 +32,7 @@ struct Core::Impl {
     rcu::Domain domain;
     pipeline::Links links;
     pipeline::VxlanDemux demux;
+    pipeline::VlanDemux vlans;
     encap::VxlanDestinations destinations;
     encap::VxlanTemplates templates;
     encap::IpTunnelTables ip_tunnels;

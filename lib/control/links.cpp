@@ -18,10 +18,13 @@ namespace {
 
 constexpr std::size_t kMaxNameLen = 15;  // IFNAMSIZ without the final 0
 
-// `dev` of a tunnel.
+// `dev` of a tunnel, `link` of a vlan.
 LinkId lower_of(const LinkRecord& record) {
     if (record.kind == pipeline::LinkKind::vxlan) {
         return record.vxlan.lower;
+    }
+    if (record.kind == pipeline::LinkKind::vlan) {
+        return record.vlan.lower;
     }
     return pipeline::is_ip_tunnel(record.kind) ? record.ip_tunnel.lower : kNoLink;
 }
@@ -131,6 +134,11 @@ Result<LinkId> LinkManager::add(const LinkAddRequest& request) {
             fmt::format("mtu {} is not between {} and {}", *request.mtu, kMinLinkMtu, kMaxLinkMtu)
         );
     }
+    if (request.lower && request.kind != pipeline::LinkKind::vlan) {
+        return refuse(
+            std::errc::operation_not_supported, attempt, "only a vlan stands on another link"
+        );
+    }
     LinkRecord next;
     next.name = request.name;
     next.kind = request.kind;
@@ -145,6 +153,9 @@ Result<LinkId> LinkManager::add(const LinkAddRequest& request) {
     }
     if (pipeline::is_ip_tunnel(request.kind)) {
         return add_ip_tunnel(request, std::move(next));
+    }
+    if (request.kind == pipeline::LinkKind::vlan) {
+        return add_vlan(request, std::move(next));
     }
     next.bridge_ageing_s = request.bridge.ageing_s.value_or(next.bridge_ageing_s);
     return insert(std::move(next));
@@ -200,6 +211,8 @@ void LinkManager::publish(const LinkRecord& record) {
     link->master = record.master;
     link->bridge_port = record.bridge_port;
     link->port_id = record.port_id;
+    link->vlan = record.vlan;
+    link->has_vlans = has_vlans(record.id);
     link->vxlan = record.vxlan;
     link->ip_tunnel = record.ip_tunnel;
     link->sequences = record.sequences;
@@ -233,11 +246,17 @@ void LinkManager::publish(const LinkRecord& record) {
 
 void LinkManager::set_carrier(LinkId port, bool carrier) {
     LinkRecord* found = record(port);
-    if (found != nullptr && found->carrier != carrier) {
-        found->carrier = carrier;
-        Event event;
-        event.link = port;
-        core_.publish_event(event);
+    if (found == nullptr || found->carrier == carrier) {
+        return;
+    }
+    found->carrier = carrier;
+    Event event;
+    event.link = port;
+    core_.publish_event(event);
+    for (const LinkId upper : uppers_of(port)) {
+        if (find(upper)->kind == pipeline::LinkKind::vlan) {
+            set_carrier(upper, carrier);
+        }
     }
 }
 
@@ -396,9 +415,7 @@ void LinkManager::forget(LinkId link) {
             freed->master = kNoLink;
             relate(*freed);
             freed->bridge_port = {};
-            if (freed->kind == pipeline::LinkKind::port && devices_ != nullptr) {
-                devices_->set_promiscuous(freed->port_id, false);
-            }
+            refresh_promiscuous(member);
             publish(*freed);
         }
         local_macs_.erase(link);
@@ -412,6 +429,9 @@ void LinkManager::forget(LinkId link) {
     unrelate(gone);
     links_.erase(link);
     by_name_.erase(gone.name);
+    if (gone.kind == pipeline::LinkKind::vlan) {
+        close_vlan(gone);
+    }
     if (gone.master != kNoLink) {
         leave_bridge(gone.master, link);
     }

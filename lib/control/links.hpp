@@ -71,6 +71,12 @@ struct IpTunnelOptions {
     friend bool operator==(const IpTunnelOptions&, const IpTunnelOptions&) = default;
 };
 
+// `type vlan` options as they stood in the command. Checked by LinkManager.
+struct VlanOptions {
+    std::optional<std::uint32_t> id;
+    std::uint16_t protocol = net::ether_type::kVlan;
+};
+
 struct BridgeOptions {
     std::optional<std::uint32_t> ageing_s;  // `ageing_time`, given in centiseconds as iproute2 does
 };
@@ -80,6 +86,8 @@ struct LinkAddRequest {
     pipeline::LinkKind kind = pipeline::LinkKind::dummy;
     std::optional<std::uint32_t> mtu;
     std::optional<net::MacAddress> address;
+    std::optional<std::string> lower;  // `link`: kind vlan
+    VlanOptions vlan;
     VxlanOptions vxlan;
     IpTunnelOptions ip_tunnel;
     BridgeOptions bridge;
@@ -123,10 +131,11 @@ struct LinkRecord {
     std::string parent_device;        // kind port: DPDK's device name
     encap::VxlanConfig vxlan;         // kind vxlan
     encap::IpTunnelConfig ip_tunnel;  // kinds ipip, gre, gretap
+    pipeline::VlanConfig vlan;        // kind vlan
     bool is_fallback = false;         // tunl0, gre0, gretap0: came with the first of its kind
     std::shared_ptr<encap::IpTunnelSequences> sequences;  // gre, gretap
     std::uint32_t bridge_ageing_s = 300;                  // kind bridge
-    bool mac_is_set = false;  // bridge: given by the user, else the lowest member's
+    bool mac_is_set = false;  // bridge: given by the user, else the lowest member's; vlan likewise
     bool mtu_is_set = false;  // bridge: given by the user, else the members' least
     net::MacAddress own_mac;  // bridge: what it has without members
 };
@@ -173,6 +182,9 @@ public:
     void for_each(const std::function<void(const LinkRecord&)>& visit) const;  // by id
     [[nodiscard]] std::string name_of(LinkId link) const;                      // "" if gone
 
+    // Links that are bound to this one by `dev` or `link`.
+    [[nodiscard]] std::vector<LinkId> uppers_of(LinkId lower) const;
+
     void set_carrier(LinkId port, bool carrier);
     // An address was added to or removed from the link: workers are told whether it has any.
     void address_changed(LinkId link);
@@ -190,7 +202,6 @@ private:
     void flush_entries_via(LinkId link);
     void relate(const LinkRecord& record);
     void unrelate(const LinkRecord& record);
-    [[nodiscard]] std::vector<LinkId> uppers_of(LinkId lower) const;
     [[nodiscard]] std::vector<LinkId> members_of(LinkId bridge) const;
     [[nodiscard]] bool depends_on(LinkId upper, LinkId lower) const;
     [[nodiscard]] unsigned nesting_below(LinkId link) const;
@@ -273,6 +284,16 @@ private:
     Result<void> apply_ip_tunnel(const LinkRecord& old, const LinkRecord& next);
     void unbind_from(LinkId lower);
 
+    // links_vlan.cpp
+    [[nodiscard]] Result<void>
+    check_vlan(const std::string& attempt, const LinkAddRequest& request) const;
+    Result<LinkId> add_vlan(const LinkAddRequest& request, LinkRecord next);
+    void close_vlan(const LinkRecord& gone);
+    [[nodiscard]] bool has_vlans(LinkId link) const;
+    void lead_vlans(const LinkRecord& before, const LinkRecord& lower);
+    [[nodiscard]] bool wants_all_frames(LinkId link, const net::MacAddress& own) const;
+    void refresh_promiscuous(LinkId link);
+
     // links_bridge.cpp
     void leave_bridge(LinkId bridge, LinkId member);
     void refresh_bridge(LinkId bridge);
@@ -287,6 +308,7 @@ private:
     std::map<LinkId, std::set<LinkId>> members_;  // by bridge
     std::map<std::pair<std::uint16_t, std::uint32_t>, LinkId> by_vni_;  // vxlan: UDP port, VNI
     std::set<encap::IpTunnelKind> fallbacks_;
+    std::set<LinkId> promiscuous_;  // ports that were told to take all frames
     std::map<LinkId, std::set<net::MacAddress>>
         local_macs_;  // by bridge: its permanent FDB entries for ourselves
     std::map<std::uint16_t, std::uint32_t>

@@ -31,6 +31,7 @@ void LinkManager::refresh_bridge(LinkId bridge) {
     if (found == nullptr) {
         return;
     }
+    const LinkRecord before = *found;
     std::optional<net::MacAddress> lowest;
     std::optional<std::uint32_t> least;
     std::set<net::MacAddress> wanted;
@@ -72,6 +73,7 @@ void LinkManager::refresh_bridge(LinkId bridge) {
         }
     }
     publish(*found);
+    lead_vlans(before, *found);
 }
 
 }  // namespace culvert::control

@@ -99,6 +99,12 @@ Result<void> LinkManager::plan(
         set_bridge_port(request, next.bridge_port);
     }
     next.admin_up = request.up.value_or(old.admin_up);
+    if (old.kind == pipeline::LinkKind::vlan && next.admin_up && !old.admin_up &&
+        !find(old.vlan.lower)->admin_up) {  // vlan_dev_open()
+        return refuse(
+            std::errc::network_down, attempt, fmt::format("{} is down", name_of(old.vlan.lower))
+        );
+    }
     return {};
 }
 
@@ -138,6 +144,13 @@ Result<void> LinkManager::plan_mtu(
     if (old.kind == pipeline::LinkKind::vxlan && next.vxlan.lower != kNoLink) {  // VXLAN-CHG-06
         most = std::min(most, vxlan_mtu_limit(next.vxlan.lower));
         why = fmt::format(": {} leaves no more", name_of(next.vxlan.lower));
+    }
+    if (old.kind == pipeline::LinkKind::vlan && *request.mtu > find(old.vlan.lower)->mtu) {
+        return refuse(  // vlan_dev_change_mtu()
+            std::errc::result_out_of_range,
+            attempt,
+            fmt::format("mtu {} is more than {}'s", *request.mtu, name_of(old.vlan.lower))
+        );
     }
     if (*request.mtu < kMinLinkMtu || *request.mtu > most) {
         return refuse(
@@ -248,10 +261,8 @@ void LinkManager::commit(const LinkRecord& old, LinkRecord& next) {
         }
         refresh_bridge(next.master);
     }
-    if (old.kind == pipeline::LinkKind::port && devices_ != nullptr &&
-        (next.master == kNoLink) != (old.master == kNoLink)) {
-        devices_->set_promiscuous(old.port_id, next.master != kNoLink);
-    }
+    refresh_promiscuous(old.id);
+    lead_vlans(old, *find(old.id));
 }
 
 }  // namespace culvert::control

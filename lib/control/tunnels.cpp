@@ -358,6 +358,9 @@ bool Tunnels::leads_back(LinkId device, LinkId link, unsigned levels) const {
     if (record == nullptr || levels == 0) {
         return false;
     }
+    if (record->kind == pipeline::LinkKind::vlan) {
+        return leads_back(device, record->vlan.lower, levels - 1);
+    }
     bool any = false;
     bool all = true;
     if (record->kind == pipeline::LinkKind::bridge) {

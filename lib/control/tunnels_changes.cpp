@@ -65,6 +65,8 @@ void Tunnels::mark_by_link(LinkId link) {
         }
         if (const LinkRecord* record = core_.links().find(next); record != nullptr) {
             links.push_back(record->master);
+            const std::vector<LinkId> uppers = core_.links().uppers_of(next);
+            links.insert(links.end(), uppers.begin(), uppers.end());
         }
     }
 }

@@ -57,6 +57,7 @@ enum class Direction : std::uint8_t { rx, tx };
       "the destination MAC is another station's, and the link is in no bridge")                    \
     X(ether_type_unknown, rx, none, "nothing here takes this EtherType")                           \
     X(vlan_unknown, rx, none, "tagged for a VLAN that no link has")                                \
+    X(vlan_no_room, tx, tx_dropped, "no room in front of the frame for its tag")                   \
     X(ip6_not_supported,                                                                           \
       rx,                                                                                          \
       none,                                                                                        \

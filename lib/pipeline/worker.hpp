@@ -196,8 +196,8 @@ struct alignas(64) Worker {
     bool round_was_busy = false;          // the last one
     // vxlan_push: remotes already served of the packet at its vector's front
     std::uint32_t push_resume = 0;
-    // Changes whenever vxlan_push got anywhere: a tunnel in a tunnel puts a packet back into the
-    // vector it came from.
+    // Changes whenever vxlan_push got anywhere, or a tag was taken off: a tunnel in a tunnel, or a
+    // tagged frame, goes back into the vector it came from.
     std::uint32_t push_progress = 0;
     std::uint32_t tx_pending = 0;   // bit = port whose tx_buffers entry holds packets
     std::uint32_t learn_epoch = 0;  // what learned() has told since it changed is not told again
@@ -231,6 +231,9 @@ void ip_tunnel_pop_stage(Worker& worker) noexcept;
 void ip_tunnel_push_stage(Worker& worker) noexcept;
 void port_tx_stage(Worker& worker) noexcept;
 
+// vlan.hpp
+void output_tagged(Worker& worker, rte_mbuf* packet, const Link& vlan) noexcept;
+
 inline void Worker::output(rte_mbuf* packet, const Link& link) noexcept {
     Note& packet_note = note(packet);
     packet_note.link_out = link.id;
@@ -243,6 +246,8 @@ inline void Worker::output(rte_mbuf* packet, const Link& link) noexcept {
     } else if (link.kind == LinkKind::bridge) {
         packet_note.link_in = link.id;
         enqueue(Stage::bridge, packet);
+    } else if (link.kind == LinkKind::vlan) {
+        output_tagged(*this, packet, link);
     } else {
         LinkCounters& row = counters.link(link.id);
         row.tx_packets.add(1);
@@ -272,7 +277,8 @@ inline std::uint32_t Worker::output_room() const noexcept {
 
 inline void Worker::input(rte_mbuf* packet, const Link& link) noexcept {
     note(packet).link_in = link.id;
-    enqueue(link.master == kNoLink ? Stage::ethernet : Stage::bridge, packet);
+    const bool is_bridged = link.master != kNoLink && !link.has_vlans;
+    enqueue(is_bridged ? Stage::bridge : Stage::ethernet, packet);
 }
 
 }  // namespace culvert::pipeline
