@@ -5,6 +5,7 @@
 #include "lib/encap/ip_tunnel_push.hpp"
 #include "lib/pipeline/scratch.hpp"
 #include "lib/pipeline/tally.hpp"
+#include "lib/pipeline/tunnel_oversize.hpp"
 #include "lib/pipeline/worker.hpp"
 
 #include <rte_prefetch.h>
@@ -55,7 +56,6 @@ private:
         const Link& device,
         std::uint32_t sequence
     ) noexcept;
-    void refuse(rte_mbuf* packet, IpTunnelPushed why, const Link& device) noexcept;
     void dispatch(rte_mbuf* packet, const Run& run) noexcept;
     void send(rte_mbuf* packet, const Run& run) noexcept;
     void ask_for_remote(rte_mbuf* packet, const Run& run) noexcept;
@@ -155,18 +155,7 @@ bool IpTunnelPush::is_direct(const Run& run) noexcept {
     return way_ != nullptr && way_->kind == LinkKind::port && way_->up;
 }
 
-[[gnu::cold]] void
-IpTunnelPush::refuse(rte_mbuf* packet, IpTunnelPushed why, const Link& device) noexcept {
-    Drop reason = Drop::ip_tunnel_no_headroom;
-    if (why == IpTunnelPushed::too_big) {
-        reason = Drop::ip_tunnel_too_big;
-    } else if (why == IpTunnelPushed::needs_fragments) {
-        reason = Drop::ip_tunnel_needs_fragments;
-    }
-    worker_.drop(packet, device.id, reason);
-}
-
-// Any packet. False: it is dropped.
+// Any packet. False: it is dropped, or has gone to be cut.
 [[gnu::noinline]] bool IpTunnelPush::push(
     rte_mbuf* packet,
     const encap::IpTunnelTemplate& outer,
@@ -191,7 +180,7 @@ IpTunnelPush::refuse(rte_mbuf* packet, IpTunnelPushed why, const Link& device) n
     const auto result =
         encap::ip_tunnel_push(packet, outer, inner, worker_.ip_identification, sequence);
     if (result != IpTunnelPushed::done) {
-        refuse(packet, result, device);
+        push_oversize(worker_, packet, outer, sequence, result, tx_);
         return false;
     }
     ++worker_.ip_identification;
@@ -261,6 +250,12 @@ IpTunnelPush::push_run(rte_mbuf* const* packets, std::uint32_t count, const Run&
     const LinkId device = run.device->id;
     switch (run.outer->state) {
     case TunnelState::ready:
+        send(packet, run);
+        break;
+    case TunnelState::failing:
+        tell_of_fault(worker_, packet, *run.device);
+        way_id_ = run.outer->link_out;
+        way_ = worker_.tables.links.read(way_id_);
         send(packet, run);
         break;
     case TunnelState::unresolved:
