@@ -216,6 +216,7 @@ void LinkManager::publish(const LinkRecord& record) {
     link->vxlan = record.vxlan;
     link->ip_tunnel = record.ip_tunnel;
     link->sequences = record.sequences;
+    link->faults = record.faults;
     if (record.kind == pipeline::LinkKind::bridge) {
         for (const LinkId id : members_of(record.id)) {
             if (find(id)->admin_up) {

@@ -134,6 +134,7 @@ struct LinkRecord {
     pipeline::VlanConfig vlan;        // kind vlan
     bool is_fallback = false;         // tunl0, gre0, gretap0: came with the first of its kind
     std::shared_ptr<encap::IpTunnelSequences> sequences;  // gre, gretap
+    std::shared_ptr<encap::IpTunnelFaults> faults;        // ipip, gre, gretap
     std::uint32_t bridge_ageing_s = 300;                  // kind bridge
     bool mac_is_set = false;  // bridge: given by the user, else the lowest member's; vlan likewise
     bool mtu_is_set = false;  // bridge: given by the user, else the members' least

@@ -55,6 +55,9 @@ public:
     // A link appeared, changed or went.
     void link_changed(LinkId link) { changed_links_.insert(link); }
 
+    // The way to this remote is another; unspecified = to any.
+    void path_changed(const net::IpAddress& remote);
+
     // An ipip, gre or gretap link appeared or changed: it has the remote that it is configured
     // with, and no others any more.
     void follow(const LinkRecord& device);

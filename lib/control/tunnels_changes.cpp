@@ -49,6 +49,17 @@ void Tunnels::mark_all() {
     }
 }
 
+void Tunnels::path_changed(const net::IpAddress& remote) {
+    if (remote.is_unspecified()) {
+        mark_all();
+        return;
+    }
+    auto at = by_remote_.lower_bound({remote, nullptr});
+    for (; at != by_remote_.end() && at->first == remote; ++at) {
+        mark(*at->second);
+    }
+}
+
 // What leaves by the link, and by what stands on it.
 void Tunnels::mark_by_link(LinkId link) {
     std::set<LinkId> seen;

@@ -104,12 +104,26 @@ struct alignas(64) IpTunnelSequences {
     std::atomic<std::uint32_t> expected_in{0};  // TUN-RX-03; 0 = take any
 };
 
+// How many inner senders are still to be told that routers report errors (TUN-TX-15). Control adds,
+// workers take.
+struct alignas(64) IpTunnelFaults {
+    std::atomic<std::uint32_t> left{0};
+
+    [[nodiscard]] bool take() noexcept {
+        std::uint32_t now = left.load(std::memory_order_relaxed);
+        while (now != 0 && !left.compare_exchange_weak(now, now - 1, std::memory_order_relaxed)) {
+        }
+        return now != 0;
+    }
+};
+
 // One remote of one device, flattened over its route and neighbour: everything in front of the
 // payload. Immutable once published.
 struct alignas(64) IpTunnelTemplate {
     static constexpr std::uint8_t kLinkHeaderLen = 14;
     static constexpr std::uint8_t kRoom = 64;
     static constexpr std::uint8_t kMaxLength = kLinkHeaderLen + 20 + 16;
+    static constexpr std::uint16_t kNoPlain = 0xffff;  // no packet is
 
     // Ethernet | IPv4 | GRE, ending where the array ends, so that one copy of the whole array puts
     // them in front of any payload. What a packet decides is 0: length, id, TTL and TOS if
@@ -134,6 +148,14 @@ struct alignas(64) IpTunnelTemplate {
     bool df = false;               // DF is in bytes
     bool df_inherit = false;       // else: the inner DF is copied
     bool inner_df_counts = false;  // TUN-TX-13: not with ignore-df
+    // For ip_tunnel_push_plain(), all as the machine loads it:
+    std::uint16_t plain_data_off = kNoPlain;  // least offset of the data in its buffer
+    std::uint16_t added = 0;                  // bytes that the packet grows by
+    std::uint32_t plain_mask = 0;  // bits of EtherType, version and TOS that are looked at
+    // The outer header's 32 bits of flags, offset, TTL and protocol, and what of the inner one's is
+    // copied there.
+    std::uint32_t flags_word = 0;
+    std::uint32_t inherited = 0;
     friend bool operator==(const IpTunnelTemplate&, const IpTunnelTemplate&) = default;
 
     // Where the IPv4 header begins in bytes.

@@ -63,7 +63,8 @@ struct VlanConfig {
     friend bool operator==(const VlanConfig&, const VlanConfig&) = default;
 };
 
-struct Link {
+// What workers ask for of most packets lies in the first line.
+struct alignas(64) Link {
     LinkId id = kNoLink;
     LinkKind kind = LinkKind::dummy;
     bool up = false;
@@ -72,13 +73,14 @@ struct Link {
     std::uint32_t mtu = 1500;  // L3 bytes
     LinkId master = kNoLink;   // the bridge it is a member of
     BridgePort bridge_port;
-    VlanConfig vlan;              // kind vlan
-    bool has_vlans = false;       // vlan links stand on it: tags are looked at before its bridge is
+    bool has_vlans = false;  // vlan links stand on it: tags are looked at before its bridge is
     std::uint16_t port_id = 0;    // kind port: DPDK's port number
     std::vector<LinkId> members;  // kind bridge: members that are up, by id
     encap::VxlanConfig vxlan;     // kind vxlan
     encap::IpTunnelConfig ip_tunnel;                      // kinds ipip, gre, gretap
     std::shared_ptr<encap::IpTunnelSequences> sequences;  // gre and gretap
+    VlanConfig vlan;                                      // kind vlan
+    std::shared_ptr<encap::IpTunnelFaults> faults;        // ipip, gre, gretap
 };
 
 using Links = rcu::PublishedArray<Link>;

@@ -60,6 +60,15 @@ void Worker::punt(rte_mbuf* packet, Punt why) noexcept {
     punted = true;
 }
 
+bool Worker::offer(rte_mbuf* packet, Punt why) noexcept {
+    rte_ring* ring = rings.to_control;
+    if (ring == nullptr || rte_ring_free_count(ring) < rte_ring_get_capacity(ring) / 2) {
+        return false;
+    }
+    punt(packet, why);
+    return true;
+}
+
 void Worker::learned(const fdb::LearnEvent& event) noexcept {
     const std::uint64_t mac = event.mac.value();
     LearnSlot& slot = learn_filter[(mac ^ (mac >> 6) ^ event.domain) % learn_filter.size()];
@@ -136,6 +145,7 @@ std::uint32_t drain(Worker& worker) noexcept {
     for (std::size_t stage = 0; stage < worker.vectors.size(); ++stage) {
         Vector& vector = worker.vectors[stage];
         const bool leaving = stage == static_cast<std::size_t>(Stage::port_tx) ||
+                             stage == static_cast<std::size_t>(Stage::ip4_fragment) ||
                              stage == static_cast<std::size_t>(Stage::vxlan_push) ||
                              stage == static_cast<std::size_t>(Stage::ip_tunnel_push);
         for (std::uint32_t i = 0; i < vector.count; ++i) {

@@ -99,6 +99,8 @@ public:
     virtual void neighbour_changed(const Neighbour& neighbour, bool removed) = 0;
     virtual void route_changed(const Route& route, bool removed) = 0;
     virtual void address_changed(const Address& address, bool removed) = 0;
+    // What is known of the way to it (learn_path_mtu) is another; unspecified = of any.
+    virtual void path_mtu_changed(const net::IpAddress& /*destination*/) {}
 };
 
 class Routing {
@@ -146,6 +148,9 @@ public:
     [[nodiscard]] Path lookup(
         const net::IpAddress& destination, LinkId link = kNoLink, const net::IpAddress& source = {}
     ) const;
+    // A router takes no larger packets than `mtu` on the way to `destination`: lookups say so for
+    // ten minutes (RT-11).
+    void learn_path_mtu(const net::IpAddress& destination, std::uint32_t mtu, std::uint64_t now_ms);
     // Number that changes whenever any lookup's or adjacency's answer may have changed.
     [[nodiscard]] std::uint64_t generation() const noexcept;
 

@@ -10,6 +10,7 @@
 #include "lib/route/fib4.hpp"
 #include "lib/route/neighbour.hpp"
 #include "lib/route/own_addresses.hpp"
+#include "lib/route/path_mtus.hpp"
 #include "lib/route/rib.hpp"
 #include "lib/route/routing.hpp"
 
@@ -57,6 +58,8 @@ public:
     [[nodiscard]] bool is_local(const net::IpAddress& address) const;
     [[nodiscard]] Path
     lookup(const net::IpAddress& destination, LinkId link, const net::IpAddress& source) const;
+
+    void learn_path_mtu(const net::IpAddress& destination, std::uint32_t mtu, std::uint64_t now_ms);
 
     // routing_neighbours.cpp
     void
@@ -155,6 +158,7 @@ private:
     Rib rib_;
     std::unique_ptr<Fib4> fib_;
     AdjacencySet adjacencies_;
+    PathMtus path_mtus_;
     OwnAddresses own_addresses_;
     std::set<std::pair<net::IpAddress, LinkId>>
         with_mac_;               // neighbours that may have a /32 in the FIB
