@@ -39,6 +39,12 @@ inline constexpr auto kLinkSet = std::to_array<Keyword>({
      .value = "BRIDGE",
      .help = "makes it a port of this bridge"},
     {.name = "nomaster", .help = "takes it out of its bridge"},
+    {.name = "host",
+     .kind = Kind::text,
+     .value = "NAME",
+     .modifier = "tap",
+     .help = "what nobody here takes goes to this tap of the kernel's, and back"},
+    {.name = "nohost", .help = "without one"},
     kType,
 });
 

@@ -182,6 +182,12 @@ Result<void> link_set(Context& context, const Arguments& arguments) {
     if (arguments.has("master") || arguments.has("nomaster")) {
         request.master = std::string(arguments.text("master"));
     }
+    if (arguments.has("host") && arguments.has("nohost")) {
+        return syntax_error(context, "either \"host\" or \"nohost\", not both");
+    }
+    if (arguments.has("host") || arguments.has("nohost")) {
+        request.host_tap = std::string(arguments.text("host"));
+    }
     if (arguments.type() != nullptr) {
         CULVERT_CHECK(
             set_type_options(context, arguments, *context.core.links().find(link), request)

@@ -46,6 +46,7 @@ Core::Impl::Impl(Core& core, std::uint32_t worker_count, Sizes wanted, rte_mempo
     , vxlan_fdb(fdb, lists)
     , tunnel_faults(core)
     , slow_path(core)
+    , host_taps(core)
     , link_manager(core)
     , worker_counters(worker_count)
     , start_tsc(rte_rdtsc())
@@ -178,6 +179,10 @@ TunnelFaults& Core::tunnel_faults() noexcept {
 
 SlowPath& Core::slow_path() noexcept {
     return impl_->slow_path;
+}
+
+HostTaps& Core::host_taps() noexcept {
+    return impl_->host_taps;
 }
 
 pipeline::CounterBlock& Core::own_counters() noexcept {

@@ -2,6 +2,7 @@
 #include "lib/control/links.hpp"
 
 #include "lib/control/core.hpp"
+#include "lib/control/host_taps.hpp"
 #include "lib/control/link_rules.hpp"
 #include "lib/control/tunnels.hpp"
 
@@ -213,6 +214,7 @@ void LinkManager::publish(const LinkRecord& record) {
     link->port_id = record.port_id;
     link->vlan = record.vlan;
     link->has_vlans = has_vlans(record.id);
+    link->has_host = !record.host_tap.empty();
     link->vxlan = record.vxlan;
     link->ip_tunnel = record.ip_tunnel;
     link->sequences = record.sequences;
@@ -430,6 +432,7 @@ void LinkManager::forget(LinkId link) {
     unrelate(gone);
     links_.erase(link);
     by_name_.erase(gone.name);
+    core_.host_taps().close(link);
     if (gone.kind == pipeline::LinkKind::vlan) {
         close_vlan(gone);
     }

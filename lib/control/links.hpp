@@ -99,6 +99,7 @@ struct LinkSetRequest {
     std::optional<net::MacAddress> address;
     std::optional<std::string> name;
     std::optional<std::string> master;         // "" = nomaster
+    std::optional<std::string> host_tap;       // `host tap NAME`; "" = nohost
     std::optional<VxlanOptions> vxlan;         // `type vxlan ...`: changelink
     std::optional<IpTunnelOptions> ip_tunnel;  // `type ipip|gre|gretap ...`: changelink
     std::optional<BridgeOptions> bridge;
@@ -129,6 +130,7 @@ struct LinkRecord {
     pipeline::BridgePort bridge_port;
     std::uint16_t port_id = 0;        // kind port
     std::string parent_device;        // kind port: DPDK's device name
+    std::string host_tap;             // the kernel's device for what nobody here takes; "" = none
     encap::VxlanConfig vxlan;         // kind vxlan
     encap::IpTunnelConfig ip_tunnel;  // kinds ipip, gre, gretap
     pipeline::VlanConfig vlan;        // kind vlan
@@ -238,6 +240,7 @@ private:
         const std::string& master,
         LinkRecord& next
     ) const;
+    Result<void> apply_host_tap(const LinkRecord& old, const LinkRecord& next);
     Result<void> apply_device(const LinkRecord& old, const LinkRecord& next);
     void commit(const LinkRecord& old, LinkRecord& next);
 

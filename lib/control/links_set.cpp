@@ -2,6 +2,7 @@
 // `link set`: everything is checked on a copy first, then what may fail is done with a way back,
 // and only then is the copy made true.
 #include "lib/control/core.hpp"
+#include "lib/control/host_taps.hpp"
 #include "lib/control/link_rules.hpp"
 #include "lib/control/links.hpp"
 #include "lib/control/tunnels.hpp"
@@ -38,6 +39,7 @@ Result<void> LinkManager::set(LinkId link, const LinkSetRequest& request) {
     const LinkRecord old = *found;
     LinkRecord next = old;
     CULVERT_CHECK(plan("link set " + old.name, old, request, next));
+    CULVERT_CHECK(apply_host_tap(old, next));
     if (old.kind == pipeline::LinkKind::port) {
         CULVERT_CHECK(apply_device(old, next));
     } else if (old.kind == pipeline::LinkKind::vxlan) {
@@ -91,6 +93,19 @@ Result<void> LinkManager::plan(
     CULVERT_CHECK(plan_mtu(attempt, old, request, next));
     if (request.master) {
         CULVERT_CHECK(plan_master(attempt, old, *request.master, next));
+    }
+    if (request.host_tap) {
+        const bool is_whole = old.kind == pipeline::LinkKind::port ||
+                              old.kind == pipeline::LinkKind::vlan ||
+                              old.kind == pipeline::LinkKind::bridge;
+        if (!is_whole) {
+            return refuse(
+                std::errc::operation_not_supported,
+                attempt,
+                "only ports, vlans and bridges have a tap"
+            );
+        }
+        next.host_tap = *request.host_tap;
     }
     if (sets_bridge_port(request)) {
         if (next.master == kNoLink) {
@@ -211,6 +226,21 @@ Result<void> LinkManager::plan_master(
     return {};
 }
 
+// May fail; what else may fail after it leaves a tap that the next try replaces.
+Result<void> LinkManager::apply_host_tap(const LinkRecord& old, const LinkRecord& next) {
+    if (next.host_tap == old.host_tap) {
+        return {};
+    }
+    if (next.host_tap.empty()) {
+        core_.host_taps().close(old.id);
+        return {};
+    }
+    if (auto done = core_.host_taps().open(next, next.host_tap); !done) {
+        return refuse(done.error().code, "link set " + old.name, done.error().what);
+    }
+    return {};
+}
+
 Result<void> LinkManager::apply_device(const LinkRecord& old, const LinkRecord& next) {
     if (devices_ == nullptr) {
         return {};
@@ -260,6 +290,9 @@ void LinkManager::commit(const LinkRecord& old, LinkRecord& next) {
             flush_member(next.master, old.id, false);
         }
         refresh_bridge(next.master);
+    }
+    if (next.mac != old.mac || next.mtu != old.mtu) {
+        core_.host_taps().follow(*find(old.id));
     }
     refresh_promiscuous(old.id);
     lead_vlans(old, *find(old.id));

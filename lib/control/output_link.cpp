@@ -162,6 +162,7 @@ std::string link_address_text(const Context& context, const LinkRecord& link) {
             fmt::format(" promiscuity 0  allmulti 0 minmtu {} maxmtu {} ", kMinMtu, link.max_mtu);
         std::string info = link_info_text(context, link);
         text += info.empty() ? "" : "\n" + info;
+        text += link.host_tap.empty() ? "" : fmt::format("host tap {} ", link.host_tap);
         text += link.parent_device.empty() ? "" : fmt::format("parentdev {} ", link.parent_device);
     }
     return text + "\n";
@@ -295,6 +296,9 @@ Json link_head_json(const Context& context, const LinkRecord& link, bool with_mo
         if (Json info = link_info_json(context, link); !info.empty()) {
             json["linkinfo"] = std::move(info);
         }
+    }
+    if (context.options.details && !link.host_tap.empty()) {
+        json["host_tap"] = link.host_tap;
     }
     if (!link.parent_device.empty()) {
         json["parentdev"] = link.parent_device;

@@ -74,6 +74,7 @@ private:
     void handle_fragment(rte_mbuf* packet);
     void handle_arp(rte_mbuf* packet);
     void handle_icmp(rte_mbuf* packet);
+    void give_to_host(rte_mbuf* packet);
     void reply_to_echo(rte_mbuf* packet, const net::Ipv4Header& request, std::size_t icmp_offset);
 
     struct ArpFields {

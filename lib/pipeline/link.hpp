@@ -73,7 +73,8 @@ struct alignas(64) Link {
     std::uint32_t mtu = 1500;  // L3 bytes
     LinkId master = kNoLink;   // the bridge it is a member of
     BridgePort bridge_port;
-    bool has_vlans = false;  // vlan links stand on it: tags are looked at before its bridge is
+    bool has_host = false;        // what nobody here takes goes to the kernel's tap
+    bool has_vlans = false;       // vlan links stand on it: tags are looked at before its bridge is
     std::uint16_t port_id = 0;    // kind port: DPDK's port number
     std::vector<LinkId> members;  // kind bridge: members that are up, by id
     encap::VxlanConfig vxlan;     // kind vxlan

@@ -200,6 +200,7 @@ struct alignas(64) Worker {
     std::uint64_t round_tsc = 0;            // start of this round
     std::uint32_t now_s = 0;                // culvert's monotonic clock, set once a round
     std::uint64_t icmp_paid_until_tsc = 0;  // icmp_demand.cpp's allowance
+    std::uint64_t host_paid_until_tsc = 0;  // and that for the host's taps
     std::uint16_t ip_identification = 0;    // of the next outer header (TUN-TX-19)
     bool punted = false;          // something was put into a ring to control in this round
     bool round_was_busy = false;  // the last one
