@@ -60,7 +60,8 @@ TEST_CASE("a tag takes a frame to its vlan link, without the tag", "[pipeline][v
     Vlans machine;
     const LinkId port = machine.port_link(0);
     const LinkId vlan = machine.add_vlan(port, 100);
-    const Bytes frame = arp(GENERATE(net::kBroadcastMac, mac(0x100))).bytes();
+    const Bytes frame =
+        arp(GENERATE(as<net::MacAddress>{}, net::kBroadcastMac, mac(0x100))).bytes();
     // Priority and DEI are no part of the VLAN's number.
     machine.receive(
         port, tagged(frame, {{kQ, GENERATE(as<std::uint16_t>{}, 0x0064, 0xf064)}}), true
