@@ -17,6 +17,22 @@ namespace culvert::pipeline {
 // (UDP port, VNI) -> the vxlan link, as in Link.
 using VxlanDemux = rcu::HashTable<encap::VxlanKey, std::uint64_t>;
 
+struct VlanKey {
+    std::uint32_t lower = kNoLink;
+    std::uint16_t protocol = 0;
+    std::uint16_t id = 0;
+
+    [[nodiscard]] static constexpr VlanKey
+    make(LinkId lower, std::uint16_t protocol, std::uint16_t id) noexcept {
+        return {lower, protocol, id};
+    }
+
+    friend constexpr bool operator==(const VlanKey&, const VlanKey&) = default;
+};
+
+// (lower link, tag) -> the vlan link, up or down.
+using VlanDemux = rcu::HashTable<VlanKey, std::uint64_t>;
+
 // worker: ro, control: wo
 struct Tables {
     Links& links;
@@ -28,6 +44,7 @@ struct Tables {
     const route::Fib4& fib4;
     const route::AdjacencyTable& adjacencies;
     const route::OwnAddresses& own_addresses;
+    VlanDemux& vlans;
 };
 
 }  // namespace culvert::pipeline
