@@ -55,6 +55,7 @@ Core::Impl::~Impl() {
     tunnels.reset();
     domain.synchronize();
     routing.reset();
+    slow_path.end_given_up(false);
     domain.synchronize();
     if (doorbell.event_fd >= 0) {
         ::close(doorbell.event_fd);
@@ -81,6 +82,7 @@ Core::create(std::uint32_t worker_count, Sizes sizes, rte_mempool* pool) {
     }
     route::Limits limits;
     limits.routes4 = sizes.routes4;
+    limits.routes6 = sizes.routes6;
     limits.neighbours = sizes.neighbours;
     route::NeighbourParameters parameters;
     parameters.gc_thresh3 = sizes.neighbours;
@@ -95,7 +97,9 @@ Core::create(std::uint32_t worker_count, Sizes sizes, rte_mempool* pool) {
         impl.ip_tunnels,
         impl.routing->fib4(),
         impl.routing->adjacencies(),
-        impl.routing->own_addresses()});
+        impl.routing->own_addresses(),
+        impl.routing->fib6(),
+        impl.routing->own_addresses6()});
     impl.lists.defer_reuse_with([&impl](std::function<void()> reuse) {
         impl.domain.retire(std::move(reuse));
     });

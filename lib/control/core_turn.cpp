@@ -134,7 +134,7 @@ std::uint32_t Core::turn() {
         impl.take_learned(*worker, more);
     }
     const std::uint64_t now = now_ms();
-    const std::uint64_t routing_ms = impl.routing->tick(now);
+    const std::uint64_t routing_ms = std::min(impl.routing->tick(now), impl.slow_path.tick(now));
     if (now >= impl.next_second_ms) {
         impl.renew_stale_neighbours();
         impl.next_second_ms = now + 1000;

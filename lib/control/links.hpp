@@ -184,6 +184,7 @@ private:
     check_name(const std::string& attempt, const std::string& name) const;
     Result<LinkId> insert(LinkRecord next);
     void publish(const LinkRecord& record);
+    void note_addresses(const LinkRecord& record, pipeline::Link& link) const;
     void forget(LinkId link);
     void flush_entries_via(LinkId link);
     [[nodiscard]] bool depends_on(LinkId upper, LinkId lower) const;

@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace culvert::control {
 
@@ -23,6 +24,8 @@ using pipeline::Drop;
 using pipeline::Punt;
 
 constexpr std::uint16_t kEtherLen = sizeof(net::EtherHeader);
+constexpr pipeline::IcmpError kAddressUnreachable{
+    .type = net::icmpv6_type::kDestinationUnreachable, .code = 3, .as_received = false};
 constexpr std::uint16_t kArpFrameLen = kEtherLen + sizeof(net::ArpHeader);
 
 // A header that lies wholly in the first segment; nullptr if it does not.
@@ -51,6 +54,12 @@ std::uint64_t sum_packet(const rte_mbuf* packet, std::size_t offset, std::size_t
     return sum;
 }
 
+// Whose IP header lies where its note says.
+bool is_ip6(rte_mbuf* packet) {
+    const auto* first = header_in<std::uint8_t>(packet, pipeline::note(packet).l3_offset);
+    return first != nullptr && *first >> 4 == 6;
+}
+
 Drop reason_of(route::QueueVerdict why) {
     switch (why) {
     case route::QueueVerdict::failed:
@@ -76,6 +85,17 @@ void SlowPath::handle(rte_mbuf* packet) {
     case Punt::icmp:
         handle_icmp(packet);
         return;
+    case Punt::icmp6:
+        icmp6_.handle(packet);
+        return;
+    case Punt::icmp_error: {
+        const pipeline::IcmpDemand demand = pipeline::icmp_demand_of(packet);
+        if (is_ip6(packet)) {
+            icmp6_.tell(packet, demand.error);
+        }
+        core_.drop(packet, demand.link, demand.reason);
+        return;
+    }
     case Punt::resolve:
         if (core_.links().find(note.link_out) == nullptr) {
             core_.drop(packet, note.link_out, Drop::link_gone);
@@ -168,12 +188,42 @@ void SlowPath::send_arp(LinkId link, const ArpFields& fields) {
     core_.send(link, frame, false);
 }
 
+void SlowPath::send_neighbour_solicitation(
+    LinkId link,
+    std::optional<net::MacAddress> unicast_to,
+    const net::IpAddress& source,
+    const net::IpAddress& target
+) {
+    icmp6_.discovery().send_solicitation(link, unicast_to, source, target);
+}
+
+std::uint64_t SlowPath::tick(std::uint64_t now_ms) {
+    end_given_up(true);
+    return icmp6_.discovery().tick(now_ms);
+}
+
 void SlowPath::send_frame(LinkId link, rte_mbuf* frame) {
     core_.send(link, frame, true);
 }
 
+// NEI-02: the sender hears that the next hop does not answer (ndisc_error_report).
 void SlowPath::give_up(LinkId link, rte_mbuf* frame, route::QueueVerdict why) {
-    core_.drop(frame, link, reason_of(why));
+    // Not at once: the message may need a neighbour itself, and this is called from amid the table.
+    if (why == route::QueueVerdict::failed) {
+        given_up_.emplace_back(link, frame);
+    } else {
+        core_.drop(frame, link, reason_of(why));
+    }
+}
+
+void SlowPath::end_given_up(bool is_told) {
+    for (const auto& [link, frame] : std::exchange(given_up_, {})) {
+        pipeline::note(frame).l3_offset = kEtherLen;
+        if (is_told && is_ip6(frame)) {
+            icmp6_.tell(frame, kAddressUnreachable);
+        }
+        core_.drop(frame, link, Drop::neighbour_failed);
+    }
 }
 
 void SlowPath::neighbour_changed(const route::Neighbour& neighbour, bool removed) {
@@ -205,6 +255,9 @@ void SlowPath::address_changed(const route::Address& address, bool removed) {
     event.link = address.link;
     event.address = address;
     core_.links().address_changed(address.link);
+    if (!address.prefix.address.is_v4()) {
+        icmp6_.discovery().address_changed(address, removed);
+    }
     core_.publish_event(event);
 }
 

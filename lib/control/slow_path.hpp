@@ -3,6 +3,7 @@
 // Control only.
 #pragma once
 
+#include "lib/control/icmp6.hpp"
 #include "lib/net/address.hpp"
 #include "lib/net/ether.hpp"
 #include "lib/net/ipv4.hpp"
@@ -10,6 +11,9 @@
 #include "lib/route/routing.hpp"
 
 #include <cstdint>
+#include <optional>
+#include <utility>
+#include <vector>
 
 struct rte_mbuf;
 
@@ -20,7 +24,8 @@ class Core;
 class SlowPath final : public route::RoutingActions {
 public:
     explicit SlowPath(Core& core)
-        : core_(core) {}
+        : core_(core)
+        , icmp6_(core) {}
 
     // A packet from a worker; its note says why it came. Takes the packet.
     void handle(rte_mbuf* packet);
@@ -32,11 +37,22 @@ public:
         const net::IpAddress& source,
         const net::IpAddress& target
     ) override;
+    void send_neighbour_solicitation(
+        LinkId link,
+        std::optional<net::MacAddress> unicast_to,
+        const net::IpAddress& source,
+        const net::IpAddress& target
+    ) override;
     void send_frame(LinkId link, rte_mbuf* frame) override;
     void give_up(LinkId link, rte_mbuf* frame, route::QueueVerdict why) override;
     void neighbour_changed(const route::Neighbour& neighbour, bool removed) override;
     void route_changed(const route::Route& route, bool removed) override;
     void address_changed(const route::Address& address, bool removed) override;
+
+    // What is due. Returns when it wants to be called next (ms).
+    std::uint64_t tick(std::uint64_t now_ms);
+    // Drops the packets whose next hop did not answer; `is_told`: and tells their senders.
+    void end_given_up(bool is_told);
 
 private:
     void handle_arp(rte_mbuf* packet);
@@ -55,6 +71,8 @@ private:
     void send_arp(LinkId link, const ArpFields& fields);
 
     Core& core_;
+    Icmp6 icmp6_;
+    std::vector<std::pair<LinkId, rte_mbuf*>> given_up_;
     std::uint16_t ip_identification_ = 0;
 };
 

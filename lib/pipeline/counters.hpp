@@ -5,6 +5,7 @@
 
 #include "lib/net/link_id.hpp"
 #include "lib/pipeline/drop.hpp"
+#include "lib/pipeline/ip_counters.hpp"
 
 #include <atomic>
 #include <cstdint>
@@ -50,10 +51,14 @@ public:
 
     [[nodiscard]] LinkCounters& link(LinkId link) noexcept { return links_[link]; }
 
+    void count(IpCounter counter, std::uint64_t n = 1) noexcept {
+        ip_[static_cast<std::size_t>(counter)].add(n);
+    }
+
     // The conservation sum's parts (interface.md section 8). Owner writes, anyone reads.
     Counter received;    // packets taken from ports
     Counter originated;  // packets made here: ARP, ICMP echo replies, ...
-    Counter replicated;  // copies made by flooding and replication
+    Counter replicated;  // copies made by flooding and replication, and fragments
     Counter sent;        // packets a port's transmit queue took
     Counter consumed;    // packets that ended here as intended: ARP, echo requests, dummy links
     Counter dropped;     // sum of all drops, maintained by drop owners through Worker::drop /
@@ -64,6 +69,10 @@ public:
 
     [[nodiscard]] std::uint64_t drops(LinkId link, Drop reason) const noexcept {
         return drops_[link].reasons[static_cast<std::size_t>(reason)].read();
+    }
+
+    [[nodiscard]] std::uint64_t read(IpCounter counter) const noexcept {
+        return ip_[static_cast<std::size_t>(counter)].read();
     }
 
     // control, after a grace period in which no worker saw the link: zero its rows for the number's
@@ -77,6 +86,7 @@ private:
 
     LinkCounters* links_;
     DropRow* drops_;
+    Counter ip_[kIpCounterCount];
 };
 
 }  // namespace culvert::pipeline

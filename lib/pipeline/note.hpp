@@ -15,9 +15,11 @@ namespace culvert::pipeline {
 enum class Punt : std::uint8_t {
     arp,            // data at the Ethernet header
     icmp,           // to an address of ours; data at the Ethernet header, l3_offset set
+    icmp6,          // the same, or to a group
     resolve,        // data at a link header to be written, for next_hop on link_out
     tunnel_remote,  // a frame to the tunnel link_out, whose remote next_hop control does not know
                     // yet
+    icmp_error,     // to be dropped, and its sender told why (icmp_demand.hpp)
 };
 
 // Eight bytes where the driver left its hash of the packet: the first line of the mbuf is at hand

@@ -39,7 +39,7 @@ struct EtherWords {
     }
 };
 
-// Everything but IPv4.
+// Everything but IP.
 [[gnu::noinline]] void
 take_other(Worker& worker, rte_mbuf* packet, LinkId link, std::uint16_t type) noexcept {
     switch (type) {
@@ -53,9 +53,6 @@ take_other(Worker& worker, rte_mbuf* packet, LinkId link, std::uint16_t type) no
     case net::ether_type::kVlan:
     case net::ether_type::kQinq:
         worker.drop(packet, link, Drop::vlan_unknown);
-        return;
-    case net::ether_type::kIpv6:
-        worker.drop(packet, link, Drop::ip6_not_supported);
         return;
     default:
         worker.drop(packet, link, Drop::ether_type_unknown);
@@ -75,12 +72,13 @@ take_other(Worker& worker, rte_mbuf* packet, LinkId link, std::uint16_t type) no
     worker.drop(packet, id, Drop::ether_truncated);
 }
 
-// True: IPv4 for this processor. Else its way is another, or ends.
-bool take(Worker& worker, rte_mbuf* packet, const Arrival& arrival, RxTally& bridge_rx) noexcept {
+// IP for this processor: the stage that takes it. nullptr = its way is another, or ends.
+Vector*
+take(Worker& worker, rte_mbuf* packet, const Arrival& arrival, RxTally& bridge_rx) noexcept {
     if (arrival.link == nullptr || !arrival.link->up) [[unlikely]] {
         const Drop reason = arrival.link == nullptr ? Drop::link_gone : Drop::link_down_rx;
         worker.drop(packet, arrival.id, reason);
-        return false;
+        return nullptr;
     }
     if (arrival.link->kind == LinkKind::bridge) {
         // Here it reaches the bridge's own address; other links count where they receive.
@@ -89,23 +87,26 @@ bool take(Worker& worker, rte_mbuf* packet, const Arrival& arrival, RxTally& bri
     const auto* data = rte_pktmbuf_mtod(packet, const std::uint8_t*);
     if (mac_of(data) != arrival.mac && (data[0] & 1) == 0 && !note(packet).for_us) [[unlikely]] {
         worker.drop(packet, arrival.id, Drop::ether_other_host);
-        return false;
+        return nullptr;
     }
     const std::uint16_t type = reinterpret_cast<const net::EtherHeader*>(data)->type.host();
-    if (type != net::ether_type::kIpv4) [[unlikely]] {
-        take_other(worker, packet, arrival.id, type);
-        return false;
+    if (type == net::ether_type::kIpv4) [[likely]] {
+        return &worker.vector(Stage::ip4);
     }
-    return true;
+    if (type == net::ether_type::kIpv6) {
+        return &worker.vector(Stage::ip6);
+    }
+    take_other(worker, packet, arrival.id, type);
+    return nullptr;
 }
 
 }  // namespace
 
 void ethernet_stage(Worker& worker) noexcept {
     Vector& in = worker.vector(Stage::ethernet);
-    Vector& out = worker.vector(Stage::ip4);
-    const std::uint32_t n = std::min(in.count, out.room());
-    rte_mbuf** tail = &out.packets[out.count];
+    Vector* out = &worker.vector(Stage::ip4);
+    const std::uint32_t n = std::min({in.count, out->room(), worker.vector(Stage::ip6).room()});
+    rte_mbuf** tail = &out->packets[out->count];
     Arrival arrival;
     // What the last packet passed with: the next one like it passes, too.
     LinkId last_id = kNoLink;
@@ -128,7 +129,12 @@ void ethernet_stage(Worker& worker) noexcept {
         if (id != arrival.id) [[unlikely]] {
             arrival = look_at_link(worker, id);
         }
-        if (take(worker, packet, arrival, bridge_rx)) {
+        if (Vector* next = take(worker, packet, arrival, bridge_rx); next != nullptr) {
+            if (next != out) [[unlikely]] {
+                out->count = static_cast<std::uint32_t>(tail - out->packets.data());
+                out = next;
+                tail = &out->packets[out->count];
+            }
             // The bridge counts each, and `for_us` is one packet's.
             const bool alone = arrival.link->kind == LinkKind::bridge || packet_note.for_us;
             last_id = alone ? kNoLink : id;
@@ -136,7 +142,7 @@ void ethernet_stage(Worker& worker) noexcept {
             *tail++ = packet;
         }
     }
-    out.count = static_cast<std::uint32_t>(tail - out.packets.data());
+    out->count = static_cast<std::uint32_t>(tail - out->packets.data());
     in.take_front(n);
 }
 

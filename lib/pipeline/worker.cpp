@@ -60,6 +60,15 @@ void Worker::punt(rte_mbuf* packet, Punt why) noexcept {
     punted = true;
 }
 
+bool Worker::offer(rte_mbuf* packet, Punt why) noexcept {
+    rte_ring* ring = rings.to_control;
+    if (ring == nullptr || rte_ring_free_count(ring) < rte_ring_get_capacity(ring) / 2) {
+        return false;
+    }
+    punt(packet, why);
+    return true;
+}
+
 void Worker::learned(const fdb::LearnEvent& event) noexcept {
     const std::uint64_t mac = event.mac.value();
     LearnSlot& slot = learn_filter[(mac ^ (mac >> 6) ^ event.domain) % learn_filter.size()];

@@ -5,6 +5,7 @@
 
 #include "lib/fdb/table.hpp"
 #include "lib/pipeline/counters.hpp"
+#include "lib/pipeline/icmp_demand.hpp"
 #include "lib/pipeline/note.hpp"
 #include "lib/pipeline/tables.hpp"
 
@@ -32,6 +33,7 @@ enum class Stage : std::uint8_t {
     ethernet,        // a frame for a link in no bridge, or for the bridge itself
     bridge,          // a frame from a member, or from the bridge's own address
     ip4,             // validated and looked up
+    ip6,             // the same
     vxlan_pop,       // UDP to an address of ours
     ip_tunnel_pop,   // ipip or GRE to an address of ours
     vxlan_push,      // a frame to a vxlan link (link_out)
@@ -158,6 +160,12 @@ struct alignas(64) Worker {
     void drop(rte_mbuf* packet, LinkId link, Drop reason) noexcept;
     // To control; a full ring is a counted drop.
     void punt(rte_mbuf* packet, Punt why) noexcept;
+    // The same for what need not be: it takes no more than half of the ring, so that what is urgent
+    // (ARP, next hops) finds room in any flood. False: the packet is still the caller's.
+    [[nodiscard]] bool offer(rte_mbuf* packet, Punt why) noexcept;
+    // The packet is dropped for `reason`, and its sender is to hear `error` of it
+    // (icmp_demand.cpp).
+    void drop_and_tell(rte_mbuf* packet, LinkId link, Drop reason, const IcmpError& error) noexcept;
     // A MAC seen first or elsewhere; the same event is not repeated within some 100 us. A full ring
     // loses the event, not the packet.
     void learned(const fdb::LearnEvent& event) noexcept;
@@ -188,12 +196,13 @@ struct alignas(64) Worker {
     LoopCounters loop;
     Counter learn_events_lost;
     std::uint64_t tsc_hz = 0;
-    std::uint64_t next_second_tsc = 0;    // when now_s changes
-    std::uint64_t round_tsc = 0;          // start of this round
-    std::uint32_t now_s = 0;              // culvert's monotonic clock, set once a round
-    std::uint16_t ip_identification = 0;  // of the next outer header (TUN-TX-19)
-    bool punted = false;                  // something was put into a ring to control in this round
-    bool round_was_busy = false;          // the last one
+    std::uint64_t next_second_tsc = 0;      // when now_s changes
+    std::uint64_t round_tsc = 0;            // start of this round
+    std::uint32_t now_s = 0;                // culvert's monotonic clock, set once a round
+    std::uint64_t icmp_paid_until_tsc = 0;  // icmp_demand.cpp's allowance
+    std::uint16_t ip_identification = 0;    // of the next outer header (TUN-TX-19)
+    bool punted = false;          // something was put into a ring to control in this round
+    bool round_was_busy = false;  // the last one
     // vxlan_push: remotes already served of the packet at its vector's front
     std::uint32_t push_resume = 0;
     // Changes whenever vxlan_push got anywhere: a tunnel in a tunnel puts a packet back into the
@@ -225,6 +234,7 @@ std::uint32_t drain(Worker& worker) noexcept;
 void ethernet_stage(Worker& worker) noexcept;
 void bridge_stage(Worker& worker) noexcept;
 void ip4_stage(Worker& worker) noexcept;
+void ip6_stage(Worker& worker) noexcept;
 void vxlan_pop_stage(Worker& worker) noexcept;
 void vxlan_push_stage(Worker& worker) noexcept;
 void ip_tunnel_pop_stage(Worker& worker) noexcept;

@@ -29,7 +29,8 @@ constexpr std::uint32_t kNoSlot = 0;
 constexpr std::uint32_t kDefaultSlot = 1;
 constexpr std::uint32_t kFirstSlot = 2;
 
-constexpr std::uint32_t kMaxRoutes = std::uint32_t{1} << 20;  // slots are rte_lpm6's 21 bits
+// Slots are rte_lpm6's 21 bits.
+static_assert(Fib6::kMaxRoutes <= std::uint32_t{1} << 20);
 constexpr std::uint32_t kMostGroups = (std::uint32_t{1} << 21) - 1;
 constexpr std::uint32_t kInitialRoutes = 16384;
 constexpr std::uint32_t kInitialGroups = 2048;

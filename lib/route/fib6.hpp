@@ -18,6 +18,7 @@ namespace culvert::route {
 class Fib6 {
 public:
     using Address = std::array<std::uint8_t, 16>;  // wire order
+    static constexpr std::uint32_t kMaxRoutes = std::uint32_t{1} << 20;
 
     // Takes no memory until there is a route (then some 70 MB of DPDK's: rte_lpm6's first table),
     // and more with the routes, up to `max_routes`. Errors ENOMEM, EINVAL.
