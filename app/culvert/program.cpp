@@ -4,6 +4,7 @@
 #include "lib/control/config_file.hpp"
 #include "lib/control/log.hpp"
 #include "lib/control/protocol.hpp"
+#include "lib/control/slow_path.hpp"
 
 #include <fmt/format.h>
 #include <rte_lcore.h>
@@ -277,8 +278,10 @@ void CulvertProgram::do_periodic() {
 void CulvertProgram::finish() {
     workers_->set_receiving(false);
     const std::uint64_t end_ms = core_->now_ms() + kDrainMs;
-    while (core_->process_stats().in_flight != core_->routing().neighbours().queued_packets() &&
-           core_->now_ms() < end_ms) {
+    const auto waiting = [this] {
+        return core_->routing().neighbours().queued_packets() + core_->slow_path().queued_packets();
+    };
+    while (core_->process_stats().in_flight != waiting() && core_->now_ms() < end_ms) {
         core_->turn();
     }
     prompt_.reset();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// show drops, lcores, process, tunnels.
+// show drops, lcores, process, snmp, tunnels.
 #include "lib/control/command_context.hpp"
 #include "lib/control/tunnels.hpp"
 
@@ -64,6 +64,8 @@ std::string_view tunnel_state_name(encap::TunnelState state) {
     switch (state) {
     case encap::TunnelState::ready:
         return "ready";
+    case encap::TunnelState::failing:
+        return "failing";
     case encap::TunnelState::unresolved:
         return "unresolved";
     case encap::TunnelState::no_route:
@@ -226,6 +228,24 @@ Result<void> show_process(Context& context, const Arguments& /*arguments*/) {
         stats.mbufs_total,
         context.program.is_forwarding() ? "on" : "off"
     ));
+    return {};
+}
+
+// As `nstat`: what counted, with -s also what did not; JSON is one object of all.
+Result<void> show_snmp(Context& context, const Arguments& /*arguments*/) {
+    Json all = Json::object();
+    for (std::size_t i = 0; i < pipeline::kIpCounterCount; ++i) {
+        const pipeline::IpCounterInfo& info = pipeline::kIpCounterInfo[i];
+        const std::uint64_t value = context.core.count(static_cast<pipeline::IpCounter>(i));
+        if (context.out.is_json()) {
+            all[std::string(info.name)] = value;
+        } else if (value != 0 || context.options.statistics > 0) {
+            context.out.text(fmt::format("{:<24} {:>12}  {}\n", info.name, value, info.help));
+        }
+    }
+    if (context.out.is_json()) {
+        context.out.document(std::move(all));
+    }
     return {};
 }
 

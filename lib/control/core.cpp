@@ -43,6 +43,7 @@ Core::Impl::Impl(Core& core, std::uint32_t worker_count, Sizes wanted, rte_mempo
     , ip_tunnels(domain)
     , fdb(domain, wanted.fdb)
     , vxlan_fdb(fdb, lists)
+    , tunnel_faults(core)
     , slow_path(core)
     , link_manager(core)
     , worker_counters(worker_count)
@@ -55,7 +56,7 @@ Core::Impl::~Impl() {
     tunnels.reset();
     domain.synchronize();
     routing.reset();
-    slow_path.end_given_up(false);
+    slow_path.stop();
     domain.synchronize();
     if (doorbell.event_fd >= 0) {
         ::close(doorbell.event_fd);
@@ -104,6 +105,7 @@ Core::create(std::uint32_t worker_count, Sizes sizes, rte_mempool* pool) {
         impl.domain.retire(std::move(reuse));
     });
     impl.tunnels.emplace(*core);
+    impl.slow_path.start();
     impl.fdb.on_change([raw = core.get()](const fdb::Change& change) {
         Event event;
         event.object = Event::Object::fdb;
@@ -167,6 +169,10 @@ Tunnels& Core::tunnels() noexcept {
     return *impl_->tunnels;
 }
 
+TunnelFaults& Core::tunnel_faults() noexcept {
+    return impl_->tunnel_faults;
+}
+
 SlowPath& Core::slow_path() noexcept {
     return impl_->slow_path;
 }
@@ -224,18 +230,25 @@ void Core::send(LinkId link, rte_mbuf* frame, bool counted_before) {
     if (!counted_before) {
         impl_->own_counters.originated.add(1);
     }
-    if (impl_->workers.empty()) {
-        drop(frame, link, pipeline::Drop::worker_ring_full);
-        return;
-    }
     pipeline::Note& note = pipeline::note(frame);
     note = pipeline::Note{};
     note.link_out = link;
     note.l3_offset = 14;
-    // One worker a link, so that what is sent on it stays in order.
-    pipeline::Worker& worker = *impl_->workers[link % impl_->workers.size()];
-    if (rte_ring_enqueue(worker.rings.from_control, frame) != 0) {
-        drop(frame, link, pipeline::Drop::worker_ring_full);
+    hand_over(frame, link);
+}
+
+void Core::deliver(rte_mbuf* packet) {
+    impl_->own_counters.originated.add(1);
+    pipeline::note(packet).link_out = kNoLink;
+    hand_over(packet, pipeline::note(packet).link_in);
+}
+
+// One worker a link, so that what is sent on it stays in order.
+void Core::hand_over(rte_mbuf* packet, LinkId link) {
+    const auto& workers = impl_->workers;
+    if (workers.empty() ||
+        rte_ring_enqueue(workers[link % workers.size()]->rings.from_control, packet) != 0) {
+        drop(packet, link, pipeline::Drop::worker_ring_full);
     }
 }
 

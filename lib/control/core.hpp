@@ -21,6 +21,7 @@
 namespace culvert::control {
 
 class SlowPath;
+class TunnelFaults;
 class Tunnels;
 
 struct Sizes {
@@ -82,6 +83,7 @@ public:
     [[nodiscard]] encap::VxlanTemplates& vxlan_templates() noexcept;
     [[nodiscard]] encap::IpTunnelTables& ip_tunnels() noexcept;
     [[nodiscard]] Tunnels& tunnels() noexcept;
+    [[nodiscard]] TunnelFaults& tunnel_faults() noexcept;
     [[nodiscard]] SlowPath& slow_path() noexcept;
     [[nodiscard]] pipeline::CounterBlock& own_counters() noexcept;  // control's block
     [[nodiscard]] pipeline::CounterBlock& worker_counters(std::uint32_t worker) noexcept;
@@ -125,6 +127,9 @@ public:
     // A complete frame out of `link`, through a worker. Counted as originated unless
     // `counted_before`. Takes the packet.
     void send(LinkId link, rte_mbuf* frame, bool counted_before);
+    // An IPv4 packet made here for an address of ours, with the note of what it was made of: a
+    // worker takes it as received. Counted as originated. Takes the packet.
+    void deliver(rte_mbuf* packet);
     void drop(rte_mbuf* packet, LinkId link, pipeline::Drop reason);
     void consume(rte_mbuf* packet, LinkId link);
 
@@ -133,6 +138,7 @@ public:
     [[nodiscard]] ProcessStats process_stats() const;
     [[nodiscard]] std::uint64_t
     drops(LinkId link, pipeline::Drop reason) const;  // since start or clear
+    [[nodiscard]] std::uint64_t count(pipeline::IpCounter counter) const;
 
     void on_event(std::function<void(const Event&)> listener);
     void publish_event(const Event& event);
@@ -142,6 +148,8 @@ public:
     void release_link_id(LinkId link);
 
 private:
+    void hand_over(rte_mbuf* packet, LinkId link);
+
     struct Impl;
     Core();
     std::unique_ptr<Impl> impl_;

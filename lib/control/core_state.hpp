@@ -6,6 +6,7 @@
 #include "lib/control/core.hpp"
 #include "lib/control/log_limit.hpp"
 #include "lib/control/slow_path.hpp"
+#include "lib/control/tunnel_faults.hpp"
 #include "lib/control/tunnels.hpp"
 
 #include <deque>
@@ -38,6 +39,7 @@ struct Core::Impl {
     fdb::Table fdb;
     fdb::RemoteLists lists;
     fdb::VxlanFdb vxlan_fdb;
+    TunnelFaults tunnel_faults;
     SlowPath slow_path;
     std::unique_ptr<route::Routing> routing;
     std::optional<pipeline::Tables> tables;  // needs routing's

@@ -79,7 +79,8 @@ ProcessStats Core::process_stats() const {
     for (const CounterBlock& block : impl_->worker_counters) {
         add_block(block, sum);
     }
-    sum.in_flight = impl_->routing->neighbours().queued_packets();
+    sum.in_flight =
+        impl_->routing->neighbours().queued_packets() + impl_->slow_path.queued_packets();
     for (const pipeline::Worker* worker : impl_->workers) {
         sum.in_flight +=
             rte_ring_count(worker->rings.to_control) + rte_ring_count(worker->rings.from_control);
@@ -96,6 +97,14 @@ std::uint64_t Core::drops(LinkId link, Drop reason) const {
     std::uint64_t sum = impl_->own_counters.drops(link, reason);
     for (const CounterBlock& block : impl_->worker_counters) {
         sum += block.drops(link, reason);
+    }
+    return sum;
+}
+
+std::uint64_t Core::count(pipeline::IpCounter counter) const {
+    std::uint64_t sum = impl_->own_counters.read(counter);
+    for (const CounterBlock& block : impl_->worker_counters) {
+        sum += block.read(counter);
     }
     return sum;
 }

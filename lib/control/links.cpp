@@ -202,6 +202,7 @@ void LinkManager::publish(const LinkRecord& record) {
     link->vxlan = record.vxlan;
     link->ip_tunnel = record.ip_tunnel;
     link->sequences = record.sequences;
+    link->faults = record.faults;
     if (record.kind == pipeline::LinkKind::bridge) {
         for (const auto& [id, member] : links_) {
             if (member.master == record.id && member.admin_up) {

@@ -123,6 +123,7 @@ struct LinkRecord {
     encap::IpTunnelConfig ip_tunnel;  // kinds ipip, gre, gretap
     bool is_fallback = false;         // tunl0, gre0, gretap0: came with the first of its kind
     std::shared_ptr<encap::IpTunnelSequences> sequences;  // gre, gretap
+    std::shared_ptr<encap::IpTunnelFaults> faults;        // ipip, gre, gretap
     std::uint32_t bridge_ageing_s = 300;                  // kind bridge
     bool mac_is_set = false;  // bridge: given by the user, else the lowest member's
     bool mtu_is_set = false;  // bridge: given by the user, else the members' least

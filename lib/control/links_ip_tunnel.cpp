@@ -142,6 +142,7 @@ LinkManager::insert_ip_tunnel(LinkRecord next, const std::optional<std::uint32_t
     if (encap::traits(next.ip_tunnel.kind).has_gre) {
         next.sequences = std::make_shared<encap::IpTunnelSequences>();
     }
+    next.faults = std::make_shared<encap::IpTunnelFaults>();
     CULVERT_TRY(id, insert(std::move(next)));
     const LinkRecord& kept = *find(id);
     // A device that is down needs no room.

@@ -11,6 +11,7 @@
 #include "lib/pipeline/note.hpp"
 
 #include <rte_mbuf.h>
+#include <rte_mempool.h>
 
 #include <algorithm>
 #include <cstring>
@@ -24,8 +25,7 @@ using pipeline::Drop;
 using pipeline::Punt;
 
 constexpr std::uint16_t kEtherLen = sizeof(net::EtherHeader);
-constexpr pipeline::IcmpError kAddressUnreachable{
-    .type = net::icmpv6_type::kDestinationUnreachable, .code = 3, .as_received = false};
+constexpr std::uint8_t kAddressUnreachable6 = 3;  // RFC 4443, 3.1
 constexpr std::uint16_t kArpFrameLen = kEtherLen + sizeof(net::ArpHeader);
 
 // A header that lies wholly in the first segment; nullptr if it does not.
@@ -88,14 +88,6 @@ void SlowPath::handle(rte_mbuf* packet) {
     case Punt::icmp6:
         icmp6_.handle(packet);
         return;
-    case Punt::icmp_error: {
-        const pipeline::IcmpDemand demand = pipeline::icmp_demand_of(packet);
-        if (is_ip6(packet)) {
-            icmp6_.tell(packet, demand.error);
-        }
-        core_.drop(packet, demand.link, demand.reason);
-        return;
-    }
     case Punt::resolve:
         if (core_.links().find(note.link_out) == nullptr) {
             core_.drop(packet, note.link_out, Drop::link_gone);
@@ -111,6 +103,15 @@ void SlowPath::handle(rte_mbuf* packet) {
             return;
         }
         core_.send(note.link_out, packet, true);
+        return;
+    case Punt::icmp_error: {
+        const pipeline::IcmpDemand demand = pipeline::icmp_demand_of(packet);
+        tell(packet, demand.error, demand.reason);
+        core_.drop(packet, demand.link, demand.reason);
+        return;
+    }
+    case Punt::fragment:
+        handle_fragment(packet);
         return;
     }
     core_.drop(packet, note.link_in, Drop::ether_type_unknown);
@@ -197,33 +198,85 @@ void SlowPath::send_neighbour_solicitation(
     icmp6_.discovery().send_solicitation(link, unicast_to, source, target);
 }
 
-std::uint64_t SlowPath::tick(std::uint64_t now_ms) {
-    end_given_up(true);
-    return icmp6_.discovery().tick(now_ms);
-}
-
 void SlowPath::send_frame(LinkId link, rte_mbuf* frame) {
     core_.send(link, frame, true);
 }
 
-// NEI-02: the sender hears that the next hop does not answer (ndisc_error_report).
+// ICMP has two forms, ICMPv6 is the other.
+void SlowPath::tell(rte_mbuf* packet, const pipeline::IcmpError& error, Drop reason) {
+    if (is_ip6(packet)) {
+        icmp6_.tell(packet, error);
+    } else {
+        errors_.tell(packet, error, reason);
+    }
+}
+
+// NEI-02: the sender hears that the next hop does not answer (arp_error_report, ndisc_error_report). Not from here:
+// routing is in the middle of its work, and the message needs it.
 void SlowPath::give_up(LinkId link, rte_mbuf* frame, route::QueueVerdict why) {
-    // Not at once: the message may need a neighbour itself, and this is called from amid the table.
     if (why == route::QueueVerdict::failed) {
-        given_up_.emplace_back(link, frame);
+        unanswered_.emplace_back(link, frame);
     } else {
         core_.drop(frame, link, reason_of(why));
     }
 }
 
-void SlowPath::end_given_up(bool is_told) {
-    for (const auto& [link, frame] : std::exchange(given_up_, {})) {
-        pipeline::note(frame).l3_offset = kEtherLen;
-        if (is_told && is_ip6(frame)) {
-            icmp6_.tell(frame, kAddressUnreachable);
-        }
+void SlowPath::start() {
+    // The kernel's 4 MiB, or an eighth of all packet buffers.
+    const rte_mempool* pool = core_.pool();
+    const std::size_t share = std::size_t{pool->size} / 8 * pool->elt_size;
+    reassembly_.set_memory(std::min(ReassemblyLimits{}.memory, share));
+}
+
+void SlowPath::stop() {
+    for (const auto& [link, frame] : std::exchange(unanswered_, {})) {
         core_.drop(frame, link, Drop::neighbour_failed);
     }
+    reassembly_.give_up_all(Drop::shutdown);
+}
+
+std::uint64_t SlowPath::tick(std::uint64_t now_ms) {
+    // What is sent may be given up in its turn; that waits for the next time.
+    for (const auto& [link, frame] : std::exchange(unanswered_, {})) {
+        pipeline::note(frame).l3_offset = kEtherLen;
+        pipeline::IcmpError error = pipeline::unreachable(
+            is_ip6(frame) ? kAddressUnreachable6 : net::icmp_unreachable::kHost
+        );
+        error.type = is_ip6(frame) ? net::icmpv6_type::kDestinationUnreachable : error.type;
+        error.as_received = false;
+        tell(frame, error, Drop::neighbour_failed);
+        core_.drop(frame, link, Drop::neighbour_failed);
+    }
+    return std::min(reassembly_.tick(now_ms), icmp6_.discovery().tick(now_ms));
+}
+
+// A datagram that is whole goes back to a worker, as if it had come so: what its first fragment's
+// link let through goes on at ip4.
+void SlowPath::handle_fragment(rte_mbuf* packet) {
+    rte_mbuf* datagram = reassembly_.add(packet, core_.pool(), core_.now_ms());
+    if (datagram != nullptr) {
+        core_.deliver(datagram);
+    }
+}
+
+void SlowPath::drop_fragment(rte_mbuf* fragment, Drop reason) {
+    core_.drop(fragment, pipeline::note(fragment).link_in, reason);
+}
+
+void SlowPath::consume_fragment(rte_mbuf* fragment) {
+    core_.consume(fragment, pipeline::note(fragment).link_in);
+}
+
+// RFC 792: the sender of a datagram hears that its rest did not come, if its first fragment did.
+void SlowPath::expired(rte_mbuf* first_fragment) {
+    constexpr std::uint8_t kReassemblyTime = 1;
+    pipeline::IcmpError error = pipeline::kTimeExceeded;
+    error.code = kReassemblyTime;
+    errors_.tell(first_fragment, error, Drop::fragment_timeout);
+}
+
+void SlowPath::count(pipeline::IpCounter counter) {
+    core_.own_counters().count(counter);
 }
 
 void SlowPath::neighbour_changed(const route::Neighbour& neighbour, bool removed) {
@@ -275,7 +328,16 @@ void SlowPath::handle_icmp(rte_mbuf* packet) {
         return;
     }
     if (icmp->type != net::icmp_type::kEchoRequest) {
-        core_.drop(packet, link, Drop::icmp_not_handled);
+        const bool is_heeded =
+            net::is_icmp_error(icmp->type) && errors_in_.take(packet, icmp_offset);
+        core_.own_counters().count(
+            is_heeded ? pipeline::IpCounter::icmp_in_errors : pipeline::IpCounter::icmp_in_unknown
+        );
+        if (is_heeded) {
+            core_.consume(packet, link);
+        } else {
+            core_.drop(packet, link, Drop::icmp_not_handled);
+        }
         return;
     }
     const net::Ipv4Header request = *ip;
@@ -293,64 +355,17 @@ void SlowPath::reply_to_echo(
 
     // Options are not sent back, so the new header lies right in front of the message.
     rte_pktmbuf_adj(packet, static_cast<std::uint16_t>(icmp_offset - sizeof(net::Ipv4Header)));
-    net::Ipv4Header reply{};
-    reply.version_and_ihl = net::kIpv4VersionIhl;
+    net::Ipv4Header reply = output_.header(
+        net::ip_protocol::kIcmp, packet->pkt_len, request.destination, request.source
+    );
     reply.type_of_service = request.type_of_service;
-    reply.total_length = net::Be16{static_cast<std::uint16_t>(packet->pkt_len)};
-    reply.identification = net::Be16{ip_identification_++};
-    reply.time_to_live = net::kIpv4DefaultTtl;
-    reply.protocol = net::ip_protocol::kIcmp;
-    reply.source = request.destination;
-    reply.destination = request.source;
     reply.checksum = net::ipv4_header_checksum(reply);
     std::memcpy(rte_pktmbuf_mtod(packet, void*), &reply, sizeof(reply));
-    packet->ol_flags = 0;
+    packet->ol_flags &= RTE_MBUF_F_EXTERNAL | RTE_MBUF_F_INDIRECT;
     packet->packet_type = 0;
     core_.own_counters().consumed.add(1);
     core_.own_counters().originated.add(1);
-    send_ip(
-        packet,
-        net::IpAddress::from_v4(reply.source.host()),
-        net::IpAddress::from_v4(reply.destination.host())
-    );
-}
-
-// `packet` begins at the IP header and is counted as originated.
-void SlowPath::send_ip(
-    rte_mbuf* packet, const net::IpAddress& source, const net::IpAddress& destination
-) {
-    const route::Path path = core_.routing().lookup(destination, kNoLink, source);
-    switch (path.kind) {
-    case route::AdjacencyKind::glean:
-    case route::AdjacencyKind::incomplete:
-    case route::AdjacencyKind::rewrite:
-        break;
-    case route::AdjacencyKind::unreachable:
-        core_.drop(packet, path.link, Drop::ip4_unreachable);
-        return;
-    case route::AdjacencyKind::prohibit:
-        core_.drop(packet, path.link, Drop::ip4_prohibit);
-        return;
-    case route::AdjacencyKind::blackhole:
-        core_.drop(packet, path.link, Drop::ip4_blackhole);
-        return;
-    case route::AdjacencyKind::broadcast:
-        core_.drop(packet, path.link, Drop::ip4_not_forwarded);
-        return;
-    case route::AdjacencyKind::local:
-    case route::AdjacencyKind::no_route:
-        core_.drop(packet, path.link, Drop::ip4_no_route);
-        return;
-    }
-    if (packet->pkt_len > path.mtu) {
-        core_.drop(packet, path.link, Drop::ip4_too_big);
-        return;
-    }
-    if (rte_pktmbuf_prepend(packet, kEtherLen) == nullptr) {
-        core_.drop(packet, path.link, Drop::ip4_too_big);
-        return;
-    }
-    core_.routing().resolve(path.link, path.next_hop, packet, core_.now_ms());
+    output_.send(packet);
 }
 
 }  // namespace culvert::control

@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Packets that control answers itself: ARP, ICMP echo, and those that wait for a next hop's MAC.
+// Packets that control answers itself: ARP, ICMP echo, those that wait for a next hop's MAC or for
+// the rest of their datagram, and those whose sender is to hear that they are lost.
 // Control only.
 #pragma once
 
 #include "lib/control/icmp6.hpp"
+#include "lib/control/icmp_errors.hpp"
+#include "lib/control/icmp_input.hpp"
+#include "lib/control/ip_output.hpp"
+#include "lib/control/reassembly.hpp"
 #include "lib/net/address.hpp"
 #include "lib/net/ether.hpp"
 #include "lib/net/ipv4.hpp"
 #include "lib/net/link_id.hpp"
 #include "lib/route/routing.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <utility>
@@ -21,14 +27,31 @@ namespace culvert::control {
 
 class Core;
 
-class SlowPath final : public route::RoutingActions {
+class SlowPath final : public route::RoutingActions, private ReassemblyActions {
 public:
     explicit SlowPath(Core& core)
         : core_(core)
+        , output_(core)
+        , errors_(core, output_)
+        , errors_in_(core)
+        , reassembly_(*this)
         , icmp6_(core) {}
+
+    // The core is there. Packets that wait here are dropped by stop(), before it goes.
+    void start();
+    void stop();
 
     // A packet from a worker; its note says why it came. Takes the packet.
     void handle(rte_mbuf* packet);
+
+    // Once a turn: what waited in vain for a next hop or for the rest of a datagram is dropped, and
+    // its senders told. Returns when it wants to be called next.
+    std::uint64_t tick(std::uint64_t now_ms);
+
+    // Fragments that wait.
+    [[nodiscard]] std::size_t queued_packets() const noexcept {
+        return reassembly_.queued_fragments();
+    }
 
     // What routing wants done.
     void send_arp_request(
@@ -49,16 +72,18 @@ public:
     void route_changed(const route::Route& route, bool removed) override;
     void address_changed(const route::Address& address, bool removed) override;
 
-    // What is due. Returns when it wants to be called next (ms).
-    std::uint64_t tick(std::uint64_t now_ms);
-    // Drops the packets whose next hop did not answer; `is_told`: and tells their senders.
-    void end_given_up(bool is_told);
-
 private:
+    // What reassembly wants done.
+    void drop_fragment(rte_mbuf* fragment, pipeline::Drop reason) override;
+    void consume_fragment(rte_mbuf* fragment) override;
+    void expired(rte_mbuf* first_fragment) override;
+    void count(pipeline::IpCounter counter) override;
+
+    void tell(rte_mbuf* packet, const pipeline::IcmpError& error, pipeline::Drop reason);
+    void handle_fragment(rte_mbuf* packet);
     void handle_arp(rte_mbuf* packet);
     void handle_icmp(rte_mbuf* packet);
     void reply_to_echo(rte_mbuf* packet, const net::Ipv4Header& request, std::size_t icmp_offset);
-    void send_ip(rte_mbuf* packet, const net::IpAddress& source, const net::IpAddress& destination);
 
     struct ArpFields {
         std::uint16_t operation = 0;
@@ -71,9 +96,12 @@ private:
     void send_arp(LinkId link, const ArpFields& fields);
 
     Core& core_;
+    IpOutput output_;
+    IcmpErrors errors_;
+    IcmpInput errors_in_;
+    Reassembly reassembly_;
+    std::vector<std::pair<LinkId, rte_mbuf*>> unanswered_;
     Icmp6 icmp6_;
-    std::vector<std::pair<LinkId, rte_mbuf*>> given_up_;
-    std::uint16_t ip_identification_ = 0;
 };
 
 }  // namespace culvert::control

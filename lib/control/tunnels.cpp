@@ -2,6 +2,7 @@
 #include "lib/control/tunnels.hpp"
 
 #include "lib/control/core.hpp"
+#include "lib/control/tunnel_faults.hpp"
 #include "lib/encap/ip_tunnel_build.hpp"
 #include "lib/encap/vxlan_build.hpp"
 #include "lib/rcu/hash_table_writer.hpp"
@@ -255,13 +256,13 @@ bool Tunnels::build(
 ) {
     const fdb::Remote& remote = key.second;
     if (pipeline::is_ip_tunnel(device.kind)) {
-        return publish(
-            tunnel,
-            encap::build_ip_tunnel_template(
-                device.ip_tunnel, device.id, remote.address, path, neighbour
-            ),
-            core_.ip_tunnels().templates
+        auto outer = encap::build_ip_tunnel_template(
+            device.ip_tunnel, device.id, remote.address, path, neighbour
         );
+        if (outer.state == TunnelState::ready && core_.tunnel_faults().has(device.id)) {
+            outer.state = TunnelState::failing;
+        }
+        return publish(tunnel, outer, core_.ip_tunnels().templates);
     }
     const encap::VxlanRemote outer{remote.address, remote.vni, remote.port, remote.via};
     return publish(
@@ -313,6 +314,8 @@ Tunnels::reason(const LinkRecord& device, const TunnelView& view, const route::P
     switch (view.state) {
     case TunnelState::ready:
         return "";
+    case TunnelState::failing:
+        return "it sends, but routers on the way report errors";
     case TunnelState::unresolved:
         return fmt::format(
             "no MAC address known for {} on {}",

@@ -104,6 +104,19 @@ struct alignas(64) IpTunnelSequences {
     std::atomic<std::uint32_t> expected_in{0};  // TUN-RX-03; 0 = take any
 };
 
+// How many inner senders are still to be told that routers report errors (TUN-TX-15). Control adds,
+// workers take.
+struct alignas(64) IpTunnelFaults {
+    std::atomic<std::uint32_t> left{0};
+
+    [[nodiscard]] bool take() noexcept {
+        std::uint32_t now = left.load(std::memory_order_relaxed);
+        while (now != 0 && !left.compare_exchange_weak(now, now - 1, std::memory_order_relaxed)) {
+        }
+        return now != 0;
+    }
+};
+
 // One remote of one device, flattened over its route and neighbour: everything in front of the
 // payload. Immutable once published.
 struct alignas(64) IpTunnelTemplate {

@@ -57,4 +57,29 @@ bool has_reserved_bits(const rte_mbuf* packet, const VxlanOuter& outer) noexcept
     return vxlan.flags.host() != net::vxlan::kVniValid || vxlan.reserved() != 0;
 }
 
+// How long the IP header was is found by looking for the one that ends where it should.
+void vxlan_put_back(rte_mbuf* packet, std::uint16_t l3_offset) noexcept {
+    constexpr unsigned kLeastWords = 5;
+    constexpr unsigned kMostWords = 15;
+    for (unsigned words = kLeastWords; words <= kMostWords; ++words) {
+        const auto header_len = static_cast<std::uint16_t>(4 * words);
+        const auto outer_len = static_cast<std::uint16_t>(
+            header_len + sizeof(net::UdpHeader) + sizeof(net::VxlanHeader)
+        );
+        const auto stripped = static_cast<std::uint16_t>(l3_offset + outer_len);
+        if (stripped > packet->data_off) {
+            return;
+        }
+        const auto& ip = *reinterpret_cast<const net::Ipv4Header*>(
+            rte_pktmbuf_mtod(packet, const std::uint8_t*) - outer_len
+        );
+        if (ip.version_and_ihl == ((net::kIpv4VersionIhl & 0xf0U) | words) &&
+            ip.total_length.host() == packet->pkt_len + outer_len &&
+            net::ipv4_header_checksum_is_valid(ip, header_len)) {
+            rte_pktmbuf_prepend(packet, stripped);
+            return;
+        }
+    }
+}
+
 }  // namespace culvert::encap

@@ -203,4 +203,8 @@ inline void vxlan_strip(rte_mbuf* packet, std::uint16_t frame_offset) noexcept {
     forget_offloads(packet);
 }
 
+// The reverse, while the headers still lie in front: for a packet that nobody takes. `l3_offset` as
+// it was when they were taken off.
+void vxlan_put_back(rte_mbuf* packet, std::uint16_t l3_offset) noexcept;
+
 }  // namespace culvert::encap

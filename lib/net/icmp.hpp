@@ -19,6 +19,12 @@ inline constexpr std::uint8_t kTimeExceeded = 11;
 inline constexpr std::uint8_t kParameterProblem = 12;
 }  // namespace icmp_type
 
+// Messages that quote the packet they are about.
+[[nodiscard]] constexpr bool is_icmp_error(std::uint8_t type) noexcept {
+    return (type >= icmp_type::kDestinationUnreachable && type <= icmp_type::kRedirect) ||
+           type == icmp_type::kTimeExceeded || type == icmp_type::kParameterProblem;
+}
+
 // Codes of kDestinationUnreachable.
 namespace icmp_unreachable {
 inline constexpr std::uint8_t kNet = 0;

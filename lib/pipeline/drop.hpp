@@ -86,12 +86,20 @@ enum class Direction : std::uint8_t { rx, tx };
     X(ip4_too_big,                                                                                 \
       tx,                                                                                          \
       none,                                                                                        \
-      "larger than the MTU of the way out; fragmenting is not supported yet")                      \
+      "larger than the MTU of the way out, and not to be fragmented (FRAG-02)")                    \
     X(ip4_no_headroom, tx, tx_dropped, "no room for the link header")                              \
-    X(ip4_fragment_local,                                                                          \
+    X(fragment_ring_full, rx, none, "a fragment for this processor, and control had too many")     \
+    X(fragment_malformed, rx, none, "a fragment without payload, or beside its datagram's end")    \
+    X(fragment_duplicate, rx, none, "a fragment that was there already")                           \
+    X(fragment_overlap, rx, none, "of a datagram two of whose fragments overlap")                  \
+    X(fragment_timeout, rx, none, "of a datagram that was not whole after 30 s")                   \
+    X(fragment_distance,                                                                           \
       rx,                                                                                          \
       none,                                                                                        \
-      "a fragment for this processor; reassembly is not supported yet")                            \
+      "of a datagram two of whose fragments had 64 others of their sender in between")             \
+    X(fragment_too_big, rx, none, "of a datagram larger than 65535 bytes")                         \
+    X(fragment_memory, rx, none, "too many fragments wait for the rest of their datagrams")        \
+    X(fragment_ecn, rx, none, "of a datagram only part of which was ECN-capable (RFC 3168, 5.3)")  \
     X(ip4_protocol_unknown,                                                                        \
       rx,                                                                                          \
       none,                                                                                        \
@@ -182,7 +190,7 @@ enum class Direction : std::uint8_t { rx, tx };
     X(vxlan_too_big,                                                                               \
       tx,                                                                                          \
       tx_dropped,                                                                                  \
-      "outer packet larger than the path's MTU; fragmenting is not supported yet")                 \
+      "outer packet larger than the path's MTU, and not to be fragmented (VXLAN-PMTU-03)")         \
     X(ipip_truncated, rx, none, "less than 20 bytes behind the outer IP header (IPIP-RX-01)")      \
     X(gre_truncated, rx, none, "shorter than GRE's header and 8 bytes more (GRE-RX-01)")           \
     X(gre_version, rx, none, "a GRE version other than 0, or reserved bits beside it (GRE-RX-02)") \
@@ -246,7 +254,11 @@ enum class Direction : std::uint8_t { rx, tx };
     X(ip_tunnel_needs_fragments,                                                                   \
       tx,                                                                                          \
       tx_dropped,                                                                                  \
-      "outer packet larger than the path's MTU; fragmenting is not supported yet")                 \
+      "outer packet larger than the path's MTU, and not to be fragmented (TUN-PMTU-06)")           \
+    X(ip_tunnel_fault_copy,                                                                        \
+      tx,                                                                                          \
+      none,                                                                                        \
+      "a copy, to tell its sender that routers report errors; the packet itself went (TUN-TX-15)") \
     X(ip_tunnel_no_headroom, tx, tx_dropped, "no room for the outer headers (TUN-TX-17)")          \
     X(neighbour_failed, tx, none, "the next hop did not answer (NEI-02)")                          \
     X(neighbour_queue_full,                                                                        \

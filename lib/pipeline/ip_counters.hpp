@@ -32,7 +32,7 @@ namespace culvert::pipeline {
     X(icmp_not_due, "IcmpOutNotDue", "errors not made: to a group, an error or no one's address")  \
     X(icmp_no_way, "IcmpOutNoRoute", "errors not made: no way back, or no packet buffer")          \
     X(icmp_in_errors, "IcmpInErrorMsgs", "ICMP errors received about packets of ours")             \
-    X(icmp_in_unknown, "IcmpInErrorsIgnored", "ICMP errors received that are about none of ours")
+    X(icmp_in_unknown, "IcmpInIgnored", "ICMP received that is neither echo nor about ours")
 
 enum class IpCounter : std::uint8_t {
 #define CULVERT_IP_COUNTER_ENUM(id, name, help) id,

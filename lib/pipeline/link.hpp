@@ -70,6 +70,7 @@ struct Link {
     encap::VxlanConfig vxlan;                             // kind vxlan
     encap::IpTunnelConfig ip_tunnel;                      // kinds ipip, gre, gretap
     std::shared_ptr<encap::IpTunnelSequences> sequences;  // gre and gretap
+    std::shared_ptr<encap::IpTunnelFaults> faults;        // ipip, gre, gretap
 };
 
 using Links = rcu::PublishedArray<Link>;

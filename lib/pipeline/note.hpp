@@ -20,6 +20,8 @@ enum class Punt : std::uint8_t {
     tunnel_remote,  // a frame to the tunnel link_out, whose remote next_hop control does not know
                     // yet
     icmp_error,     // to be dropped, and its sender told why (icmp_demand.hpp)
+    fragment,       // of a datagram to an address of ours; data at the Ethernet header, l3_offset
+                    // set
 };
 
 // Eight bytes where the driver left its hash of the packet: the first line of the mbuf is at hand

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// IPv4 input and forwarding: check the header as Linux's ip_rcv does, look up all destinations of
-// up to 64 packets at once, then deliver here or rewrite and send on.
+// IPv4 input and forwarding: check the header (ip4_input.hpp), look up all destinations of up to 64
+// packets at once, then deliver here or rewrite and send on.
 #include "lib/net/checksum.hpp"
 #include "lib/net/ether.hpp"
 #include "lib/net/ip_protocol.hpp"
 #include "lib/net/ipv4.hpp"
+#include "lib/pipeline/ip4_fragment.hpp"
+#include "lib/pipeline/ip4_input.hpp"
 #include "lib/pipeline/scratch.hpp"
 #include "lib/pipeline/worker.hpp"
 
@@ -15,8 +17,6 @@ namespace culvert::pipeline {
 namespace {
 
 constexpr std::uint32_t kChunk = 64;
-constexpr std::uint32_t kFirstGroup = 0xe0000000;  // 224.0.0.0
-constexpr std::uint32_t kLimitedBroadcast = 0xffffffff;
 
 // Neighbours in the burst to the same address are a run: looked up once.
 struct Chunk {
@@ -37,133 +37,6 @@ struct Way {
     // at.
     Vector* direct = nullptr;
 };
-
-net::Ipv4Header* header_of(rte_mbuf* packet) noexcept {
-    return rte_pktmbuf_mtod_offset(packet, net::Ipv4Header*, note(packet).l3_offset);
-}
-
-// 0.0.0.0/8, 127.0.0.0/8 and 224.0.0.0 upwards: addresses that need a closer look.
-constexpr bool is_special(std::uint32_t address) noexcept {
-    const std::uint32_t first = address >> 24;
-    return first - 1 >= 223 || first == 127;
-}
-
-constexpr bool is_group(std::uint32_t address) noexcept {
-    return (address >> 28) == 0xe || address == kLimitedBroadcast;
-}
-
-// Ethernet's padding, or whatever follows the datagram: off.
-[[gnu::noinline]] void trim(rte_mbuf* packet, std::uint32_t frame_len) noexcept {
-    rte_pktmbuf_pkt_len(packet) = frame_len;
-    std::uint32_t left = frame_len;
-    rte_mbuf* segment = packet;
-    while (left > rte_pktmbuf_data_len(segment)) {
-        left -= rte_pktmbuf_data_len(segment);
-        segment = segment->next;
-    }
-    rte_pktmbuf_data_len(segment) = static_cast<std::uint16_t>(left);
-    if (rte_mbuf* rest = segment->next; rest != nullptr) {
-        packet->nb_segs = 1;
-        for (const rte_mbuf* kept = packet; kept != segment; kept = kept->next) {
-            ++packet->nb_segs;
-        }
-        segment->next = nullptr;
-        rte_pktmbuf_free(rest);
-    }
-}
-
-enum class Check : std::uint8_t { ok, bad };
-
-Check refuse(Worker& worker, rte_mbuf* packet, Drop reason) noexcept {
-    worker.drop(packet, note(packet).link_in, reason);
-    return Check::bad;
-}
-
-// Whether no packet from outside may come from there (ip_route_input_slow, fib_validate_source).
-// One of our addresses: somebody else uses it, or what we sent came back.
-[[gnu::noinline]] bool is_bad_source(const Worker& worker, std::uint32_t source) noexcept {
-    if (is_special(source) && (source < kFirstGroup || is_group(source))) {
-        return true;
-    }
-    const route::Adjacency* adjacency =
-        worker.tables.adjacencies.read(worker.tables.fib4.lookup(source));
-    return adjacency != nullptr && route::is_ours(adjacency->kind);
-}
-
-// A header of other than 20 bytes, or of another version, or cut off.
-[[gnu::noinline]] Check
-check_unusual(Worker& worker, rte_mbuf* packet, std::uint32_t available) noexcept {
-    if (available < sizeof(net::Ipv4Header)) {
-        return refuse(worker, packet, Drop::ip4_truncated);
-    }
-    const net::Ipv4Header& ip = *header_of(packet);
-    if (ip.version() != 4) {
-        return refuse(worker, packet, Drop::ip4_version);
-    }
-    if (ip.header_len_bytes() < sizeof(net::Ipv4Header) || ip.header_len_bytes() > available) {
-        return refuse(worker, packet, Drop::ip4_header_length);
-    }
-    return Check::ok;
-}
-
-bool checksum_is_valid(const rte_mbuf* packet, const net::Ipv4Header& ip) noexcept {
-    const std::uint64_t verdict = packet->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK;
-    return verdict == RTE_MBUF_F_RX_IP_CKSUM_GOOD ||
-           net::ipv4_header_checksum_is_valid(ip, ip.header_len_bytes());
-}
-
-// ICMP-07, in the order of ip_rcv, all but the addresses. Bad packets are gone.
-[[gnu::always_inline]] inline Check
-check_header(Worker& worker, rte_mbuf* packet, const net::Ipv4Header& ip) noexcept {
-    const std::uint32_t l3_offset = note(packet).l3_offset;
-    const std::uint32_t in_segment = rte_pktmbuf_data_len(packet);
-    if (in_segment < l3_offset + sizeof(net::Ipv4Header) ||
-        ip.version_and_ihl != net::kIpv4VersionIhl) [[unlikely]] {
-        const std::uint32_t available = in_segment > l3_offset ? in_segment - l3_offset : 0;
-        if (check_unusual(worker, packet, available) == Check::bad) {
-            return Check::bad;
-        }
-    }
-    if (!checksum_is_valid(packet, ip)) [[unlikely]] {
-        return refuse(worker, packet, Drop::ip4_checksum);
-    }
-    const std::uint32_t frame_len = l3_offset + ip.total_length.host();
-    if (frame_len != rte_pktmbuf_pkt_len(packet)) [[unlikely]] {
-        if (frame_len > rte_pktmbuf_pkt_len(packet) ||
-            ip.total_length.host() < ip.header_len_bytes()) {
-            return refuse(worker, packet, Drop::ip4_total_length);
-        }
-        trim(packet, frame_len);
-    }
-    return Check::ok;
-}
-
-// Those of the last packet that passed; none that passes has 0.0.0.0.
-struct LastAddresses {
-    std::uint64_t both = 0;  // as they lie in the header
-    std::uint32_t source = 0;
-    std::uint32_t destination = 0;
-};
-
-// Asks of both addresses what they have not been asked as the last packet's. Bad packets are gone.
-[[gnu::always_inline]] inline Check check_addresses(
-    Worker& worker,
-    rte_mbuf* packet,
-    std::uint32_t source,
-    std::uint32_t destination,
-    const LastAddresses& last
-) noexcept {
-    if ((source != last.source || source == 0) &&
-        (is_special(source) || worker.tables.own_addresses.may_contain(source)) &&
-        is_bad_source(worker, source)) [[unlikely]] {
-        return refuse(worker, packet, Drop::ip4_source_invalid);
-    }
-    if ((destination != last.destination || destination == 0) && is_special(destination) &&
-        destination < kFirstGroup) [[unlikely]] {
-        return refuse(worker, packet, Drop::ip4_destination_invalid);
-    }
-    return Check::ok;
-}
 
 // Keeps the good packets and cuts them into runs.
 void read_headers(
@@ -223,14 +96,22 @@ void look_up(const Worker& worker, Chunk& chunk) noexcept {
 ) noexcept {
     const LinkId link = note(packet).link_in;
     if (ip.is_fragment()) {
-        worker.drop(packet, link, Drop::ip4_fragment_local);
+        if (!worker.offer(packet, Punt::fragment)) {
+            worker.drop(packet, link, Drop::fragment_ring_full);
+        }
     } else if (ip.protocol == net::ip_protocol::kIcmp && !broadcast) {
-        worker.punt(packet, Punt::icmp);
+        if (!worker.offer(packet, Punt::icmp)) {
+            worker.drop(packet, link, Drop::control_ring_full);
+        }
     } else if (ip.protocol == net::ip_protocol::kIcmp) {
         // As with the kernel's default icmp_echo_ignore_broadcasts.
         worker.drop(packet, link, Drop::icmp_not_handled);
-    } else {
+    } else if (ip.protocol == net::ip_protocol::kIgmp || broadcast) {
         worker.drop(packet, link, Drop::ip4_protocol_unknown);
+    } else {
+        worker.drop_and_tell(
+            packet, link, Drop::ip4_protocol_unknown, unreachable(net::icmp_unreachable::kProtocol)
+        );
     }
 }
 
@@ -281,7 +162,22 @@ inline bool place_link_header(rte_mbuf* packet, std::uint16_t link_header_len) n
            nullptr;
 }
 
-// What ip_forward asks of a packet before it leaves. Bad packets are gone.
+// Larger than its way out, and not to be cut (FRAG-02, FRAG-03).
+[[gnu::cold]] Check
+refuse_size(Worker& worker, rte_mbuf* packet, const route::Adjacency& adjacency) noexcept {
+    worker.counters.count(IpCounter::frag_fails);
+    if (header_of(packet)->dont_fragment()) {
+        worker.drop_and_tell(
+            packet, adjacency.link_out, Drop::ip4_too_big, fragmentation_needed(adjacency.mtu)
+        );
+    } else {
+        worker.drop(packet, adjacency.link_out, Drop::ip4_too_big);
+    }
+    return Check::bad;
+}
+
+// What ip_forward asks of a packet before it leaves (RT-12). Bad packets are gone; a good one may
+// have to be cut.
 inline Check check_forward(
     Worker& worker, rte_mbuf* packet, std::uint32_t destination, const route::Adjacency& adjacency
 ) noexcept {
@@ -292,13 +188,27 @@ inline Check check_forward(
         return refuse(worker, packet, Drop::ip4_not_forwarded);
     }
     if (ip.time_to_live <= 1) [[unlikely]] {
-        return refuse(worker, packet, Drop::ip4_ttl_exceeded);
-    }
-    if (ip.total_length.host() > adjacency.mtu) [[unlikely]] {
-        worker.drop(packet, adjacency.link_out, Drop::ip4_too_big);
+        worker.drop_and_tell(packet, note(packet).link_in, Drop::ip4_ttl_exceeded, kTimeExceeded);
         return Check::bad;
     }
+    if (ip.total_length.host() > adjacency.mtu && !may_fragment(ip, adjacency.mtu)) [[unlikely]] {
+        return refuse_size(worker, packet, adjacency);
+    }
     return Check::ok;
+}
+
+// A packet that check_forward() passed and whose link header has its place: whether it is too large
+// and has gone to be cut. `resolve`: the fragments are for control.
+bool cut_if_large(
+    Worker& worker, rte_mbuf* packet, const route::Adjacency& adjacency, bool resolve
+) noexcept {
+    if (header_of(packet)->total_length.host() <= adjacency.mtu) [[likely]] {
+        return false;
+    }
+    note(packet).link_out = adjacency.link_out;
+    fragment_cut_of(packet) = {static_cast<std::uint16_t>(adjacency.mtu), 0, resolve};
+    worker.enqueue(Stage::ip4_fragment, packet);
+    return true;
 }
 
 // The next hop's MAC is not known: control asks for it and keeps the packet meanwhile.
@@ -317,7 +227,9 @@ void resolve(
     next_hop_of(packet) = adjacency.kind == route::AdjacencyKind::glean
                               ? net::IpAddress::from_v4(destination)
                               : adjacency.next_hop;
-    worker.punt(packet, Punt::resolve);
+    if (!cut_if_large(worker, packet, adjacency, true)) {
+        worker.punt(packet, Punt::resolve);
+    }
 }
 
 // A packet to a neighbour whose MAC is known, by any link.
@@ -338,7 +250,9 @@ void resolve(
     }
     auto* data = rte_pktmbuf_mtod(packet, std::uint8_t*);
     std::memcpy(data, adjacency.header.data(), adjacency.header_len);
-    worker.output(packet, *way.link);
+    if (!cut_if_large(worker, packet, adjacency, false)) {
+        worker.output(packet, *way.link);
+    }
 }
 
 // Packets to a neighbour whose MAC is known, none or all of them to a group. Precondition: room
@@ -372,16 +286,28 @@ void rewrite(
     out.count = static_cast<std::uint32_t>(tail - out.packets.data());
 }
 
-[[gnu::cold]] Drop refusal_of(const route::Adjacency* adjacency) noexcept {
-    switch (adjacency != nullptr ? adjacency->kind : route::AdjacencyKind::no_route) {
+// The route says no, or there is none (RT-06, ip_error).
+[[gnu::cold]] void
+refuse_route(Worker& worker, rte_mbuf* packet, route::AdjacencyKind kind) noexcept {
+    const LinkId link = note(packet).link_in;
+    switch (kind) {
     case route::AdjacencyKind::unreachable:
-        return Drop::ip4_unreachable;
+        worker.drop_and_tell(
+            packet, link, Drop::ip4_unreachable, unreachable(net::icmp_unreachable::kHost)
+        );
+        return;
     case route::AdjacencyKind::prohibit:
-        return Drop::ip4_prohibit;
+        worker.drop_and_tell(
+            packet, link, Drop::ip4_prohibit, unreachable(net::icmp_unreachable::kProhibited)
+        );
+        return;
     case route::AdjacencyKind::blackhole:
-        return Drop::ip4_blackhole;
+        worker.drop(packet, link, Drop::ip4_blackhole);
+        return;
     default:
-        return Drop::ip4_no_route;
+        worker.drop_and_tell(
+            packet, link, Drop::ip4_no_route, unreachable(net::icmp_unreachable::kNet)
+        );
     }
 }
 
@@ -396,7 +322,7 @@ finish_here(Worker& worker, rte_mbuf* packet, std::uint32_t destination, const W
     } else if (is_group(destination)) {
         worker.drop(packet, note(packet).link_in, Drop::ip4_not_forwarded);
     } else {
-        worker.drop(packet, note(packet).link_in, refusal_of(way.adjacency));
+        refuse_route(worker, packet, kind);
     }
 }
 
@@ -455,6 +381,7 @@ void ip4_stage(Worker& worker) noexcept {
     Vector& in = worker.vector(Stage::ip4);
     const std::uint32_t room = std::min(
         {worker.output_room(),
+         worker.vector(Stage::ip4_fragment).room(),
          worker.vector(Stage::vxlan_pop).room(),
          worker.vector(Stage::ip_tunnel_pop).room()}
     );

@@ -85,6 +85,8 @@ private:
     bool is_number_refused(const Run& run, const rte_mbuf* packet) const noexcept;
     [[nodiscard]] Vector& way_in(const Link& link, std::uint16_t type) noexcept;
 
+    void refuse_all(rte_mbuf* const* packets, std::uint32_t count, LinkId link) noexcept;
+
     void
     drop_all(rte_mbuf* const* packets, std::uint32_t count, LinkId link, Drop reason) noexcept {
         std::for_each_n(packets, count, [&](rte_mbuf* packet) {
@@ -100,6 +102,16 @@ private:
     Scratch<rte_mbuf*, kChunk> packets_;
     Scratch<Run, kChunk> runs_;
 };
+
+// IPIP-RX-02, GRE-RX-11: it is the port that is unreachable, though neither has ports.
+[[gnu::noinline]] void
+IpTunnelPop::refuse_all(rte_mbuf* const* packets, std::uint32_t count, LinkId link) noexcept {
+    std::for_each_n(packets, count, [&](rte_mbuf* packet) {
+        worker_.drop_and_tell(
+            packet, link, Drop::ip_tunnel_no_device, unreachable(net::icmp_unreachable::kPort)
+        );
+    });
+}
 
 // Checks the outer headers, and cuts the burst into runs.
 void IpTunnelPop::find_runs(rte_mbuf* const* packets, std::uint32_t count) noexcept {
@@ -118,6 +130,10 @@ void IpTunnelPop::find_runs(rte_mbuf* const* packets, std::uint32_t count) noexc
         }
         encap::IpTunnelOuter outer;  // NOLINT: set where the verdict is good
         const auto verdict = encap::ip_tunnel_parse(packet, l3_offset, outer);
+        if (verdict == encap::IpTunnelVerdict::no_device) [[unlikely]] {
+            refuse_all(&packet, 1, packet_note.link_in);
+            continue;
+        }
         if (verdict != encap::IpTunnelVerdict::good) [[unlikely]] {
             worker_.drop(packet, packet_note.link_in, reason_of(verdict));
             continue;
@@ -256,7 +272,7 @@ void IpTunnelPop::run(rte_mbuf* const* packets, std::uint32_t count) noexcept {
         if (run.link != nullptr) [[likely]] {
             deliver_run(run, first, end - run.first);
         } else {
-            drop_all(first, end - run.first, run.link_in, Drop::ip_tunnel_no_device);
+            refuse_all(first, end - run.first, run.link_in);
         }
     }
 }

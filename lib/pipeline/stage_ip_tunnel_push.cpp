@@ -5,6 +5,7 @@
 #include "lib/encap/ip_tunnel_push.hpp"
 #include "lib/pipeline/scratch.hpp"
 #include "lib/pipeline/tally.hpp"
+#include "lib/pipeline/tunnel_oversize.hpp"
 #include "lib/pipeline/worker.hpp"
 
 #include <rte_prefetch.h>
@@ -61,7 +62,6 @@ private:
         const Link& device,
         std::uint32_t sequence
     ) noexcept;
-    void refuse(rte_mbuf* packet, IpTunnelPushed why, const Link& device) noexcept;
     void dispatch(rte_mbuf* packet, const Run& run) noexcept;
     void send(rte_mbuf* packet, const Run& run) noexcept;
     void ask_for_remote(rte_mbuf* packet, const Run& run) noexcept;
@@ -161,17 +161,6 @@ bool IpTunnelPush::is_direct(const Run& run) noexcept {
     return way_ != nullptr && way_->kind == LinkKind::port && way_->up;
 }
 
-[[gnu::cold]] void
-IpTunnelPush::refuse(rte_mbuf* packet, IpTunnelPushed why, const Link& device) noexcept {
-    Drop reason = Drop::ip_tunnel_no_headroom;
-    if (why == IpTunnelPushed::too_big) {
-        reason = Drop::ip_tunnel_too_big;
-    } else if (why == IpTunnelPushed::needs_fragments) {
-        reason = Drop::ip_tunnel_needs_fragments;
-    }
-    worker_.drop(packet, device.id, reason);
-}
-
 // All but untagged IPv4.
 [[gnu::noinline]] bool IpTunnelPush::push_unusual(
     rte_mbuf* packet,
@@ -197,7 +186,7 @@ IpTunnelPush::refuse(rte_mbuf* packet, IpTunnelPushed why, const Link& device) n
     const auto result =
         encap::ip_tunnel_push(packet, outer, inner, worker_.ip_identification, sequence);
     if (result != IpTunnelPushed::done) {
-        refuse(packet, result, device);
+        push_oversize(worker_, packet, outer, sequence, result, tx_);
         return false;
     }
     ++worker_.ip_identification;
@@ -205,7 +194,7 @@ IpTunnelPush::refuse(rte_mbuf* packet, IpTunnelPushed why, const Link& device) n
     return true;
 }
 
-// False: the packet is dropped.
+// False: the packet is dropped, or has gone to be cut.
 bool IpTunnelPush::push(
     rte_mbuf* packet,
     const encap::IpTunnelTemplate& outer,
@@ -220,7 +209,7 @@ bool IpTunnelPush::push(
     const auto result =
         encap::ip_tunnel_push(packet, outer, inner, worker_.ip_identification, sequence);
     if (result != IpTunnelPushed::done) [[unlikely]] {
-        refuse(packet, result, device);
+        push_oversize(worker_, packet, outer, sequence, result, tx_);
         return false;
     }
     ++worker_.ip_identification;
@@ -254,7 +243,9 @@ IpTunnelPush::push_run(rte_mbuf* const* packets, std::uint32_t count, const Run&
         }
         const auto result = encap::ip_tunnel_push(packet, outer, inner, identification, sequence);
         if (result != IpTunnelPushed::done) [[unlikely]] {
-            refuse(packet, result, *run.device);
+            worker_.ip_identification = identification;
+            push_oversize(worker_, packet, outer, sequence, result, tx_);
+            identification = worker_.ip_identification;
             continue;
         }
         ++identification;
@@ -297,6 +288,12 @@ IpTunnelPush::push_run(rte_mbuf* const* packets, std::uint32_t count, const Run&
     const LinkId device = run.device->id;
     switch (run.outer->state) {
     case TunnelState::ready:
+        send(packet, run);
+        break;
+    case TunnelState::failing:
+        tell_of_fault(worker_, packet, *run.device);
+        way_id_ = run.outer->link_out;
+        way_ = worker_.tables.links.read(way_id_);
         send(packet, run);
         break;
     case TunnelState::unresolved:

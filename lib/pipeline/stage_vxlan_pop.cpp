@@ -81,6 +81,7 @@ private:
     void learn(Run& run, const fdb::Value* known) noexcept;
     void deliver() noexcept;
     bool check_inner(const Outer& outer, rte_mbuf* packet) noexcept;
+    void refuse_port(rte_mbuf* packet) noexcept;
     void refuse_run(const Run& run, rte_mbuf* const* packets, std::uint32_t count) noexcept;
 
     Worker& worker_;
@@ -95,6 +96,13 @@ private:
     Scratch<Outer, kChunk> outers_;  // the first outer_count_ are set
     Scratch<Run, kChunk + 1> runs_;  // the first run_count_ are set, and where the next would begin
 };
+
+// VXLAN-SOCK-09: nothing is open on its port. The packet begins as it was received.
+[[gnu::noinline]] void VxlanPop::refuse_port(rte_mbuf* packet) noexcept {
+    worker_.drop_and_tell(
+        packet, note(packet).link_in, Drop::udp_no_port, unreachable(net::icmp_unreachable::kPort)
+    );
+}
 
 // The packet at hand is not a plain one. False: it is dropped. True: it is sound after all (what
 // stood behind the UDP length has been cut off), and `outer` is set.
@@ -119,7 +127,8 @@ private:
     std::uint64_t link = kNoLink;
     const std::uint16_t port = encap::udp_destination_port(packet, l3_offset);
     if (!demux.find(encap::VxlanKey::socket(port), link)) {
-        return drop(underlay, Drop::udp_no_port);
+        refuse_port(packet);
+        return false;
     }
     switch (encap::examine_vxlan(packet, l3_offset, outer)) {
     case encap::VxlanVerdict::good:
@@ -320,7 +329,13 @@ VxlanPop::refuse_run(const Run& run, rte_mbuf* const* packets, std::uint32_t cou
     if (outer.link == nullptr) {
         std::uint64_t ignored = 0;
         const auto socket = encap::VxlanKey::socket(outer.tunnel.udp_port());
-        reason = worker_.tables.vxlan_demux.find(socket, ignored) ? reason : Drop::udp_no_port;
+        if (!worker_.tables.vxlan_demux.find(socket, ignored)) {
+            std::for_each_n(packets, count, [&](rte_mbuf* packet) {
+                encap::vxlan_put_back(packet, note(packet).l3_offset);
+                refuse_port(packet);
+            });
+            return;
+        }
     }
     for (std::uint32_t i = 0; i < count; ++i) {
         rte_mbuf* packet = packets[i];

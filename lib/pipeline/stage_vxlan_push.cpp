@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The vxlan_push stage, as far as a frame has one remote and a port to leave by.
+#include "lib/pipeline/tunnel_oversize.hpp"
 #include "lib/pipeline/vxlan_push.hpp"
 
 #include <rte_prefetch.h>
@@ -111,7 +112,7 @@ void VxlanPush::look_up() noexcept {
     }
 }
 
-// False: the packet is dropped.
+// False: the packet is dropped, or has gone to be cut.
 bool VxlanPush::push(
     rte_mbuf* packet,
     const encap::VxlanTemplate& outer,
@@ -121,7 +122,7 @@ bool VxlanPush::push(
     const std::uint32_t frame_len = packet->pkt_len;
     const auto result = encap::vxlan_push(packet, outer, inner, worker_.ip_identification);
     if (result != encap::VxlanPushed::done) [[unlikely]] {
-        refuse_push(packet, result, device);
+        refuse_push(packet, result, outer, device);
         return false;
     }
     ++worker_.ip_identification;
@@ -131,10 +132,14 @@ bool VxlanPush::push(
     return true;
 }
 
-[[gnu::cold]] void
-VxlanPush::refuse_push(rte_mbuf* packet, encap::VxlanPushed why, const Link& device) noexcept {
-    const bool too_big = why == encap::VxlanPushed::too_big;
-    worker_.drop(packet, device.id, too_big ? Drop::vxlan_too_big : Drop::vxlan_no_headroom);
+[[gnu::noinline]] void VxlanPush::refuse_push(
+    rte_mbuf* packet, encap::VxlanPushed why, const encap::VxlanTemplate& outer, const Link& device
+) noexcept {
+    if (why == encap::VxlanPushed::too_big) {
+        push_oversize(worker_, packet, outer, device, tx_);
+    } else {
+        worker_.drop(packet, device.id, Drop::vxlan_no_headroom);
+    }
 }
 
 // Packets to one remote whose template inherits nothing. Returns where the vector ends then.
@@ -163,7 +168,9 @@ inline rte_mbuf** VxlanPush::push_flows(
         }
         const auto result = encap::vxlan_push_flow<Checksum>(packet, outer, flow, identification);
         if (result != encap::VxlanPushed::done) [[unlikely]] {
-            refuse_push(packet, result, *run.device);
+            worker_.ip_identification = identification;
+            refuse_push(packet, result, outer, *run.device);
+            identification = worker_.ip_identification;
             continue;
         }
         ++identification;

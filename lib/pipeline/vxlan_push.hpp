@@ -49,7 +49,12 @@ private:
     void look_up() noexcept;
     bool find_default(const Link& device, fdb::Value& value) noexcept;
     void refuse(rte_mbuf* packet) noexcept;
-    void refuse_push(rte_mbuf* packet, encap::VxlanPushed why, const Link& device) noexcept;
+    void refuse_push(
+        rte_mbuf* packet,
+        encap::VxlanPushed why,
+        const encap::VxlanTemplate& outer,
+        const Link& device
+    ) noexcept;
     template <bool Checksum>
     rte_mbuf** push_flows(
         rte_mbuf* const* packets, std::uint32_t count, const Run& run, rte_mbuf** tail

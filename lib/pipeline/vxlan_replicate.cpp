@@ -88,7 +88,7 @@ inline void VxlanPush::push_copy(
                             ? encap::vxlan_push_flow<true>(copy, outer, flow, identification)
                             : encap::vxlan_push_flow<false>(copy, outer, flow, identification);
     if (result != encap::VxlanPushed::done) [[unlikely]] {
-        refuse_push(copy, result, device);
+        refuse_push(copy, result, outer, device);
         return;
     }
     ++worker_.ip_identification;
@@ -145,6 +145,7 @@ void VxlanPush::dispatch(
     }
     switch (outer->state) {
     case encap::TunnelState::ready:
+    case encap::TunnelState::failing:
         choose_way(outer->link_out);
         send(packet, *outer, inner, device);
         break;

@@ -145,6 +145,7 @@ std::uint32_t drain(Worker& worker) noexcept {
     for (std::size_t stage = 0; stage < worker.vectors.size(); ++stage) {
         Vector& vector = worker.vectors[stage];
         const bool leaving = stage == static_cast<std::size_t>(Stage::port_tx) ||
+                             stage == static_cast<std::size_t>(Stage::ip4_fragment) ||
                              stage == static_cast<std::size_t>(Stage::vxlan_push) ||
                              stage == static_cast<std::size_t>(Stage::ip_tunnel_push);
         for (std::uint32_t i = 0; i < vector.count; ++i) {

@@ -34,6 +34,7 @@ enum class Stage : std::uint8_t {
     bridge,          // a frame from a member, or from the bridge's own address
     ip4,             // validated and looked up
     ip6,             // the same
+    ip4_fragment,    // with its link header, too large for link_out
     vxlan_pop,       // UDP to an address of ours
     ip_tunnel_pop,   // ipip or GRE to an address of ours
     vxlan_push,      // a frame to a vxlan link (link_out)
@@ -205,8 +206,8 @@ struct alignas(64) Worker {
     bool round_was_busy = false;  // the last one
     // vxlan_push: remotes already served of the packet at its vector's front
     std::uint32_t push_resume = 0;
-    // Changes whenever vxlan_push got anywhere: a tunnel in a tunnel puts a packet back into the
-    // vector it came from.
+    // Changes whenever a push or ip4_fragment got anywhere: a tunnel in a tunnel puts a packet back
+    // into the vector it came from, and a packet that is being cut stays at its vector's front.
     std::uint32_t push_progress = 0;
     std::uint32_t tx_pending = 0;   // bit = port whose tx_buffers entry holds packets
     std::uint32_t learn_epoch = 0;  // what learned() has told since it changed is not told again
@@ -235,6 +236,7 @@ void ethernet_stage(Worker& worker) noexcept;
 void bridge_stage(Worker& worker) noexcept;
 void ip4_stage(Worker& worker) noexcept;
 void ip6_stage(Worker& worker) noexcept;
+void ip4_fragment_stage(Worker& worker) noexcept;
 void vxlan_pop_stage(Worker& worker) noexcept;
 void vxlan_push_stage(Worker& worker) noexcept;
 void ip_tunnel_pop_stage(Worker& worker) noexcept;

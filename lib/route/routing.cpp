@@ -155,6 +155,12 @@ Path Routing::lookup(const net::IpAddress& destination, LinkId link, const net::
     return impl_->lookup(destination, link, source);
 }
 
+void Routing::learn_path_mtu(
+    const net::IpAddress& destination, std::uint32_t mtu, std::uint64_t now_ms
+) {
+    impl_->learn_path_mtu(destination, mtu, now_ms);
+}
+
 std::uint64_t Routing::generation() const noexcept {
     return impl_->generation();
 }

@@ -177,6 +177,9 @@ public:
     [[nodiscard]] Path lookup(
         const net::IpAddress& destination, LinkId link = kNoLink, const net::IpAddress& source = {}
     ) const;
+    // A router takes no larger packets than `mtu` on the way to `destination`: lookups say so for
+    // ten minutes (RT-11).
+    void learn_path_mtu(const net::IpAddress& destination, std::uint32_t mtu, std::uint64_t now_ms);
     // Number that changes whenever any lookup's or adjacency's answer may have changed.
     [[nodiscard]] std::uint64_t generation() const noexcept;
 

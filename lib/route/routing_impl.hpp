@@ -11,6 +11,7 @@
 #include "lib/route/fib6.hpp"
 #include "lib/route/neighbour.hpp"
 #include "lib/route/own_addresses.hpp"
+#include "lib/route/path_mtus.hpp"
 #include "lib/route/rib.hpp"
 #include "lib/route/routing.hpp"
 
@@ -59,6 +60,8 @@ public:
     [[nodiscard]] bool is_local(const net::IpAddress& address) const;
     [[nodiscard]] Path
     lookup(const net::IpAddress& destination, LinkId link, const net::IpAddress& source) const;
+
+    void learn_path_mtu(const net::IpAddress& destination, std::uint32_t mtu, std::uint64_t now_ms);
 
     // routing_neighbours.cpp
     void
@@ -176,6 +179,7 @@ private:
     std::unique_ptr<Fib4> fib_;
     std::unique_ptr<Fib6> fib6_;
     AdjacencySet adjacencies_;
+    PathMtus path_mtus_;
     OwnAddresses own_addresses_;
     OwnAddresses own_addresses6_;
     std::set<std::pair<net::IpAddress, LinkId>>

@@ -66,7 +66,25 @@ Path Routing::Impl::lookup(
     if (has_source) {
         path.source = source;
     }
+    if (const PathMtu* learned = path_mtus_.find(destination);
+        learned != nullptr && learned->mtu < path.mtu && !path.mtu_locked) {
+        path.mtu = learned->mtu;
+        path.mtu_locked = learned->locked;
+    }
     return path;
+}
+
+// Routes whose MTU is locked do not learn.
+void Routing::Impl::learn_path_mtu(
+    const net::IpAddress& destination, std::uint32_t mtu, std::uint64_t now_ms
+) {
+    const Path path = lookup(destination, kNoLink, {});
+    const PathMtu* known = path_mtus_.find(destination);
+    const bool is_locked = path.mtu_locked && known == nullptr;
+    if (path.link != kNoLink && !is_locked &&
+        path_mtus_.learn(destination, mtu, path.mtu, now_ms)) {
+        ++generation_;
+    }
 }
 
 Path Routing::Impl::path_of(const Route& route, const net::IpAddress& destination) const {

@@ -140,7 +140,10 @@ void Routing::Impl::send_by_tunnel(LinkId link, const net::IpAddress& next_hop, 
 
 std::uint64_t Routing::Impl::tick(std::uint64_t now_ms) {
     now_ms_ = now_ms;
-    return neighbours_.tick(now_ms);
+    if (path_mtus_.tick(now_ms)) {
+        ++generation_;
+    }
+    return std::min(neighbours_.tick(now_ms), path_mtus_.next_ms());
 }
 
 // --- NeighbourActions

@@ -272,7 +272,7 @@ def outer_ip4():
         bench.drops("ip4_header_length", frame(ihl=4), frame(ihl=0))
         bench.drops("ip4_checksum", frame(chksum=0xDEAD))
         bench.drops("ip4_total_length", frame(len=19), frame(len=0xFFFF))
-        bench.drops("ip4_fragment_local", frame(flags="MF"), frame(frag=100))
+        bench.drops("fragment_overlap", frame(flags="MF"), frame(flags="MF", frag=1))
         bench.drops("ip4_source_invalid", frame(src="127.0.0.1"), frame(src="224.0.0.1"), frame(src="255.255.255.255"))
         other = vxlan_frame(bench.far, station())
         other[Ether].dst = "02:00:00:00:99:99"

@@ -260,7 +260,30 @@ void Machine::run() {
         for (auto& worker : workers_) {
             taken += poll_once(*worker);
         }
+        for (auto& worker : workers_) {
+            drop_what_was_asked(*worker);
+        }
     }
+}
+
+// The other packets stay in the ring, in their order.
+void Machine::drop_what_was_asked(Worker& worker) {
+    for (unsigned left = rte_ring_count(worker.rings.to_control); left != 0; --left) {
+        void* object = nullptr;
+        REQUIRE(rte_ring_sc_dequeue(worker.rings.to_control, &object) == 0);
+        auto* packet = static_cast<rte_mbuf*>(object);
+        if (note(packet).punt != Punt::icmp_error) {
+            REQUIRE(rte_ring_sp_enqueue(worker.rings.to_control, packet) == 0);
+            continue;
+        }
+        const IcmpDemand demand = icmp_demand_of(packet);
+        asked_.push_back({bytes_of(packet), note(packet), demand.error});
+        worker.drop(packet, demand.link, demand.reason);
+    }
+}
+
+std::vector<IcmpAsked> Machine::icmp_asked() {
+    return std::exchange(asked_, {});
 }
 
 std::vector<Bytes> Machine::sent(LinkId port_id) {

@@ -29,6 +29,13 @@ struct Punted {
     net::IpAddress next_hop;  // Punt::resolve
 };
 
+// A packet that was dropped, and whose sender control is to tell why.
+struct IcmpAsked {
+    Bytes bytes;
+    Note note;
+    IcmpError error;
+};
+
 struct MachineOptions {
     std::uint32_t workers = 1;
     std::uint32_t ports = 4;
@@ -100,6 +107,9 @@ public:
     // What `port` sent since the last call.
     std::vector<Bytes> sent(LinkId port);
     std::vector<Punted> punted(std::uint32_t worker = 0);
+    // Those that control was asked for since the last call. The packets are dropped: run() does
+    // control's part.
+    std::vector<IcmpAsked> icmp_asked();
     std::vector<fdb::LearnEvent> learned(std::uint32_t worker = 0);
     // Control's part of learning: what workers saw enters the table.
     void learn_all(std::uint32_t now_s = 0);
@@ -155,6 +165,7 @@ private:
     void make_ports();
     void make_worker(std::uint32_t index);
     rte_ring* make_ring(std::uint32_t element_size = sizeof(void*));
+    void drop_what_was_asked(Worker& worker);
 
     MachineOptions options_;
     rte_mempool* pool_ = nullptr;
@@ -168,6 +179,7 @@ private:
     std::vector<rte_ring*> rings_;
     std::map<std::pair<LinkId, Drop>, std::uint64_t> seen_;
     std::uint64_t forgotten_ = 0;
+    std::vector<IcmpAsked> asked_;
 };
 
 }  // namespace culvert::pipeline::test

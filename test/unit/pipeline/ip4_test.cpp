@@ -81,7 +81,9 @@ TEST_CASE("time to live and MTU, in ip_forward's order", "[pipeline][ip4]") {
         router.packet({.destination = 0x0a030001, .ttl = 1}, 81), Drop::ip4_ttl_exceeded
     );
     router.forget_drops();
-    router.receive_exact(router.in, router.packet({.destination = 0x0a030001}, 81));
+    router.receive_exact(
+        router.in, router.packet({.destination = 0x0a030001, .flags_and_offset = 0x4000}, 81)
+    );
     router.run();
     router.expect_only_drop(router.out, Drop::ip4_too_big);
     router.forget_drops();
@@ -140,12 +142,16 @@ TEST_CASE(
         const std::uint16_t fragment =
             GENERATE(as<std::uint16_t>{}, 0x2000, 0x0001, 0x2001, 0x1fff);
         const std::uint8_t protocol = GENERATE(kUdp, kIcmp, kTcp);
-        router.expect_drop_of(
-            router.packet(
-                {.destination = kRouter, .protocol = protocol, .flags_and_offset = fragment}
-            ),
-            Drop::ip4_fragment_local
+        const Packet piece = router.packet(
+            {.destination = kRouter, .protocol = protocol, .flags_and_offset = fragment}
         );
+        router.receive_exact(router.in, piece);
+        router.run();
+        router.expect_no_drop();
+        const auto punted = router.punted();
+        REQUIRE(punted.size() == 1);
+        CHECK(punted[0].note.punt == Punt::fragment);
+        CHECK(punted[0].bytes == piece.bytes());
     }
 }
 
@@ -187,7 +193,9 @@ TEST_CASE(
         router.packet({.destination = 0x0a020009, .ttl = 1}), Drop::ip4_ttl_exceeded
     );
     router.forget_drops();
-    router.receive_exact(router.in, router.packet({.destination = 0x0a020009}, 81));
+    router.receive_exact(
+        router.in, router.packet({.destination = 0x0a020009, .flags_and_offset = 0x4000}, 81)
+    );
     router.run();
     router.expect_only_drop(router.out, Drop::ip4_too_big);
 }

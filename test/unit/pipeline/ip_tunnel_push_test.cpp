@@ -150,16 +150,107 @@ TEST_CASE("TUN-TX-23 a lower link that is down, and a tunnel that is", "[ip_tunn
     sender.expect_only_drop(sender.tunnel, Drop::link_down_tx);
 }
 
-TEST_CASE("what the outer path does not take", "[ip_tunnel]") {
-    Sender sender(IpTunnelMachine::config_of(IpTunnelKind::gre));
+TEST_CASE("TUN-PMTU-04 TUN-PMTU-06 what the outer path does not take", "[ip_tunnel]") {
+    const auto [kind, overhead] = GENERATE(table<IpTunnelKind, std::uint32_t>(
+        {{IpTunnelKind::ipip, 20}, {IpTunnelKind::gre, 24}, {IpTunnelKind::gretap, 38}}
+    ));
+    Sender sender(IpTunnelMachine::config_of(kind));
     sender.add_remote(sender.tunnel, kRemote, sender.underlay, [](IpTunnelTemplate& outer) {
         outer.mtu = 1000;
     });
-    CHECK(sender.forward(IpTunnelMachine::from_station(956)).size() == 1);
-    CHECK(sender.forward(IpTunnelMachine::from_station(957)).empty());
+    const std::size_t fits = 1000 - overhead - 20;
+    CHECK(sender.forward(IpTunnelMachine::from_station(fits)).size() == 1);
+    CHECK(sender.forward(IpTunnelMachine::from_station(fits + 1)).empty());
     sender.expect_only_drop(sender.tunnel, Drop::ip_tunnel_needs_fragments);
-    CHECK(sender.forward(IpTunnelMachine::from_station(957, 0x4000)).empty());
+    CHECK(sender.icmp_asked().empty());
+    CHECK(sender.forward(IpTunnelMachine::from_station(fits + 1, 0x4000)).empty());
     sender.expect_only_drop(sender.tunnel, Drop::ip_tunnel_too_big);
+    const auto asked = sender.icmp_asked();
+    REQUIRE(asked.size() == 1);
+    CHECK(int{asked[0].error.type} == 3);
+    CHECK(int{asked[0].error.code} == 4);
+    CHECK(asked[0].error.info == 1000 - overhead);
+    CHECK_FALSE(asked[0].error.as_received);
+    CHECK(asked[0].note.l3_offset == 14);
+    CHECK(word_at(asked[0].bytes, 30) == kFarHost);
+}
+
+TEST_CASE("TUN-PMTU-04 a frame that a bridge sent has no sender to tell", "[ip_tunnel]") {
+    Sender sender(IpTunnelMachine::config_of(IpTunnelKind::gretap));
+    sender.add_remote(sender.tunnel, kRemote, sender.underlay, [](IpTunnelTemplate& outer) {
+        outer.mtu = 1000;
+    });
+    sender.change(sender.tunnel, [](Link& link) { link.master = 99; });
+    CHECK(sender.forward(IpTunnelMachine::from_station(1000, 0x4000)).empty());
+    sender.expect_only_drop(sender.tunnel, Drop::ip_tunnel_too_big);
+    CHECK(sender.icmp_asked().empty());
+}
+
+TEST_CASE("TUN-PMTU-07 without DF the outer packet goes in fragments", "[ip_tunnel]") {
+    auto config = IpTunnelMachine::config_of(IpTunnelKind::gre);
+    config.pmtudisc = false;
+    Sender sender(config);
+    const bool is_direct = GENERATE(true, false);
+    sender.add_remote(sender.tunnel, kRemote, sender.underlay, [&](IpTunnelTemplate& outer) {
+        outer.mtu = 1000;
+        outer.state = is_direct ? encap::TunnelState::ready : encap::TunnelState::unresolved;
+    });
+    auto sent = sender.forward(IpTunnelMachine::from_station(1200), 3);
+    if (!is_direct) {
+        for (const Punted& punted : sender.punted()) {
+            CHECK(punted.note.punt == Punt::resolve);
+            CHECK(punted.note.link_out == sender.underlay);
+            CHECK(punted.next_hop == net::IpAddress::from_v4(kRemote));
+            sent.push_back(punted.bytes);
+        }
+    }
+    sender.expect_no_drop();
+    REQUIRE(sent.size() == 6);
+    std::set<std::uint32_t> ids;
+    for (std::size_t i = 0; i < sent.size(); i += 2) {
+        CHECK(sent[i].size() == 14 + 20 + 976);
+        CHECK(sent[i + 1].size() == 14 + 20 + 4 + 1220 - 976);
+        CHECK(word_at(sent[i], 16) >> 16 == 996);
+        CHECK((word_at(sent[i], 18) & 0xffff) == 0x2000);
+        CHECK((word_at(sent[i + 1], 18) & 0xffff) == 976 / 8);
+        CHECK(word_at(sent[i], 18) >> 16 == word_at(sent[i + 1], 18) >> 16);
+        ids.insert(word_at(sent[i], 18) >> 16);
+        CHECK(word_at(sent[i], 30) == kRemote);
+        CHECK(word_at(sent[i + 1], 30) == kRemote);
+    }
+    CHECK(ids.size() == 3);
+    CHECK(sender.tx_packets(sender.tunnel) == 3);
+    CHECK(sender.tx_bytes(sender.tunnel) == 3 * 1220);
+    CHECK(sender.total(&CounterBlock::replicated) == 6);
+}
+
+TEST_CASE("TUN-TX-15 routers report errors: senders are told, packets go", "[ip_tunnel]") {
+    Sender sender(IpTunnelMachine::config_of(IpTunnelKind::gre));
+    const auto faults = std::make_shared<encap::IpTunnelFaults>();
+    faults->left = 2;
+    const bool is_bridged = GENERATE(false, true);
+    sender.change(sender.tunnel, [&](Link& link) {
+        link.faults = faults;
+        link.master = is_bridged ? 99 : kNoLink;
+    });
+    sender.add_remote(sender.tunnel, kRemote, sender.underlay, [](IpTunnelTemplate& outer) {
+        outer.state = encap::TunnelState::failing;
+    });
+    CHECK(sender.forward(IpTunnelMachine::from_station(), 5).size() == 5);
+    CHECK(faults->left == 0);
+    CHECK(sender.tx_packets(sender.tunnel) == 5);
+    const auto asked = sender.icmp_asked();
+    if (is_bridged) {
+        CHECK(asked.empty());
+        sender.expect_no_drop();
+        return;
+    }
+    sender.expect_only_drop(sender.tunnel, Drop::ip_tunnel_fault_copy, 2);
+    REQUIRE(asked.size() == 2);
+    CHECK(int{asked[0].error.type} == 3);
+    CHECK(int{asked[0].error.code} == 1);
+    CHECK(asked[0].note.l3_offset == 14);
+    CHECK(word_at(asked[0].bytes, 30) == kFarHost);
 }
 
 TEST_CASE("unresolved: the packet waits with its outer headers", "[ip_tunnel]") {

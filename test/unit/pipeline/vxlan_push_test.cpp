@@ -309,7 +309,75 @@ TEST_CASE("VXLAN-PMTU-03 an outer packet beyond the path's MTU", "[pipeline][vxl
     machine.send_from_control(machine.vx, station_frame(kFar, kNear, 1450 - 28));
     machine.run();
     CHECK(machine.sent(machine.underlay).size() == 1);
+    machine.send_from_control(machine.vx, station_frame(kFar, kNear, 1451 - 28));
+    machine.run();
+    machine.expect_no_drop();
+    const auto pieces = machine.sent(machine.underlay);
+    REQUIRE(pieces.size() == 2);
+    CHECK(pieces[0].size() == 1514);
+    CHECK((word_at(pieces[0], 18) & 0xffff) == 0x2000);
+    CHECK((word_at(pieces[1], 18) & 0xffff) == 185);
+    CHECK(word_at(pieces[0], 18) >> 16 == word_at(pieces[1], 18) >> 16);
+    CHECK(machine.tx_packets(machine.vx) == 2);
+    CHECK(machine.tx_bytes(machine.vx) == 1450 + 1451);
+
+    add_changed(machine, [](encap::VxlanTemplate& outer) { outer.df = encap::DontFragment::set; });
     expect_drop(machine, station_frame(kFar, kNear, 1451 - 28), machine.vx, Drop::vxlan_too_big);
+}
+
+TEST_CASE(
+    "VXLAN-PMTU-02 a bridged frame with DF is answered in its receiver's name", "[pipeline][vxlan]"
+) {
+    VxlanMachine machine;
+    machine.add_remote(kFar);
+    machine.add_fdb(machine.bridge, kFar, machine.vx, true);
+    Ipv4Options options;
+    options.flags_and_offset = 0x4000;
+    options.ttl = 61;
+    options.tos = 0xb8;
+    SECTION("answered") {
+        const Packet large = Packet().ether(kFar, kNear).ipv4(options).payload(1431);
+        machine.receive(machine.access, large);
+        machine.run();
+        machine.expect_no_drop();
+        CHECK(machine.sent(machine.underlay).empty());
+        const auto answers = machine.sent(machine.access);
+        REQUIRE(answers.size() == 1);
+        const Bytes& answer = answers[0];
+        REQUIRE(answer.size() == 14 + 576);
+        CHECK(std::memcmp(answer.data(), kNear.bytes.data(), 6) == 0);
+        CHECK(std::memcmp(answer.data() + 6, kFar.bytes.data(), 6) == 0);
+        CHECK(word_at(answer, 14) == 0x45000240);
+        CHECK(word_at(answer, 18) == 0x00004000);
+        CHECK(word_at(answer, 22) >> 16 == ((61U << 8) | 1U));
+        CHECK(word_at(answer, 26) == options.destination);
+        CHECK(word_at(answer, 30) == options.source);
+        CHECK(word_at(answer, 34) >> 16 == 0x0304);
+        CHECK(word_at(answer, 38) == 1450);
+        CHECK(net::sum_is_valid(net::sum_bytes(answer.data() + 14, 20)));
+        CHECK(net::sum_is_valid(net::sum_bytes(answer.data() + 34, answer.size() - 34)));
+        const Bytes asked = large.bytes();
+        CHECK(std::memcmp(answer.data() + 42, asked.data() + 14, 548) == 0);
+        CHECK(machine.tx_packets(machine.vx) == 1);
+        CHECK(machine.rx_packets(machine.vx) == 1);
+        CHECK(machine.rx_bytes(machine.vx) == answer.size());
+        CHECK(machine.learned().empty());
+    }
+    SECTION("not answered: the outer packet is cut") {
+        const std::uint8_t icmp_type = GENERATE(as<std::uint8_t>{}, 0, 3, 5);
+        if (icmp_type != 0) {
+            options.protocol = net::ip_protocol::kIcmp;
+        } else {
+            options.source = GENERATE(0x00000001U, 0x7f000001U, 0xe0000001U, 0xffffffffU);
+        }
+        machine.receive(
+            machine.access, Packet().ether(kFar, kNear).ipv4(options).raw({icmp_type}).payload(1430)
+        );
+        machine.run();
+        machine.expect_no_drop();
+        CHECK(machine.sent(machine.underlay).size() == 2);
+        CHECK(machine.sent(machine.access).empty());
+    }
 }
 
 TEST_CASE("a frame shorter than its Ethernet header", "[pipeline][vxlan]") {

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "lib/control/icmp_errors.hpp"
+
+#include "lib/control/core.hpp"
+#include "lib/control/ip_output.hpp"
+#include "lib/net/checksum.hpp"
+#include "lib/net/icmp.hpp"
+#include "lib/net/ip_protocol.hpp"
+
+#include <rte_mbuf.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace culvert::control {
+
+using pipeline::Drop;
+using pipeline::IcmpError;
+using pipeline::IpCounter;
+
+namespace {
+
+constexpr std::uint32_t kMostBytes = 576;     // of the whole message's packet (ICMP-02)
+constexpr std::uint32_t kDummy = 0xc0000008;  // 192.0.0.8 (RFC 7600): a router without an address
+constexpr std::uint8_t kInternetControl = 0xc0;
+constexpr std::uint8_t kTosMask = 0x1e;
+constexpr std::uint32_t kHeadersLen = sizeof(net::Ipv4Header) + sizeof(net::IcmpHeader);
+
+bool is_fragmentation_needed(const IcmpError& error) {
+    return error.type == net::icmp_type::kDestinationUnreachable &&
+           error.code == net::icmp_unreachable::kFragmentationNeeded;
+}
+
+// Nobody is sent an error about an error, or about what may be one (icmp_pointers[].error).
+bool is_query(std::uint8_t type) {
+    constexpr std::uint8_t kTimestamp = 13;
+    constexpr std::uint8_t kAddressReply = 18;
+    return type == net::icmp_type::kEchoReply || type == net::icmp_type::kEchoRequest ||
+           (type >= kTimestamp && type <= kAddressReply);
+}
+
+bool is_refusing_route(Drop reason) {
+    return reason == Drop::ip4_no_route || reason == Drop::ip4_unreachable ||
+           reason == Drop::ip4_prohibit;
+}
+
+bool leads_on(const route::Path& path) {
+    return path.kind == route::AdjacencyKind::glean ||
+           path.kind == route::AdjacencyKind::incomplete ||
+           path.kind == route::AdjacencyKind::rewrite;
+}
+
+}  // namespace
+
+void IcmpErrors::suppress(IpCounter why) {
+    core_.own_counters().count(why);
+}
+
+void IcmpErrors::tell(rte_mbuf* packet, const IcmpError& error, Drop reason) {
+    Quote quote;
+    quote.packet = packet;
+    quote.offset = pipeline::note(packet).l3_offset;
+    if (packet->data_len < quote.offset + sizeof(quote.ip)) {
+        suppress(IpCounter::icmp_not_due);
+        return;
+    }
+    std::memcpy(
+        &quote.ip, rte_pktmbuf_mtod_offset(packet, const void*, quote.offset), sizeof(quote.ip)
+    );
+    if (!is_due(quote, error)) {
+        suppress(IpCounter::icmp_not_due);
+        return;
+    }
+    if (!is_permitted(quote, error, reason)) {
+        return;
+    }
+    const auto sender = net::IpAddress::from_v4(quote.ip.source.host());
+    const auto target = net::IpAddress::from_v4(quote.ip.destination.host());
+    const route::Path back = core_.routing().lookup(sender);
+    if (!leads_on(back)) {
+        suppress(IpCounter::icmp_no_way);
+        return;
+    }
+    if (!is_fragmentation_needed(error) &&
+        !limit_.permits_to(sender, core_.now_ms(), IcmpLimit::kTimeoutMs)) {
+        suppress(IpCounter::icmp_limited_host);
+        return;
+    }
+    // ICMP-03
+    net::IpAddress source = core_.routing().is_local(target) ? target : back.source;
+    if (source.is_unspecified()) {
+        source = net::IpAddress::from_v4(kDummy);
+    }
+    rte_mbuf* message = make(quote, error, back, source);
+    if (message == nullptr) {
+        suppress(IpCounter::icmp_no_way);
+        return;
+    }
+    core_.own_counters().originated.add(1);
+    output_.send(message);
+}
+
+// ICMP-01
+bool IcmpErrors::is_due(const Quote& quote, const IcmpError& error) const {
+    const net::Ipv4Header& ip = quote.ip;
+    const auto sender = net::IpAddress::from_v4(ip.source.host());
+    const auto target = net::IpAddress::from_v4(ip.destination.host());
+    const auto* data = rte_pktmbuf_mtod(quote.packet, const std::uint8_t*);
+    const bool to_link_group = error.as_received && quote.offset != 0 && (*data & 1) != 0;
+    if (ip.version() != 4 || to_link_group || ip.fragment_offset_bytes() != 0) {
+        return false;
+    }
+    if (target.is_multicast() ||
+        core_.routing().lookup(target).kind == route::AdjacencyKind::broadcast) {
+        return false;
+    }
+    // What we sent ourselves: whoever made it hears of it in another way.
+    if (sender.is_unspecified() || sender.is_multicast() || sender.is_loopback() ||
+        core_.routing().is_local(sender)) {
+        return false;
+    }
+    if (ip.protocol != net::ip_protocol::kIcmp) {
+        return true;
+    }
+    const std::size_t type_offset = quote.offset + ip.header_len_bytes();
+    return quote.packet->data_len > type_offset && is_query(data[type_offset]);
+}
+
+// ICMP-05. False: counted.
+bool IcmpErrors::is_permitted(const Quote& quote, const IcmpError& error, Drop reason) {
+    const auto sender = net::IpAddress::from_v4(quote.ip.source.host());
+    const std::uint64_t now_ms = core_.now_ms();
+    if (is_refusing_route(reason) && !limit_.permits_route_error(sender, now_ms)) {
+        suppress(IpCounter::icmp_limited_host);
+        return false;
+    }
+    if (!is_fragmentation_needed(error) && !limit_.permits(now_ms)) {
+        suppress(IpCounter::icmp_limited_global);
+        return false;
+    }
+    return true;
+}
+
+// ICMP-02, ICMP-04. nullptr = there is no packet buffer, or no room for a quotation.
+rte_mbuf* IcmpErrors::make(
+    const Quote& quote, const IcmpError& error, const route::Path& back, net::IpAddress source
+) {
+    const std::uint32_t room = std::min(back.mtu, kMostBytes);
+    if (room <= kHeadersLen + sizeof(net::Ipv4Header)) {
+        return nullptr;
+    }
+    rte_mbuf* message = rte_pktmbuf_alloc(core_.pool());
+    if (message == nullptr) {
+        return nullptr;
+    }
+    const std::uint32_t quoted = std::min(quote.packet->pkt_len - quote.offset, room - kHeadersLen);
+    const std::uint32_t len = kHeadersLen + quoted;
+    auto* data =
+        reinterpret_cast<std::uint8_t*>(rte_pktmbuf_append(message, static_cast<std::uint16_t>(len))
+        );
+    std::uint8_t* quotation = data + kHeadersLen;
+    if (const void* from = rte_pktmbuf_read(quote.packet, quote.offset, quoted, quotation);
+        from != quotation) {
+        std::memcpy(quotation, from, quoted);
+    }
+    const net::IcmpHeader icmp{error.type, error.code, net::Be16{0}, net::Be32{error.info}};
+    std::uint8_t* body = data + sizeof(net::Ipv4Header);
+    std::memcpy(body, &icmp, sizeof(icmp));
+    const net::Be16 checksum =
+        net::checksum_from_sum(net::sum_bytes(body, len - sizeof(net::Ipv4Header)));
+    std::memcpy(body + offsetof(net::IcmpHeader, checksum), &checksum, sizeof(checksum));
+
+    net::Ipv4Header ip =
+        output_.header(net::ip_protocol::kIcmp, len, net::Be32{source.v4()}, quote.ip.source);
+    ip.type_of_service =
+        static_cast<std::uint8_t>((quote.ip.type_of_service & kTosMask) | kInternetControl);
+    ip.checksum = net::ipv4_header_checksum(ip);
+    std::memcpy(data, &ip, sizeof(ip));
+
+    pipeline::CounterBlock& counters = core_.own_counters();
+    counters.count(IpCounter::icmp_out_errors);
+    counters.count(
+        error.type == net::icmp_type::kTimeExceeded ? IpCounter::icmp_out_time_excds
+                                                    : IpCounter::icmp_out_dest_unreachs
+    );
+    if (is_fragmentation_needed(error)) {
+        counters.count(IpCounter::icmp_out_frag_needed);
+    }
+    return message;
+}
+
+}  // namespace culvert::control

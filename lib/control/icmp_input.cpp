@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "lib/control/icmp_input.hpp"
+
+#include "lib/control/core.hpp"
+#include "lib/control/tunnel_faults.hpp"
+#include "lib/net/gre.hpp"
+#include "lib/net/header.hpp"
+#include "lib/net/ip_protocol.hpp"
+#include "lib/net/udp.hpp"
+#include "lib/net/vxlan.hpp"
+
+#include <rte_mbuf.h>
+
+#include <cstring>
+
+namespace culvert::control {
+
+namespace {
+
+// Of the quoted packet's payload, without which nobody is told of an error (icmp_socket_deliver).
+constexpr std::size_t kLeastQuoted = 8;
+
+bool is_fragmentation_needed(const net::IcmpHeader& icmp) {
+    return icmp.type == net::icmp_type::kDestinationUnreachable &&
+           icmp.code == net::icmp_unreachable::kFragmentationNeeded;
+}
+
+}  // namespace
+
+bool IcmpInput::take(rte_mbuf* packet, std::size_t icmp_offset) {
+    const std::size_t ip_offset = icmp_offset + sizeof(net::IcmpHeader);
+    if (packet->data_len < ip_offset + sizeof(net::Ipv4Header)) {
+        return false;
+    }
+    const auto* data = rte_pktmbuf_mtod(packet, const std::uint8_t*);
+    Quote quote;
+    quote.link_in = pipeline::note(packet).link_in;
+    std::memcpy(&quote.icmp, data + icmp_offset, sizeof(quote.icmp));
+    std::memcpy(&quote.ip, data + ip_offset, sizeof(quote.ip));
+    const std::size_t header_len = quote.ip.header_len_bytes();
+    if (header_len < sizeof(quote.ip) || packet->data_len < ip_offset + header_len + kLeastQuoted) {
+        return false;
+    }
+    quote.payload = data + ip_offset + header_len;
+    quote.len = packet->data_len - ip_offset - header_len;
+    const auto source = net::IpAddress::from_v4(quote.ip.source.host());
+    if (!core_.routing().is_local(source) || !is_of_tunnel(quote)) {
+        return false;
+    }
+    // IPIP-ERR-02, GRE-ERR-01
+    if (is_fragmentation_needed(quote.icmp)) {
+        constexpr std::uint32_t kMtuMask = 0xffff;
+        core_.routing().learn_path_mtu(
+            net::IpAddress::from_v4(quote.ip.destination.host()),
+            quote.icmp.rest.host() & kMtuMask,
+            core_.now_ms()
+        );
+    }
+    note_fault(quote);
+    return true;
+}
+
+// The device that would take an answer to what is quoted.
+LinkId IcmpInput::ip_tunnel_of(const Quote& quote) const {
+    auto key = encap::IpTunnelKey::make(
+        encap::IpTunnelKind::ipip, quote.ip.source.raw(), quote.ip.destination.raw()
+    );
+    if (quote.ip.protocol == net::ip_protocol::kGre) {
+        net::GreHeader gre{};
+        std::memcpy(&gre, quote.payload, sizeof(gre));
+        const std::uint16_t flags = gre.flags_and_version.host();
+        const auto kind = gre.protocol.host() == net::ether_type::kTeb ? encap::IpTunnelKind::gretap
+                                                                       : encap::IpTunnelKind::gre;
+        const std::size_t at = (flags & net::gre::kChecksum) != 0 ? 2 * sizeof(gre) : sizeof(gre);
+        net::Be32 number{0};
+        const bool has_key = (flags & net::gre::kKey) != 0;
+        if (has_key) {
+            std::memcpy(&number, quote.payload + at, sizeof(number));
+        }
+        key = encap::IpTunnelKey::make(kind, key.local, key.remote, has_key, number.host());
+    } else if (quote.ip.protocol != net::ip_protocol::kIpip) {
+        return kNoLink;
+    }
+    return core_.ip_tunnels().lookup.find(key, quote.link_in);
+}
+
+// IPIP-ERR-02, -03, -05, -06; GRE-ERR-02, -04.
+void IcmpInput::note_fault(const Quote& quote) {
+    using namespace net::icmp_unreachable;
+    const std::uint8_t code = quote.icmp.code;
+    const bool is_expired = quote.icmp.type == net::icmp_type::kTimeExceeded;
+    if (is_expired ? code != 0 : quote.icmp.type != net::icmp_type::kDestinationUnreachable) {
+        return;
+    }
+    const bool is_gre = quote.ip.protocol == net::ip_protocol::kGre;
+    const bool is_other =
+        code == kSourceRouteFailed || code == kFragmentationNeeded || (is_gre && code == kPort);
+    const LinkRecord* device = core_.links().find(ip_tunnel_of(quote));
+    if ((!is_expired && is_other) || device == nullptr) {
+        return;
+    }
+    const net::IpAddress& remote = device->ip_tunnel.remote;
+    // An inherited TTL is the inner sender's affair.
+    const bool is_ours = !is_expired || device->ip_tunnel.ttl != 0;
+    if (is_ours && !remote.is_unspecified() && !remote.is_multicast()) {
+        core_.tunnel_faults().add(device->id, core_.now_ms());
+    }
+}
+
+bool IcmpInput::is_of_tunnel(const Quote& quote) const {
+    switch (quote.ip.protocol) {
+    case net::ip_protocol::kIpip:
+        return is_of_ipip(quote);
+    case net::ip_protocol::kGre:
+        return is_of_gre(quote);
+    case net::ip_protocol::kUdp:
+        return is_of_vxlan(quote);
+    default:
+        return false;
+    }
+}
+
+// IPIP-ERR-01: the tunnel that would take an answer.
+bool IcmpInput::is_of_ipip(const Quote& quote) const {
+    const auto key = encap::IpTunnelKey::make(
+        encap::IpTunnelKind::ipip, quote.ip.source.raw(), quote.ip.destination.raw()
+    );
+    return core_.ip_tunnels().lookup.find(key, quote.link_in) != kNoLink;
+}
+
+// GRE-ERR-01: what is quoted must be GRE; of which tunnel does not count for the path's MTU.
+bool IcmpInput::is_of_gre(const Quote& quote) const {
+    net::GreHeader gre{};
+    std::memcpy(&gre, quote.payload, sizeof(gre));
+    const std::uint16_t flags = gre.flags_and_version.host();
+    return (flags & (net::gre::kVersion | net::gre::kRouting)) == 0 &&
+           quote.len >= net::gre_header_len_bytes(flags);
+}
+
+// VXLAN-PMTU-04
+bool IcmpInput::is_of_vxlan(const Quote& quote) const {
+    if (quote.len < sizeof(net::UdpHeader) + sizeof(net::VxlanHeader)) {
+        return false;
+    }
+    net::UdpHeader udp{};
+    net::VxlanHeader vxlan{};
+    std::memcpy(&udp, quote.payload, sizeof(udp));
+    std::memcpy(&vxlan, quote.payload + sizeof(udp), sizeof(vxlan));
+    std::uint64_t device = kNoLink;
+    return (vxlan.flags.host() & net::vxlan::kVniValid) != 0 &&
+           core_.vxlan_demux().find(
+               encap::VxlanKey::make(udp.destination.host(), vxlan.vni()), device
+           );
+}
+
+}  // namespace culvert::control

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// ICMP errors that others send about packets of ours: outer packets of tunnels, that is, since all
+// else that leaves here is an answer (catalogue 1.11, 2.5, VXLAN-PMTU-04). Control only.
+#pragma once
+
+#include "lib/net/icmp.hpp"
+#include "lib/net/ipv4.hpp"
+#include "lib/net/link_id.hpp"
+
+#include <cstddef>
+#include <cstdint>
+
+struct rte_mbuf;
+
+namespace culvert::control {
+
+class Core;
+
+class IcmpInput {
+public:
+    explicit IcmpInput(Core& core)
+        : core_(core) {}
+
+    // An ICMP error whose checksum is right, at `icmp_offset` of the packet's data. True: it was
+    // about a packet of ours, and has been heeded. The packet stays the caller's.
+    [[nodiscard]] bool take(rte_mbuf* packet, std::size_t icmp_offset);
+
+private:
+    // What was sent, as far as it is quoted.
+    struct Quote {
+        net::IcmpHeader icmp{};
+        net::Ipv4Header ip{};
+        const std::uint8_t* payload = nullptr;
+        std::size_t len = 0;  // of the payload that is there
+        LinkId link_in = kNoLink;
+    };
+
+    [[nodiscard]] bool is_of_tunnel(const Quote& quote) const;
+    [[nodiscard]] bool is_of_ipip(const Quote& quote) const;
+    [[nodiscard]] bool is_of_gre(const Quote& quote) const;
+    [[nodiscard]] bool is_of_vxlan(const Quote& quote) const;
+    [[nodiscard]] LinkId ip_tunnel_of(const Quote& quote) const;
+    void note_fault(const Quote& quote);
+
+    Core& core_;
+};
+
+}  // namespace culvert::control

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// IP packets that control makes: by the route, cut where they are too large, to the neighbour
+// (ip_local_out and what follows, catalogue 4.2 and 4.3). Control only.
+#pragma once
+
+#include "lib/net/ipv4.hpp"
+#include "lib/route/routing.hpp"
+
+#include <cstdint>
+
+struct rte_mbuf;
+
+namespace culvert::control {
+
+class Core;
+
+class IpOutput {
+public:
+    explicit IpOutput(Core& core)
+        : core_(core) {}
+
+    // A header for `len` bytes of packet, its checksum not yet in it.
+    [[nodiscard]] net::Ipv4Header
+    header(std::uint8_t protocol, std::size_t len, net::Be32 source, net::Be32 destination);
+
+    // `packet` begins at its IPv4 header, which is complete, and is counted as originated. Takes
+    // it.
+    void send(rte_mbuf* packet);
+
+private:
+    void send_by(rte_mbuf* packet, const route::Path& path);
+    void send_in_fragments(rte_mbuf* packet, const route::Path& path);
+
+    Core& core_;
+    std::uint16_t identification_ = 0;
+};
+
+}  // namespace culvert::control

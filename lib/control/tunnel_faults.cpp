@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "lib/control/tunnel_faults.hpp"
+
+#include "lib/control/core.hpp"
+#include "lib/control/tunnels.hpp"
+
+namespace culvert::control {
+
+void TunnelFaults::add(LinkId device, std::uint64_t now_ms) {
+    const LinkRecord* link = core_.links().find(device);
+    if (link == nullptr || link->faults == nullptr) {
+        return;
+    }
+    const auto known = reported_ms_.find(device);
+    if (known != reported_ms_.end() && now_ms < known->second + kLifetimeMs) {
+        link->faults->left.fetch_add(1, std::memory_order_relaxed);
+    } else {
+        link->faults->left.store(1, std::memory_order_relaxed);
+    }
+    reported_ms_[device] = now_ms;
+    core_.tunnels().link_changed();
+}
+
+void TunnelFaults::tick(std::uint64_t now_ms) {
+    const std::size_t ended = std::erase_if(reported_ms_, [&](const auto& entry) {
+        const LinkRecord* link = core_.links().find(entry.first);
+        const bool is_told = link == nullptr || link->faults == nullptr ||
+                             link->faults->left.load(std::memory_order_relaxed) == 0;
+        return is_told || now_ms >= entry.second + kLifetimeMs;
+    });
+    if (ended != 0) {
+        core_.tunnels().link_changed();
+    }
+}
+
+}  // namespace culvert::control

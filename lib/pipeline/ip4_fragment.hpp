@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// IPv4 fragmentation (catalogue 4.3, RFC 791 3.2): a packet larger than its way out becomes copies
+// of its header with pieces of its payload behind. The packet itself stays as it is, and what is
+// already cut is noted beside it, so that cutting can stop anywhere for lack of room.
+#pragma once
+
+#include "lib/net/address.hpp"
+#include "lib/net/ipv4.hpp"
+#include "lib/pipeline/note.hpp"
+
+#include <rte_mbuf.h>
+
+#include <cstdint>
+
+namespace culvert::pipeline {
+
+// How far a packet is cut. Lies in its private area, behind next_hop_of().
+struct FragmentCut {
+    std::uint16_t mtu = 0;   // of the way out, bytes of IP packet
+    std::uint16_t done = 0;  // bytes of payload that are in fragments
+    bool resolve = false;  // the fragments wait at control for next_hop_of(); else out by link_out
+};
+
+inline FragmentCut& fragment_cut_of(rte_mbuf* packet) noexcept {
+    constexpr std::uint16_t kOffset = sizeof(net::IpAddress);
+    static_assert(kOffset + sizeof(FragmentCut) <= kPrivateSize);
+    return *reinterpret_cast<FragmentCut*>(
+        static_cast<std::uint8_t*>(rte_mbuf_to_priv(packet)) + kOffset
+    );
+}
+
+// FRAG-02, FRAG-03. Precondition: the header is whole.
+[[nodiscard]] inline bool may_fragment(const net::Ipv4Header& ip, std::uint32_t mtu) noexcept {
+    return !ip.dont_fragment() && mtu >= ip.header_len_bytes() + 8;
+}
+
+// The next fragment of a packet whose link header is note().l3_offset bytes long and whose headers
+// are in its first segment: a packet of its own with the same note. nullptr = the pool is empty.
+// Preconditions: may_fragment(), and more than cut.done bytes of payload.
+[[nodiscard]] rte_mbuf*
+cut_fragment(rte_mbuf* packet, FragmentCut& cut, rte_mempool* pool) noexcept;
+
+// Whether all of the packet is in fragments.
+[[nodiscard]] bool is_cut(rte_mbuf* packet, const FragmentCut& cut) noexcept;
+
+}  // namespace culvert::pipeline
