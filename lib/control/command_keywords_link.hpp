@@ -35,6 +35,10 @@ inline constexpr auto kLinkSet = std::to_array<Keyword>({
      .value = "BRIDGE",
      .help = "makes it a port of this bridge"},
     {.name = "nomaster", .help = "takes it out of its bridge"},
+    {.name = "addrgenmode",
+     .kind = Kind::choice,
+     .words = "eui64 none",
+     .help = "IPv6: a link-local address made of the MAC, or none"},
     kType,
 });
 

@@ -111,7 +111,9 @@ void Icmp6::tell(rte_mbuf* packet, const IcmpError& error) {
     }
     const auto sender = net::IpAddress::from_v6(ip->source);
     const auto target = net::IpAddress::from_v6(ip->destination);
-    if (!is_permitted(sender, error)) {
+    const route::Path back =
+        core_.routing().lookup(sender, sender.is_link_local_v6() ? note.link_in : kNoLink);
+    if (!is_permitted(sender, back.prefix_length, error)) {
         return;
     }
     Ip6Output::Envelope envelope;
@@ -119,9 +121,7 @@ void Icmp6::tell(rte_mbuf* packet, const IcmpError& error) {
     if (core_.routing().is_local_on(note.link_in, target)) {
         envelope.source = target;
     } else {
-        const bool is_on_link = sender.is_link_local_v6();
-        envelope.source =
-            core_.routing().lookup(sender, is_on_link ? note.link_in : kNoLink).source;
+        envelope.source = back.source;
     }
     if (envelope.source == net::IpAddress{}) {
         counters.count(IpCounter::icmp_no_way);
@@ -170,8 +170,8 @@ bool Icmp6::is_due(const rte_mbuf* packet, const IcmpError& error) const {
     return (data[parsed.l4_offset] & kInformational) != 0;
 }
 
-// ICMP-06. False: counted.
-bool Icmp6::is_permitted(const net::IpAddress& sender, const IcmpError& error) {
+// ICMP-06: a host behind a route of `length` bits, the wider the more. False: counted.
+bool Icmp6::is_permitted(const net::IpAddress& sender, unsigned length, const IcmpError& error) {
     if (error.type == net::icmpv6_type::kPacketTooBig) {
         return true;
     }
@@ -181,7 +181,7 @@ bool Icmp6::is_permitted(const net::IpAddress& sender, const IcmpError& error) {
         counters.count(IpCounter::icmp_limited_global);
         return false;
     }
-    if (!limit_.permits_to(sender, now_ms, IcmpLimit::kTimeoutMs)) {
+    if (!limit_.permits_to(sender, now_ms, IcmpLimit::kTimeoutMs >> ((128 - length) >> 5))) {
         counters.count(IpCounter::icmp_limited_host);
         return false;
     }

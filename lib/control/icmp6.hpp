@@ -32,7 +32,8 @@ public:
 private:
     void reply_to_echo(rte_mbuf* packet, const net::Ipv6Header& request, std::size_t offset);
     [[nodiscard]] bool is_due(const rte_mbuf* packet, const pipeline::IcmpError& error) const;
-    [[nodiscard]] bool is_permitted(const net::IpAddress& sender, const pipeline::IcmpError& error);
+    [[nodiscard]] bool
+    is_permitted(const net::IpAddress& sender, unsigned length, const pipeline::IcmpError& error);
 
     Core& core_;
     Ip6Output output_;

@@ -89,6 +89,7 @@ struct LinkSetRequest {
     std::optional<net::MacAddress> address;
     std::optional<std::string> name;
     std::optional<std::string> master;         // "" = nomaster
+    std::optional<bool> link_local;            // `addrgenmode`: eui64, or none
     std::optional<VxlanOptions> vxlan;         // `type vxlan ...`: changelink
     std::optional<IpTunnelOptions> ip_tunnel;  // `type ipip|gre|gretap ...`: changelink
     std::optional<BridgeOptions> bridge;
@@ -125,6 +126,7 @@ struct LinkRecord {
     std::shared_ptr<encap::IpTunnelSequences> sequences;  // gre, gretap
     std::shared_ptr<encap::IpTunnelFaults> faults;        // ipip, gre, gretap
     std::uint32_t bridge_ageing_s = 300;                  // kind bridge
+    bool link_local = true;   // addrgenmode eui64: an IPv6 address of its MAC while it is up
     bool mac_is_set = false;  // bridge: given by the user, else the lowest member's
     bool mtu_is_set = false;  // bridge: given by the user, else the members' least
     net::MacAddress own_mac;  // bridge: what it has without members

@@ -211,8 +211,9 @@ void SlowPath::tell(rte_mbuf* packet, const pipeline::IcmpError& error, Drop rea
     }
 }
 
-// NEI-02: the sender hears that the next hop does not answer (arp_error_report, ndisc_error_report). Not from here:
-// routing is in the middle of its work, and the message needs it.
+// NEI-02: the sender hears that the next hop does not answer (arp_error_report,
+// ndisc_error_report). Not from here: routing is in the middle of its work, and the message needs
+// it.
 void SlowPath::give_up(LinkId link, rte_mbuf* frame, route::QueueVerdict why) {
     if (why == route::QueueVerdict::failed) {
         unanswered_.emplace_back(link, frame);

@@ -82,6 +82,7 @@ struct Path {
     // Of the route, if there is one.
     std::uint32_t metric = 0;
     std::string protocol{};
+    std::uint8_t prefix_length = 0;
 };
 
 struct Limits {

@@ -51,6 +51,8 @@ void Routing::Impl::set_link(LinkId link, const LinkParameters& parameters, std:
         static_cast<void>(sync_kernel_routes(link));
         add_link_local(link);
         detect_again(link);
+    } else if (old.up && parameters.up && old.has_link_local != parameters.has_link_local) {
+        parameters.has_link_local ? add_link_local(link) : drop_link_local(link);
     }
 }
 

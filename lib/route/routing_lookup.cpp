@@ -95,6 +95,7 @@ Path Routing::Impl::path_of(const Route& route, const net::IpAddress& destinatio
     path.mtu = mtu_of(route.link, route.mtu);
     path.mtu_locked = route.mtu_locked;
     path.metric = route.metric;
+    path.prefix_length = route.prefix.length;
     path.protocol = route.protocol;
     if (route.type == RouteType::unicast) {
         // A group is not sent to a gateway only because there is a default route.

@@ -73,7 +73,7 @@ TEST_CASE_METHOD(RoutesLab, "route show prints ip's lines", "[control][command]"
         run("route show match 198.51.105.9") ==
         "default via 203.0.113.1 dev port0 onlink \nprohibit 198.51.105.0/24 \n"
     );
-    CHECK(run("-6 route show").empty());
+    CHECK(run("-6 route show") == "fe80::/64 dev port0 proto kernel metric 256 pref medium\n");
 }
 
 TEST_CASE_METHOD(RoutesLab, "route show -j has ip's keys", "[control][command]") {

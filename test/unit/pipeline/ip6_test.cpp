@@ -63,22 +63,14 @@ struct Router6 : Machine {
     IcmpError told(const Ip6& what) {
         receive(in, packet(what), true);
         run();
-        // The demand is in the packet, so it is looked at before punted() frees it.
-        void* object = nullptr;
-        REQUIRE(rte_ring_dequeue(worker().rings.to_control, &object) == 0);
-        auto* kept = static_cast<rte_mbuf*>(object);
-        CHECK(note(kept).punt == Punt::icmp_error);
-        const IcmpDemand demand = icmp_demand_of(kept);
-        told_reason = demand.reason;
-        ++taken_by_control;
-        rte_pktmbuf_free(kept);
+        const std::vector<IcmpAsked> asked = icmp_asked();
+        REQUIRE(asked.size() == 1);
         CHECK(sent(out).empty());
-        return demand.error;
+        return asked.front().error;
     }
 
     LinkId in;
     LinkId out;
-    Drop told_reason = Drop::shutdown;
 };
 
 }  // namespace
@@ -155,23 +147,23 @@ TEST_CASE("ICMPv6: whose sender is to hear of it", "[pipeline][ip6]") {
         const IcmpError error = router.told({.hop_limit = 1});
         CHECK(error.type == 3);
         CHECK(error.code == 0);
-        CHECK(router.told_reason == Drop::ip6_hop_limit);
+        CHECK(router.drops(router.in, Drop::ip6_hop_limit) == 1);
     }
     SECTION("no route") {
         const IcmpError error = router.told({.destination = "3fff::1"});
         CHECK(error.type == 1);
         CHECK(error.code == 0);
-        CHECK(router.told_reason == Drop::ip6_no_route);
+        CHECK(router.drops(router.in, Drop::ip6_no_route) == 1);
     }
     SECTION("prohibited") {
         refusal.kind = route::AdjacencyKind::prohibit;
         router.add_route("3fff::/20", refusal);
         CHECK(router.told({.destination = "3fff::1"}).code == 1);
-        CHECK(router.told_reason == Drop::ip6_prohibit);
+        CHECK(router.drops(router.in, Drop::ip6_prohibit) == 1);
     }
     SECTION("a source that is not valid beyond its link") {
         CHECK(router.told({.source = "fe80::2"}).code == 2);
-        CHECK(router.told_reason == Drop::ip6_source_scope);
+        CHECK(router.drops(router.in, Drop::ip6_source_scope) == 1);
     }
     SECTION("too big") {
         router.add_next_hop("2001:db8:2::/48", router.out, kNextHop, 1300);
@@ -179,11 +171,11 @@ TEST_CASE("ICMPv6: whose sender is to hear of it", "[pipeline][ip6]") {
             router.told({.destination = "2001:db8:2::1", .payload = 1300 - 40 + 1});
         CHECK(error.type == 2);
         CHECK(error.info == 1300);
-        CHECK(router.told_reason == Drop::ip6_too_big);
+        CHECK(router.drops(router.out, Drop::ip6_too_big) == 1);
     }
     SECTION("UDP to no port") {
         CHECK(router.told({.destination = kOurs}).code == 4);
-        CHECK(router.told_reason == Drop::udp_no_port);
+        CHECK(router.drops(router.in, Drop::udp_no_port) == 1);
     }
     SECTION("a next header that nothing takes") {
         const IcmpError error = router.told(
