@@ -313,8 +313,8 @@ std::uint64_t NeighbourDiscovery::tick(std::uint64_t now_ms) {
     for (auto& [key, detection] : detections_) {
         if (detection.due_ms <= now_ms) {
             const LinkRecord* record = core_.links().find(key.first);
-            const bool is_up = record != nullptr && record->admin_up && record->carrier &&
-                               record->master == kNoLink;
+            // Without regard to the carrier, which not every device tells rightly.
+            const bool is_up = record != nullptr && record->admin_up && record->master == kNoLink;
             if (is_up && detection.has_asked) {
                 passed.push_back(key);
                 continue;
