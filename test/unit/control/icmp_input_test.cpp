@@ -53,7 +53,6 @@ struct Far : CoreFixture {
         request.vxlan.remote = ip(remote);
         request.vxlan.destination_port = 4789;
         if (pipeline::is_ip_tunnel(kind)) {
-            request.ip_tunnel.kind = pipeline::ip_tunnel_kind(kind);
             request.ip_tunnel.local = ip("192.0.2.1");
             request.ip_tunnel.remote = ip(remote);
         }
