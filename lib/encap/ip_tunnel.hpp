@@ -123,6 +123,7 @@ struct alignas(64) IpTunnelTemplate {
     static constexpr std::uint8_t kLinkHeaderLen = 14;
     static constexpr std::uint8_t kRoom = 64;
     static constexpr std::uint8_t kMaxLength = kLinkHeaderLen + 20 + 16;
+    static constexpr std::uint16_t kNoPlain = 0xffff;  // no packet is
 
     // Ethernet | IPv4 | GRE, ending where the array ends, so that one copy of the whole array puts
     // them in front of any payload. What a packet decides is 0: length, id, TTL and TOS if
@@ -147,6 +148,14 @@ struct alignas(64) IpTunnelTemplate {
     bool df = false;               // DF is in bytes
     bool df_inherit = false;       // else: the inner DF is copied
     bool inner_df_counts = false;  // TUN-TX-13: not with ignore-df
+    // For ip_tunnel_push_plain(), all as the machine loads it:
+    std::uint16_t plain_data_off = kNoPlain;  // least offset of the data in its buffer
+    std::uint16_t added = 0;                  // bytes that the packet grows by
+    std::uint32_t plain_mask = 0;  // bits of EtherType, version and TOS that are looked at
+    // The outer header's 32 bits of flags, offset, TTL and protocol, and what of the inner one's is
+    // copied there.
+    std::uint32_t flags_word = 0;
+    std::uint32_t inherited = 0;
     friend bool operator==(const IpTunnelTemplate&, const IpTunnelTemplate&) = default;
 
     // Where the IPv4 header begins in bytes.

@@ -5,6 +5,7 @@
 #include "lib/net/checksum.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 namespace culvert::encap {
@@ -47,6 +48,29 @@ void write_gre(const IpTunnelConfig& config, std::uint8_t* bytes) {
         const net::Be32 key{*config.out_key};
         std::memcpy(bytes, &key, sizeof(key));
     }
+}
+
+// What of a packet decides nothing, and what is copied (IpTunnelTemplate's last fields).
+void find_plain(IpTunnelTemplate& outer) {
+    const std::uint8_t stripped = outer.carries_frames ? 0 : IpTunnelTemplate::kLinkHeaderLen;
+    outer.added = outer.length - stripped;
+    const std::uint8_t tos = outer.bytes[outer.ip_offset() + 1];
+    if (outer.patches_gre || (outer.tos_inherit && tos != 0)) {
+        return;
+    }
+    outer.plain_data_off = IpTunnelTemplate::kRoom - stripped;
+    // EtherType and TOS: none to be inherited and no ECN.
+    const std::array<std::uint8_t, 4> looked_at{
+        0xff, 0xff, 0, outer.tos_inherit ? std::uint8_t{0xff} : kEcnMask};
+    std::memcpy(&outer.plain_mask, looked_at.data(), sizeof(outer.plain_mask));
+    const std::array<std::uint8_t, 4> copied{
+        outer.df_inherit ? std::uint8_t{net::kIpv4DontFragment >> 8} : std::uint8_t{0},
+        0,
+        outer.ttl_inherit ? std::uint8_t{0xff} : std::uint8_t{0},
+        0};
+    std::memcpy(&outer.inherited, copied.data(), sizeof(outer.inherited));
+    const std::size_t flags = outer.ip_offset() + offsetof(net::Ipv4Header, flags_and_offset);
+    std::memcpy(&outer.flags_word, &outer.bytes[flags], sizeof(outer.flags_word));
 }
 
 }  // namespace
@@ -97,6 +121,7 @@ IpTunnelTemplate build_ip_tunnel_template(
         outer.link_out = neighbour->link_out;
         std::memcpy(end - outer.length, neighbour->header.data(), IpTunnelTemplate::kLinkHeaderLen);
     }
+    find_plain(outer);
     return outer;
 }
 

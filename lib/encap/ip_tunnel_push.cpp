@@ -3,29 +3,28 @@
 
 namespace culvert::encap {
 
-IpTunnelInner inspect_inner(const rte_mbuf* packet) noexcept {
-    const auto* frame = rte_pktmbuf_mtod(packet, const std::uint8_t*);
-    const net::EtherView ether = net::parse_ether(frame, packet->data_len);
-    IpTunnelInner inner;
-    if (!ether.ok) {
-        inner.truncated = true;
-        return inner;
-    }
-    const net::ParsedPacket parsed =
-        net::parse_l3(frame, packet->data_len, ether.l3_offset, ether.ether_type);
-    inner.type = ether.ether_type;
-    inner.l3_offset = ether.l3_offset;
-    inner.truncated = parsed.truncated;
-    if (parsed.l3 != net::L3::none) {
-        inner.l3 = parsed.l3;
-        inner.tos = parsed.tos;
-        inner.ttl = parsed.ttl;
-        inner.dont_fragment = parsed.dont_fragment;
-    }
-    return inner;
-}
+namespace {
 
-namespace detail {
+// True, and `inner` is set, for untagged IPv4: most packets.
+bool inspect_plain_ipv4(const rte_mbuf* packet, IpTunnelInner& inner) noexcept {
+    constexpr std::uint16_t kL3 = sizeof(net::EtherHeader);
+    const auto* frame = rte_pktmbuf_mtod(packet, const std::uint8_t*);
+    if (packet->data_len < kL3 + sizeof(net::Ipv4Header) ||
+        reinterpret_cast<const net::EtherHeader*>(frame)->type.raw() !=
+            net::Be16{net::ether_type::kIpv4}.raw()) [[unlikely]] {
+        return false;
+    }
+    const auto& ip = *reinterpret_cast<const net::Ipv4Header*>(frame + kL3);
+    inner.type = net::ether_type::kIpv4;
+    inner.l3_offset = kL3;
+    inner.l3 = net::L3::ipv4;
+    inner.tos = ip.type_of_service;
+    inner.ttl = ip.time_to_live;
+    inner.dont_fragment =
+        (ip.flags_and_offset.raw() & net::Be16{net::kIpv4DontFragment}.raw()) != 0;
+    inner.truncated = false;
+    return true;
+}
 
 // tnl_update_pmtu(): only a sender that asked not to be fragmented is refused, and one by IPv6
 // where IPv6's least MTU fits.
@@ -88,6 +87,102 @@ void patch_gre(
     }
 }
 
-}  // namespace detail
+}  // namespace
+
+IpTunnelInner inspect_inner(const rte_mbuf* packet) noexcept {
+    IpTunnelInner inner;
+    if (inspect_plain_ipv4(packet, inner)) [[likely]] {
+        return inner;
+    }
+    const auto* frame = rte_pktmbuf_mtod(packet, const std::uint8_t*);
+    const net::EtherView ether = net::parse_ether(frame, packet->data_len);
+    if (!ether.ok) {
+        inner.truncated = true;
+        return inner;
+    }
+    const net::ParsedPacket parsed =
+        net::parse_l3(frame, packet->data_len, ether.l3_offset, ether.ether_type);
+    inner.type = ether.ether_type;
+    inner.l3_offset = ether.l3_offset;
+    inner.truncated = parsed.truncated;
+    if (parsed.l3 != net::L3::none) {
+        inner.l3 = parsed.l3;
+        inner.tos = parsed.tos;
+        inner.ttl = parsed.ttl;
+        inner.dont_fragment = parsed.dont_fragment;
+    }
+    return inner;
+}
+
+IpTunnelPushed ip_tunnel_push(
+    rte_mbuf* packet,
+    const IpTunnelTemplate& outer,
+    const IpTunnelInner& inner,
+    std::uint16_t identification,
+    std::uint32_t sequence
+) noexcept {
+    constexpr std::uint16_t kLink = IpTunnelTemplate::kLinkHeaderLen;
+    constexpr std::uint32_t kRoom = IpTunnelTemplate::kRoom;
+    const std::uint16_t stripped = outer.carries_frames ? std::uint16_t{0} : kLink;
+    const std::uint32_t room = std::uint32_t{rte_pktmbuf_headroom(packet)} + stripped;
+    const auto added = static_cast<std::uint16_t>(outer.length - stripped);
+    const std::uint32_t total_length = packet->pkt_len + added - kLink;
+    if (room < outer.length) [[unlikely]] {
+        return IpTunnelPushed::no_headroom;
+    }
+    if (total_length > outer.mtu) [[unlikely]] {
+        return refuse_size(packet, outer, inner);
+    }
+    const net::Be16 ip_length{static_cast<std::uint16_t>(total_length)};
+    const net::Be16 id{identification};
+    const std::uint64_t payload_sum =
+        outer.checksum ? sum_packet(packet, stripped) : std::uint64_t{0};
+
+    auto* const payload = rte_pktmbuf_mtod(packet, std::uint8_t*) + stripped;
+    if (room >= kRoom) [[likely]] {
+        std::memcpy(payload - kRoom, outer.bytes.data(), kRoom);
+    } else {
+        std::memcpy(
+            payload - outer.length, outer.bytes.data() + kRoom - outer.length, outer.length
+        );
+    }
+    std::uint8_t* const gre = payload - outer.gre_len;
+    auto& ip = *reinterpret_cast<net::Ipv4Header*>(gre - sizeof(net::Ipv4Header));
+
+    // What is added here is 0 in the template, so an addition to the sum is all.
+    std::uint32_t sum = outer.ip_sum + ip_length.raw() + id.raw();
+    if (outer.ttl_inherit) {
+        ip.time_to_live = inner.ttl;
+        sum += net::Be16{static_cast<std::uint16_t>(inner.ttl << 8)}.raw();
+    }
+    if (outer.tos_inherit || (inner.tos & net::kEcnMask) != 0) [[unlikely]] {
+        std::uint8_t tos = outer.bytes[outer.ip_offset() + 1];
+        if (outer.tos_inherit) {
+            sum += inherit_tos(outer, inner, tos);
+        }
+        const std::uint8_t ecn = net::ecn_encapsulate(0, inner.tos);
+        ip.type_of_service = static_cast<std::uint8_t>(tos | ecn);
+        sum += net::Be16{ecn}.raw();
+    }
+    if (outer.df_inherit && inner.dont_fragment) {
+        const net::Be16 flag{net::kIpv4DontFragment};
+        ip.flags_and_offset = flag;
+        sum += flag.raw();
+    }
+    ip.total_length = ip_length;
+    ip.identification = id;
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum += sum >> 16;
+    ip.checksum = net::Be16::from_raw(static_cast<std::uint16_t>(~sum));
+    if (outer.patches_gre || inner.type != net::ether_type::kIpv4) [[unlikely]] {
+        patch_gre(gre, outer, inner, sequence, payload_sum);
+    }
+
+    packet->data_off = static_cast<std::uint16_t>(packet->data_off - added);
+    packet->data_len = static_cast<std::uint16_t>(packet->data_len + added);
+    packet->pkt_len += added;
+    forget_offloads(packet);
+    return IpTunnelPushed::done;
+}
 
 }  // namespace culvert::encap

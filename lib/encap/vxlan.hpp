@@ -23,6 +23,7 @@ enum class DontFragment : std::uint8_t { unset = 0, set = 1, inherit = 2 };  // 
 // A vxlan device as configured. Immutable once published.
 struct VxlanConfig {
     std::uint32_t vni = 0;
+    bool learning = true;    // with the VNI in the first line of a Link, where workers ask for it
     net::IpAddress local;    // "::" = chosen by route
     net::IpAddress remote;   // default remote; "::" = none
     LinkId lower = kNoLink;  // dev
@@ -34,7 +35,6 @@ struct VxlanConfig {
     std::uint8_t tos = 0;  // exactly 1 = inherit (VXLAN-TX-23)
     DontFragment df = DontFragment::unset;
     bool udp_checksum = true;  // VXLAN-CSUM-01
-    bool learning = true;
     std::uint32_t ageing_s = 300;
     std::uint32_t limit = 0;
     friend bool operator==(const VxlanConfig&, const VxlanConfig&) = default;

@@ -55,7 +55,8 @@ struct BridgePort {
     bool isolated = false;
 };
 
-struct Link {
+// What workers ask for of most packets lies in the first line.
+struct alignas(64) Link {
     LinkId id = kNoLink;
     LinkKind kind = LinkKind::dummy;
     bool up = false;

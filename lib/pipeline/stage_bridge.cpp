@@ -53,23 +53,25 @@ struct Chunk {
     Scratch<Arrival, kChunk> arrivals;
 };
 
-[[gnu::noinline]] Arrival look_at_link(const Worker& worker, LinkId id) noexcept {
-    Arrival arrival;
+[[gnu::noinline]] void look_at_link(const Worker& worker, LinkId id, Arrival& arrival) noexcept {
+    arrival = {};
     arrival.id = id;
-    arrival.in = worker.tables.links.read(id);
-    if (arrival.in == nullptr) {
-        return arrival;
+    const Link* in = worker.tables.links.read(id);
+    arrival.in = in;
+    if (in == nullptr) {
+        return;
     }
-    arrival.own = arrival.in->kind == LinkKind::bridge;
-    arrival.bridge = arrival.own ? arrival.in : worker.tables.links.read(arrival.in->master);
-    if (arrival.bridge == nullptr || arrival.bridge->kind != LinkKind::bridge) {
-        return arrival;
+    const bool own = in->kind == LinkKind::bridge;
+    const Link* bridge = own ? in : worker.tables.links.read(in->master);
+    arrival.own = own;
+    arrival.bridge = bridge;
+    if (bridge == nullptr || bridge->kind != LinkKind::bridge) {
+        return;
     }
     arrival.refusal = Drop::link_down_rx;
-    arrival.refused = !arrival.in->up || !arrival.bridge->up;
-    arrival.plain = !arrival.own && !arrival.in->bridge_port.isolated;
-    arrival.learning = !arrival.own && arrival.in->bridge_port.learning;
-    return arrival;
+    arrival.refused = !in->up || !bridge->up;
+    arrival.plain = !own && !in->bridge_port.isolated;
+    arrival.learning = !own && in->bridge_port.learning;
 }
 
 // No bridge takes a frame from a group or nobody, or for its segment alone.
@@ -143,7 +145,7 @@ void find_runs(
         rte_mbuf* packet = *at;
         const LinkId id = note(packet).link_in;
         if (rte_pktmbuf_data_len(packet) < sizeof(net::EtherHeader)) [[unlikely]] {
-            chunk.arrivals[arrivals] = look_at_link(worker, id);
+            look_at_link(worker, id, chunk.arrivals[arrivals]);
             arrival = &chunk.arrivals[arrivals++];
             ++run;
             run->first = at;
@@ -157,7 +159,7 @@ void find_runs(
             continue;
         }
         if (id != last_id) [[unlikely]] {
-            chunk.arrivals[arrivals] = look_at_link(worker, id);
+            look_at_link(worker, id, chunk.arrivals[arrivals]);
             arrival = &chunk.arrivals[arrivals++];
             asked.source = {};
         }

@@ -56,12 +56,6 @@ private:
         const Link& device,
         std::uint32_t sequence
     ) noexcept;
-    bool push_unusual(
-        rte_mbuf* packet,
-        const encap::IpTunnelTemplate& outer,
-        const Link& device,
-        std::uint32_t sequence
-    ) noexcept;
     void dispatch(rte_mbuf* packet, const Run& run) noexcept;
     void send(rte_mbuf* packet, const Run& run) noexcept;
     void ask_for_remote(rte_mbuf* packet, const Run& run) noexcept;
@@ -161,8 +155,8 @@ bool IpTunnelPush::is_direct(const Run& run) noexcept {
     return way_ != nullptr && way_->kind == LinkKind::port && way_->up;
 }
 
-// All but untagged IPv4.
-[[gnu::noinline]] bool IpTunnelPush::push_unusual(
+// Any packet. False: it is dropped, or has gone to be cut.
+[[gnu::noinline]] bool IpTunnelPush::push(
     rte_mbuf* packet,
     const encap::IpTunnelTemplate& outer,
     const Link& device,
@@ -194,30 +188,6 @@ bool IpTunnelPush::is_direct(const Run& run) noexcept {
     return true;
 }
 
-// False: the packet is dropped, or has gone to be cut.
-bool IpTunnelPush::push(
-    rte_mbuf* packet,
-    const encap::IpTunnelTemplate& outer,
-    const Link& device,
-    std::uint32_t sequence
-) noexcept {
-    encap::IpTunnelInner inner;
-    if (!encap::inspect_plain_ipv4(packet, inner)) [[unlikely]] {
-        return push_unusual(packet, outer, device, sequence);
-    }
-    const std::uint32_t len = packet->pkt_len;
-    const auto result =
-        encap::ip_tunnel_push(packet, outer, inner, worker_.ip_identification, sequence);
-    if (result != IpTunnelPushed::done) [[unlikely]] {
-        push_oversize(worker_, packet, outer, sequence, result, tx_);
-        return false;
-    }
-    ++worker_.ip_identification;
-    // TUN-TX-22: what counts is the inner L3 packet.
-    tx_.add(device.id, len - sizeof(net::EtherHeader));
-    return true;
-}
-
 // Precondition: is_direct(run), and there is room for all of them.
 inline void
 IpTunnelPush::push_run(rte_mbuf* const* packets, std::uint32_t count, const Run& run) noexcept {
@@ -226,38 +196,30 @@ IpTunnelPush::push_run(rte_mbuf* const* packets, std::uint32_t count, const Run&
     rte_mbuf** tail = &ports.packets[ports.count];
     std::uint32_t sequence = take_numbers(run, count);
     std::uint64_t bytes = 0;
-    std::uint32_t pushed = 0;
+    std::uint32_t plain = 0;
     std::uint16_t identification = worker_.ip_identification;
     for (std::uint32_t i = 0; i < count; ++i, ++sequence) {
         rte_mbuf* packet = packets[i];
         const std::uint32_t len = packet->pkt_len;
-        encap::IpTunnelInner inner;
-        if (!encap::inspect_plain_ipv4(packet, inner)) [[unlikely]] {
+        if (encap::ip_tunnel_push_plain(packet, outer, identification)) [[likely]] {
+            ++identification;
+            ++plain;
+            bytes += len;
+        } else {
             worker_.ip_identification = identification;
-            if (push_unusual(packet, outer, *run.device, sequence)) {
-                note(packet).link_out = outer.link_out;
-                *tail++ = packet;
+            const bool pushed = push(packet, outer, *run.device, sequence);
+            identification = worker_.ip_identification;
+            if (!pushed) [[unlikely]] {
+                continue;
             }
-            identification = worker_.ip_identification;
-            continue;
         }
-        const auto result = encap::ip_tunnel_push(packet, outer, inner, identification, sequence);
-        if (result != IpTunnelPushed::done) [[unlikely]] {
-            worker_.ip_identification = identification;
-            push_oversize(worker_, packet, outer, sequence, result, tx_);
-            identification = worker_.ip_identification;
-            continue;
-        }
-        ++identification;
-        ++pushed;
-        bytes += len;
         note(packet).link_out = outer.link_out;
         *tail++ = packet;
     }
     worker_.ip_identification = identification;
     ports.count = static_cast<std::uint32_t>(tail - ports.packets.data());
     // TUN-TX-22: what counts is the inner L3 packet.
-    tx_.add(run.device->id, bytes - std::uint64_t{pushed} * sizeof(net::EtherHeader), pushed);
+    tx_.add(run.device->id, bytes - std::uint64_t{plain} * sizeof(net::EtherHeader), plain);
 }
 
 // Not known yet: control looks for the way, and sends the packet then. To a device with a remote of

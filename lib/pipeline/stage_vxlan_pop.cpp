@@ -41,8 +41,7 @@ private:
     struct Outer {
         encap::VxlanKey tunnel;
         VxlanDemux::View::Home tunnel_home;
-        const Link* link;       // nullptr = no device has this VNI
-        std::uint64_t own_mac;  // of the link, in the upper 48 bits
+        const Link* link;  // nullptr = no device has this VNI
         net::Be32 source;
         std::uint8_t ecn;
     };
@@ -64,6 +63,12 @@ private:
         }
     };
 
+    // Neighbours whose stations are behind one VTEP, up to the next Sender's.
+    struct Sender {
+        Run* first;
+        const encap::VxlanDestination* known;
+    };
+
     // With two more bytes below, as mac_and_two_more() has it.
     static std::uint64_t inner_source_of(const rte_mbuf* packet) noexcept {
         constexpr std::size_t kOffset = offsetof(net::EtherHeader, source);
@@ -79,6 +84,7 @@ private:
     void find_sources() noexcept;
     void learn_sources() noexcept;
     void learn(Run& run, const fdb::Value* known) noexcept;
+    void learn_again(Run* first, const Run* end) noexcept;
     void deliver() noexcept;
     bool check_inner(const Outer& outer, rte_mbuf* packet) noexcept;
     void refuse_port(rte_mbuf* packet) noexcept;
@@ -230,24 +236,29 @@ inline void VxlanPop::begin_run(std::uint64_t source, std::uint32_t first) noexc
     run.refused = false;
 }
 
+// Asks for the links' lines, and for those that count on them.
 void VxlanPop::find_tunnels() noexcept {
     const Outer* last = nullptr;
     for (std::uint32_t k = 0; k < outer_count_; ++k) {
         Outer& outer = outers_[k];
         if (last != nullptr && outer.tunnel == last->tunnel) {
             outer.link = last->link;
-            outer.own_mac = last->own_mac;
         } else {
             std::uint64_t id = kNoLink;
             const bool found = demux_.find(outer.tunnel_home, outer.tunnel, id);
-            outer.link = found ? worker_.tables.links.read(static_cast<LinkId>(id)) : nullptr;
-            outer.own_mac = outer.link != nullptr ? outer.link->mac.value() << 16 : 0;
+            const auto link = static_cast<LinkId>(id);
+            outer.link = found ? worker_.tables.links.read(link) : nullptr;
+            rte_prefetch0(outer.link);
+            rte_prefetch0(&worker_.counters.link(link));
         }
         last = &outer;
     }
 }
 
+// Asks for the lines of the inner sources.
 void VxlanPop::find_sources() noexcept {
+    const Link* last = nullptr;
+    std::uint64_t own_mac = 0;  // of the last link, in the upper 48 bits
     for (std::uint32_t k = 0; k < run_count_; ++k) {
         Run& run = runs_[k];
         const Link* link = run.outer->link;
@@ -256,8 +267,12 @@ void VxlanPop::find_sources() noexcept {
             run.refuse(Drop::vxlan_unknown_vni);
             continue;
         }
+        if (link != last) {
+            last = link;
+            own_mac = link->mac.value() << 16;
+        }
         const std::uint64_t mac = run.source.packed;
-        if (mac == run.outer->own_mac) [[unlikely]] {
+        if (mac == own_mac) [[unlikely]] {
             run.refuse(Drop::vxlan_own_source);
         } else if (link->vxlan.learning) [[likely]] {
             if (mac == 0 || (mac & kGroupBit) != 0) [[unlikely]] {
@@ -290,9 +305,12 @@ void VxlanPop::find_sources() noexcept {
     worker_.learned(fdb::LearnEvent{outer, run.source.mac(), run.outer->link->id, kNoLink, {}});
 }
 
+// The station's entry is there and of this second. What is left is whether its VTEP is the sender:
+// asked once for neighbours that share both, after the lines of all have been asked for.
 void VxlanPop::learn_sources() noexcept {
     const Tables& tables = worker_.tables;
-    // The last remote that was where its packets came from.
+    Scratch<Sender, kChunk + 1> senders;
+    std::uint32_t count = 0;
     std::uint32_t last_target = 0;
     net::Be32 last_outer{};
     for (std::uint32_t k = 0; k < run_count_; ++k) {
@@ -306,17 +324,32 @@ void VxlanPop::learn_sources() noexcept {
             learn(run, found ? &value : nullptr);
             continue;
         }
-        if (value.target() == last_target && run.outer->source == last_outer) {
+        const std::uint32_t target = value.target();
+        if (count != 0 && target == last_target && run.outer->source == last_outer) {
             continue;
         }
-        const encap::VxlanDestination* known = tables.vxlan_destinations.read(value.target());
-        if (known == nullptr || known->first_via != kNoLink ||
-            !known->first_address.is_v4(run.outer->source)) [[unlikely]] {
-            learn(run, &value);
-            continue;
-        }
-        last_target = value.target();
+        last_target = target;
         last_outer = run.outer->source;
+        senders[count] = {&run, tables.vxlan_destinations.read(target)};
+        rte_prefetch0(senders[count++].known);
+    }
+    senders[count].first = &runs_[run_count_];
+    for (std::uint32_t k = 0; k < count; ++k) {
+        const encap::VxlanDestination* known = senders[k].known;
+        if (known == nullptr || known->first_via != kNoLink ||
+            !known->first_address.is_v4(senders[k].first->outer->source)) [[unlikely]] {
+            learn_again(senders[k].first, senders[k + 1].first);
+        }
+    }
+}
+
+// Runs whose VTEP was another; those between that have been told of are not told of twice.
+[[gnu::cold]] void VxlanPop::learn_again(Run* first, const Run* end) noexcept {
+    for (; first != end; ++first) {
+        fdb::Value value;
+        if (first->source_home != nullptr && fdb_.find(first->source_home, first->source, value)) {
+            learn(*first, &value);
+        }
     }
 }
 

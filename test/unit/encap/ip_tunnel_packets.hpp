@@ -22,10 +22,7 @@ inline IpTunnelPushed push_packet(
     std::uint16_t identification = 0x1234,
     std::uint32_t sequence = 0
 ) {
-    IpTunnelInner inner;
-    if (!inspect_plain_ipv4(packet.get(), inner)) {
-        inner = inspect_inner(packet.get());
-    }
+    const IpTunnelInner inner = inspect_inner(packet.get());
     return ip_tunnel_push(packet.get(), outer, inner, identification, sequence);
 }
 

@@ -226,8 +226,6 @@ TEST_CASE("IPIP-TX-02 GRE-TX-02 an inner header that is not whole", "[encap]") {
     const Pool pool;
     for (std::size_t len = 14; len < 14 + 20; ++len) {
         const Packet packet = make_exact(pool, before(ipv4_frame(0), len));
-        IpTunnelInner inner;
-        REQUIRE_FALSE(inspect_plain_ipv4(packet.get(), inner));
         REQUIRE(inspect_inner(packet.get()).truncated);
     }
     for (std::size_t len = 14; len < 14 + 40; ++len) {

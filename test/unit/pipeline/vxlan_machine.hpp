@@ -185,10 +185,29 @@ struct VxlanMachine : Machine {
         return value.used_s;
     }
 
+    // As if a packet had just come from there.
+    void stamp(const net::MacAddress& address, std::uint32_t now_s) {
+        const fdb::Key key = fdb::Key::make(vx, address);
+        fdb::Value value{};
+        REQUIRE(fdb.find(key, value));
+        fdb.refresh(key, value, now_s);
+    }
+
     LinkId underlay;
     LinkId access;
     LinkId vx;
     LinkId bridge;
 };
+
+// The packet is dropped for this reason and leaves no other trace than that it was received.
+inline void expect_drop(VxlanMachine& machine, const Bytes& bytes, LinkId link, Drop reason) {
+    machine.forget_drops();
+    const std::uint64_t rx = machine.rx_packets(machine.vx);
+    machine.receive(machine.underlay, bytes, true);
+    machine.run();
+    machine.expect_only_drop(link, reason);
+    CHECK(machine.sent(machine.access).empty());
+    CHECK(machine.rx_packets(machine.vx) == rx);
+}
 
 }  // namespace culvert::pipeline::test

@@ -22,17 +22,6 @@ Bytes inner_with(std::size_t at, std::initializer_list<std::uint8_t> values) {
     return bytes;
 }
 
-// The packet is dropped for this reason and leaves no other trace than that it was received.
-void expect_drop(VxlanMachine& machine, const Bytes& bytes, LinkId link, Drop reason) {
-    machine.forget_drops();
-    const std::uint64_t rx = machine.rx_packets(machine.vx);
-    machine.receive(machine.underlay, bytes, true);
-    machine.run();
-    machine.expect_only_drop(link, reason);
-    CHECK(machine.sent(machine.access).empty());
-    CHECK(machine.rx_packets(machine.vx) == rx);
-}
-
 }  // namespace
 
 TEST_CASE("VXLAN-RX-09 VXLAN-RX-15 a frame comes out of its tunnel", "[pipeline][vxlan]") {
@@ -181,90 +170,6 @@ TEST_CASE(
     machine.run();
     CHECK(machine.rx_packets(machine.vx) == 1);
     machine.expect_only_drop(machine.vx, Drop::bridge_source_invalid);
-}
-
-TEST_CASE("VXLAN-LRN-06 an unknown source is told to control and delivered", "[pipeline][vxlan]") {
-    VxlanMachine machine;
-    machine.change(machine.vx, [](Link& link) { link.bridge_port.learning = false; });
-    for (int i = 0; i < 3; ++i) {
-        machine.receive_exact(machine.underlay, vxlan_packet(kInner));
-    }
-    machine.run();
-    CHECK(machine.sent(machine.access).size() == 3);
-    const auto events = machine.learned();
-    REQUIRE(events.size() == 1);
-    CHECK(events[0].mac == kFar);
-    CHECK(events[0].source == net::IpAddress::from_v4(kRemote));
-    CHECK(events[0].domain == machine.vx);
-    CHECK(events[0].port == kNoLink);
-}
-
-TEST_CASE("VXLAN-LRN-01 a device with nolearning learns nothing", "[pipeline][vxlan]") {
-    VxlanMachine machine;
-    machine.change(machine.vx, [](Link& link) {
-        link.vxlan.learning = false;
-        link.bridge_port.learning = false;
-    });
-    machine.add_remote(kFar, 0xc0000209, true);  // pinned elsewhere: no matter
-    machine.receive_exact(machine.underlay, vxlan_packet(kInner));
-    machine.run();
-    CHECK(machine.sent(machine.access).size() == 1);
-    CHECK(machine.learned().empty());
-}
-
-TEST_CASE(
-    "VXLAN-LRN-03 VXLAN-AGE-02 a known source at its place is refreshed, not told",
-    "[pipeline][vxlan]"
-) {
-    VxlanMachine machine;
-    machine.change(machine.vx, [](Link& link) { link.bridge_port.learning = false; });
-    machine.add_remote(kFar, kRemote, GENERATE(false, true));
-    machine.worker().now_s = 7;
-    machine.worker().next_second_tsc = UINT64_MAX;
-    machine.receive_exact(machine.underlay, vxlan_packet(kInner));
-    machine.run();
-    CHECK(machine.sent(machine.access).size() == 1);
-    CHECK(machine.learned().empty());
-    CHECK(machine.used(kFar) == 7);
-}
-
-TEST_CASE(
-    "VXLAN-LRN-05 a dynamic source behind another VTEP is told and delivered", "[pipeline][vxlan]"
-) {
-    VxlanMachine machine;
-    machine.change(machine.vx, [](Link& link) { link.bridge_port.learning = false; });
-    machine.add_remote(kFar, 0xc0000209);
-    machine.receive_exact(machine.underlay, vxlan_packet(kInner));
-    machine.run();
-    CHECK(machine.sent(machine.access).size() == 1);
-    const auto events = machine.learned();
-    REQUIRE(events.size() == 1);
-    CHECK(events[0].source == net::IpAddress::from_v4(kRemote));
-}
-
-TEST_CASE("VXLAN-LRN-04 a static source behind another VTEP is dropped", "[pipeline][vxlan]") {
-    VxlanMachine machine;
-    machine.add_remote(kFar, 0xc0000209, true);
-    expect_drop(machine, vxlan_packet(kInner).bytes(), machine.vx, Drop::vxlan_source_pinned);
-    CHECK(machine.learned().empty());
-    // The same MAC from two VTEPs in one burst: each is judged by itself.
-    OuterOptions there;
-    there.source = 0xc0000209;
-    machine.forget_drops();
-    machine.receive_exact(machine.underlay, vxlan_packet(kInner, there));
-    machine.receive_exact(machine.underlay, vxlan_packet(kInner));
-    machine.receive_exact(machine.underlay, vxlan_packet(kInner, there));
-    machine.run();
-    CHECK(machine.sent(machine.access).size() == 2);
-    machine.expect_only_drop(machine.vx, Drop::vxlan_source_pinned);
-}
-
-TEST_CASE("a static entry with `via` never matches: its frames are dropped", "[pipeline][vxlan]") {
-    VxlanMachine machine;
-    const auto id = machine.add_template(machine.vx, kRemote, machine.underlay);
-    const auto list = machine.add_destination(machine.vx, {id}, kRemote, machine.underlay);
-    machine.add_fdb(machine.vx, kFar, list, true);
-    expect_drop(machine, vxlan_packet(kInner).bytes(), machine.vx, Drop::vxlan_source_pinned);
 }
 
 TEST_CASE("VXLAN-RX-14 an inner IP header that is not whole", "[pipeline][vxlan]") {
