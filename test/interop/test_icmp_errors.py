@@ -1,15 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """ICMP errors and fragments: culvert as a router, and a Linux router in the same place, asked the same."""
 
-import errno
-import socket
-
 from cases import case
 from culvert_lab import Lab, Port, wait_until
+from echo import error_of
 from topology import FAR_MAC, NEAR_MAC, first_tunnel
 from wire import ICMP, IP, UDP, Ether, Raw, Wire
 
-IP_MTU, IP_MTU_DISCOVER, IP_RECVERR, IP_PMTUDISC_DO = 14, 10, 11, 2
 NARROW = 600
 ROUTES = ("unreachable 10.66.1.0/24", "prohibit 10.66.2.0/24", "blackhole 10.66.3.0/24")
 # Every probe comes from an address of its own, since errors to one host are limited.
@@ -207,22 +204,6 @@ def limited():
         assert counted["IcmpOutRateLimitHost"] == 60 - 14, counted
         linux.close()
         culvert.close()
-
-
-def error_of(host, target, port=33434, ttl=64, length=0):
-    """What the kernel makes of the answer to a datagram: (errno's name, path MTU)."""
-    with host.inside(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
-        one.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, ttl)
-        one.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO)
-        one.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
-        one.settimeout(5)
-        one.connect((target, port))
-        one.send(bytes(length))
-        try:
-            one.recv(1)
-        except OSError as error:
-            return errno.errorcode.get(error.errno, str(error)), one.getsockopt(socket.IPPROTO_IP, IP_MTU)
-    raise AssertionError("an answer to a datagram for nobody")
 
 
 @case("ICMP-02 FRAG-02 VXLAN-SOCK-09 a Linux host understands: traceroute, path MTU discovery, closed ports")
