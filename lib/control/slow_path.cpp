@@ -213,7 +213,9 @@ std::uint64_t SlowPath::tick(std::uint64_t now_ms) {
         pipeline::note(frame).l3_offset = kEtherLen;
         pipeline::IcmpError error = pipeline::unreachable(net::icmp_unreachable::kHost);
         error.as_received = false;
-        errors_.tell(frame, error, Drop::neighbour_failed);
+        if (!errors_in_.take_failure(frame, kEtherLen)) {
+            errors_.tell(frame, error, Drop::neighbour_failed);
+        }
         core_.drop(frame, link, Drop::neighbour_failed);
     }
     return reassembly_.tick(now_ms);
