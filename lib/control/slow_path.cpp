@@ -245,7 +245,9 @@ std::uint64_t SlowPath::tick(std::uint64_t now_ms) {
         );
         error.type = is_ip6(frame) ? net::icmpv6_type::kDestinationUnreachable : error.type;
         error.as_received = false;
-        tell(frame, error, Drop::neighbour_failed);
+        if (is_ip6(frame) || !errors_in_.take_failure(frame, kEtherLen)) {
+            tell(frame, error, Drop::neighbour_failed);
+        }
         core_.drop(frame, link, Drop::neighbour_failed);
     }
     return std::min(reassembly_.tick(now_ms), icmp6_.discovery().tick(now_ms));
