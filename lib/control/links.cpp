@@ -234,7 +234,12 @@ void LinkManager::publish(const LinkRecord& record) {
     const bool has_mac = pipeline::has_link_layer(record.kind);
     core_.routing().set_link(
         record.id,
-        {record.name, record.mac, record.mtu, carries_ip(record), has_mac, has_mac && record.link_local},
+        {record.name,
+         record.mac,
+         record.mtu,
+         carries_ip(record),
+         has_mac,
+         has_mac && record.link_local},
         core_.now_ms()
     );
     if (is_of_interest) {
