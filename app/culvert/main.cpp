@@ -111,9 +111,6 @@ int run(int argc, char** argv) {
         fmt::print("culvert {}\n", version_text());
         return 0;
     }
-    if (options->route6_size_given) {
-        fmt::print(stderr, "culvert: --route6-size has no effect: there are no IPv6 routes yet\n");
-    }
     auto devices = control::requested_devices(options->eal_words);
     if (!devices) {
         return fail(kBadUsage, devices.error().what);

@@ -75,9 +75,7 @@ po::options_description describe() {
     add("mbcache", text()->value_name("N"), "packets a lcore keeps for itself, 0 to 512 [256]");
     add("fdb-size", text()->value_name("N"), "MAC addresses at the most [1048576]");
     add("route4-size", text()->value_name("N"), "IPv4 routes at the most [1048576]");
-    add("route6-size",
-        text()->value_name("N"),
-        "IPv6 routes at the most; without effect, as there are none yet");
+    add("route6-size", text()->value_name("N"), "IPv6 routes at the most [262144]");
     add("neigh-size", text()->value_name("N"), "neighbours at the most [65536]");
     add("stats-period", text()->value_name("S"), "print rates every S seconds [0: never]");
     add("idle-sleep",
@@ -164,8 +162,8 @@ constexpr auto kNumericOptions = std::to_array<NumericOption>({
      [](Options& to, std::uint64_t n) { set(to.sizes.routes4, n); }},
     {"route6-size",
      1024,
-     1U << 24U,
-     [](Options& to, std::uint64_t /*n*/) { to.route6_size_given = true; }},
+     1U << 20U,
+     [](Options& to, std::uint64_t n) { set(to.sizes.routes6, n); }},
     {"neigh-size",
      16,
      1U << 24U,

@@ -20,7 +20,6 @@ struct Options {
     std::string socket_path;  // "" = the default one
     bool interactive = false;
     bool auto_start = false;
-    bool route6_size_given = false;
     control::PortOptions ports;
     std::uint32_t burst = 32;
     std::uint32_t idle_sleep_us = 0;

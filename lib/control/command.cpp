@@ -10,6 +10,8 @@
 
 #include <algorithm>
 #include <span>
+#include <string>
+#include <vector>
 
 namespace culvert::control {
 
@@ -46,6 +48,18 @@ std::string_view take_options(Words& words, OutputOptions& options) {
         words = words.subspan(1);
     }
     return {};
+}
+
+// Also behind the tool's name: `ip -6 route show`. `words` begins with the first word.
+std::string_view take_all_options(std::vector<std::string>& words, OutputOptions& options) {
+    const bool has_tool = !words.empty() && (words[0] == "ip" || words[0] == "bridge");
+    Words left = Words(words).subspan(has_tool ? 1 : 0);
+    const std::string_view unknown = take_options(left, options);
+    if (unknown.empty()) {
+        const auto kept = words.begin() + (has_tool ? 1 : 0);
+        words.erase(kept, words.end() - static_cast<std::ptrdiff_t>(left.size()));
+    }
+    return unknown;
 }
 
 CommandOutput failure(Error error, int exit_status) {
@@ -182,8 +196,12 @@ CommandOutput CommandInterpreter::run(std::string_view line) {
         return failure(parsed.error(), 1);
     }
     OutputOptions options;
+    auto unknown = take_all_options(*parsed, options);
+    if (unknown.empty()) {
+        unknown = take_all_options(*parsed, options);
+    }
     Words words = *parsed;
-    if (auto unknown = take_options(words, options); !unknown.empty()) {
+    if (!unknown.empty()) {
         return failure(
             {std::errc::invalid_argument,
              fmt::format("Option \"{}\" is unknown; there is: -j -p -s -d -4 -6", unknown)},

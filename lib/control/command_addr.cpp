@@ -6,11 +6,11 @@
 
 #include <fmt/format.h>
 
+#include <vector>
+
 namespace culvert::control {
 
 namespace {
-
-constexpr int kIpv6Family = 6;
 
 net::IpAddress broadcast_of(const net::Prefix& prefix) {
     std::uint32_t hosts =
@@ -22,10 +22,8 @@ Result<void> add(Context& context, const Arguments& arguments, bool replace) {
     route::Address address;
     address.link = *arguments.get<LinkId>("dev");
     address.prefix = *arguments.get<net::Prefix>("local");
-    if (!address.prefix.address.is_v4()) {
-        return Error{std::errc::address_family_not_supported, "IPv6 is not supported yet"};
-    }
-    if (arguments.text("broadcast") == "+" && address.prefix.length < 31) {
+    const bool is_v4 = address.prefix.address.is_v4();
+    if (is_v4 && arguments.text("broadcast") == "+" && address.prefix.length < 31) {
         address.broadcast = broadcast_of(address.prefix);
     } else {
         address.broadcast = arguments.get<net::IpAddress>("broadcast");
@@ -38,6 +36,10 @@ Result<void> add(Context& context, const Arguments& arguments, bool replace) {
     address.label = arguments.has("label") ? std::string(arguments.text("label"))
                                            : context.core.links().name_of(address.link);
     address.noprefixroute = arguments.has("noprefixroute");
+    address.nodad = arguments.has("nodad");
+    if (is_v4 && address.nodad) {
+        return Error{std::errc::invalid_argument, "nodad is for IPv6 addresses"};
+    }
     return context.core.routing().add_address(address, replace);
 }
 
@@ -58,7 +60,16 @@ Result<void> addr_del(Context& context, const Arguments& arguments) {
 
 Result<void> addr_flush(Context& context, const Arguments& arguments) {
     LinkId link = *arguments.get<LinkId>("dev");
-    std::size_t count = context.core.routing().flush_addresses(link);
+    std::size_t count = 0;
+    const std::vector<route::Address> all = context.core.routing().addresses();
+    for (const route::Address& address : all) {
+        const int family = address.prefix.address.is_v4() ? 4 : 6;
+        const bool is_wanted = context.options.family == 0 || context.options.family == family;
+        if (address.link == link && is_wanted) {
+            CULVERT_CHECK(context.core.routing().del_address(link, address.prefix));
+            ++count;
+        }
+    }
     if (context.options.statistics > 0 && !context.out.is_json()) {
         context.out.text(
             count == 0 ? std::string("Nothing to flush.\n")
@@ -75,9 +86,9 @@ Result<void> addr_show(Context& context, const Arguments& arguments) {
     auto wanted = arguments.get<LinkId>("dev");
     const int family = context.options.family;
     context.core.links().for_each([&](const LinkRecord& link) {
-        auto addresses = addresses_of(context, link.id);
+        auto addresses = addresses_of(context, link.id, family);
         // With -4 or -6 ip(8) leaves out links without such an address, and the link layer's line.
-        bool is_listed = family == 0 || (family != kIpv6Family && !addresses.empty());
+        bool is_listed = family == 0 || !addresses.empty();
         if ((wanted && link.id != *wanted) || (arguments.has("up") && !link.admin_up) ||
             !is_listed) {
             return;

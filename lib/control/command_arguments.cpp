@@ -215,7 +215,7 @@ private:
 
     Result<void> take_words(const Keyword& keyword, Argument& argument) {
         if (!keyword.modifier.empty() && position_ + 1 < words_.size() &&
-            words_[position_] == keyword.modifier) {
+            is_one_of(words_[position_], keyword.modifier)) {
             argument.modified = true;
             ++position_;
         }

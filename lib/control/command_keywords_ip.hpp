@@ -14,7 +14,7 @@ inline constexpr Keyword kAddress = {
     .value = "PREFIX",
     .positional = true,
     .required = true,
-    .help = "192.0.2.1/24; without a length /32"};
+    .help = "192.0.2.1/24 or 2001:db8::1/64; without a length one host"};
 
 inline constexpr auto kAddrAdd = std::to_array<Keyword>({
     kAddress,
@@ -31,6 +31,7 @@ inline constexpr auto kAddrAdd = std::to_array<Keyword>({
      .help = "where it is valid"},
     {.name = "label", .kind = Kind::text, .value = "LABEL", .help = "what listings show it with"},
     {.name = "noprefixroute", .help = "without the route to its prefix"},
+    {.name = "nodad", .help = "IPv6: in use at once, without duplicate address detection"},
 });
 
 inline constexpr auto kAddrDel = std::to_array<Keyword>({kAddress, kDevRequired});
@@ -65,7 +66,7 @@ inline constexpr Keyword kVia = {
     .name = "via",
     .kind = Kind::address,
     .value = "ADDR",
-    .modifier = "inet",
+    .modifier = "inet inet6",
     .help = "the gateway"};
 inline constexpr Keyword kRouteSource = {
     .name = "src",
@@ -93,6 +94,10 @@ inline constexpr auto kRouteAdd = std::to_array<Keyword>({
      .value = "N",
      .modifier = "lock",
      .help = "largest packet on this path"},
+    {.name = "pref",
+     .kind = Kind::choice,
+     .words = "medium",
+     .help = "IPv6: as `route show` prints it"},
     {.name = "onlink", .help = "the gateway is on the link, whatever routes say"},
     kProtocol,
     kRouteScope,

@@ -45,6 +45,10 @@ inline constexpr auto kLinkSet = std::to_array<Keyword>({
      .modifier = "tap",
      .help = "what nobody here takes goes to this tap of the kernel's, and back"},
     {.name = "nohost", .help = "without one"},
+    {.name = "addrgenmode",
+     .kind = Kind::choice,
+     .words = "eui64 none",
+     .help = "IPv6: a link-local address made of the MAC, or none"},
     kType,
 });
 

@@ -179,6 +179,9 @@ Result<void> link_set(Context& context, const Arguments& arguments) {
     if (arguments.has("name")) {
         request.name = std::string(arguments.text("name"));
     }
+    if (arguments.has("addrgenmode")) {
+        request.link_local = arguments.text("addrgenmode") == "eui64";
+    }
     if (arguments.has("master") || arguments.has("nomaster")) {
         request.master = std::string(arguments.text("master"));
     }

@@ -43,9 +43,6 @@ bool stays(const route::Neighbour& neighbour) {
 
 Result<void> set(Context& context, const Arguments& arguments, route::NeighbourTable::Verb verb) {
     route::NeighbourKey key{*arguments.get<LinkId>("dev"), *arguments.get<net::IpAddress>("to")};
-    if (!key.address.is_v4()) {
-        return Error{std::errc::address_family_not_supported, "IPv6 is not supported yet"};
-    }
     route::NeighbourTable& table = context.core.routing().neighbours();
     // Tunnels ask for their next hops before anybody else names them; such a question is no
     // neighbour yet.
@@ -73,7 +70,9 @@ bool is_wanted(
 ) {
     auto link = arguments.get<LinkId>("dev");
     auto prefix = arguments.get<net::Prefix>("to");
-    if (context.options.family == 6 || (link && neighbour.key.link != *link) ||
+    const int family = neighbour.key.address.is_v4() ? 4 : 6;
+    const bool is_other = context.options.family != 0 && context.options.family != family;
+    if (is_other || (link && neighbour.key.link != *link) ||
         (prefix && !prefix->contains(neighbour.key.address))) {
         return false;
     }

@@ -5,14 +5,21 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <vector>
 
 namespace culvert::control {
 
 namespace {
 
-bool is_ipv6_only(const Context& context) {
-    return context.options.family == 6;
+// "default" says no family: -6 does, or a gateway.
+net::Prefix
+of_family(const Context& context, const Arguments& arguments, std::string_view keyword) {
+    const net::Prefix prefix = *arguments.get<net::Prefix>(keyword);
+    const std::string_view word = arguments.text(keyword);
+    const auto gateway = arguments.get<net::IpAddress>("via");
+    const bool is_ip6 = context.options.family == 6 || (gateway && !gateway->is_v4());
+    return is_ip6 && (word == "default" || word == "any") ? net::Prefix{} : prefix;
 }
 
 Result<route::RouteType> type_of(Context& context, const Arguments& arguments) {
@@ -43,10 +50,7 @@ Result<route::RouteType> type_of(Context& context, const Arguments& arguments) {
 // What add and del have in common.
 Result<route::Route> route_of(Context& context, const Arguments& arguments) {
     route::Route route;
-    route.prefix = *arguments.get<net::Prefix>("to");
-    if (!route.prefix.address.is_v4()) {
-        return Error{std::errc::address_family_not_supported, "IPv6 is not supported yet"};
-    }
+    route.prefix = of_family(context, arguments, "to");
     CULVERT_TRY(type, type_of(context, arguments));
     route.type = type;
     route.gateway = arguments.get<net::IpAddress>("via");
@@ -67,6 +71,15 @@ Result<void> modify(Context& context, const Arguments& arguments, route::RouteVe
             std::errc::invalid_argument,
             fmt::format("{} routes take no via and no dev", route_type_name(route.type))};
     }
+    if (route.gateway && route.gateway->is_v4() != route.prefix.address.is_v4()) {
+        return Error{
+            std::errc::invalid_argument,
+            fmt::format(
+                "{} address is expected rather than \"{}\"",
+                route.prefix.address.is_v4() ? "inet" : "inet6",
+                route.gateway->to_string()
+            )};
+    }
     if (route.prefix.network() != route.prefix) {
         return Error{std::errc::invalid_argument, "Invalid prefix for given prefix length"};
     }
@@ -79,23 +92,30 @@ Result<void> modify(Context& context, const Arguments& arguments, route::RouteVe
     if (arguments.has("scope")) {
         route.scope = std::string(arguments.text("scope"));
     } else {
-        route.scope = is_unicast && !route.gateway ? "link" : "global";
+        const bool is_link = is_unicast && !route.gateway && route.prefix.address.is_v4();
+        route.scope = is_link ? "link" : "global";
     }
     return context.core.routing().modify_route(verb, route);
 }
 
 struct Filter {
-    explicit Filter(const Arguments& arguments)
-        : exact(arguments.get<net::Prefix>("to"))
-        , root(arguments.get<net::Prefix>("root"))
+    Filter(const Context& context, const Arguments& arguments)
+        : root(arguments.get<net::Prefix>("root"))
         , match(arguments.get<net::Prefix>("match"))
         , link(arguments.get<LinkId>("dev"))
         , gateway(arguments.get<net::IpAddress>("via"))
         , protocol(arguments.text("proto"))
         , scope(arguments.text("scope"))
         , table(arguments.text("table")) {
-        if (!exact) {
-            exact = arguments.get<net::Prefix>("exact");
+        for (const std::string_view keyword : {"exact", "to"}) {
+            if (arguments.has(keyword)) {
+                exact = of_family(context, arguments, keyword);
+            }
+        }
+        // Without a word of it, IPv4.
+        is_ip6 = context.options.family == 6;
+        for (const auto& prefix : {exact, root, match}) {
+            is_ip6 = is_ip6 || (prefix && !prefix->address.is_v4());
         }
     }
 
@@ -105,7 +125,7 @@ struct Filter {
             return false;
         }
         const net::Prefix& prefix = route.prefix;
-        return (!exact || prefix == exact->network()) &&
+        return prefix.address.is_v4() != is_ip6 && (!exact || prefix == exact->network()) &&
                (!root || (root->length <= prefix.length && root->contains(prefix.address))) &&
                (!match || (prefix.length <= match->length && prefix.contains(match->address))) &&
                (!link || route.link == *link) && (!gateway || route.gateway == gateway) &&
@@ -121,7 +141,39 @@ struct Filter {
     std::string_view protocol;
     std::string_view scope;
     std::string_view table;
+    bool is_ip6 = false;
 };
+
+// The kernel walks its IPv6 tree so that what lies within a prefix comes before it.
+bool comes_before6(const route::Route& a, const route::Route& b) {
+    if (a.prefix == b.prefix) {
+        return false;
+    }
+    if (a.prefix.contains(b.prefix.address) && a.prefix.length < b.prefix.length) {
+        return false;
+    }
+    if (b.prefix.contains(a.prefix.address) && b.prefix.length < a.prefix.length) {
+        return true;
+    }
+    return a.prefix < b.prefix;
+}
+
+// Of all tables, the main one stands first.
+std::vector<route::Route> wanted_routes(Context& context, const Filter& filter) {
+    std::vector<route::Route> routes;
+    context.core.routing().for_each_route([&](const route::Route& route) {
+        if (filter.is_wanted(route)) {
+            routes.push_back(route);
+        }
+    });
+    if (filter.is_ip6) {
+        std::stable_sort(routes.begin(), routes.end(), comes_before6);
+    }
+    std::stable_partition(routes.begin(), routes.end(), [](const route::Route& route) {
+        return !is_in_local_table(route);
+    });
+    return routes;
+}
 
 }  // namespace
 
@@ -149,24 +201,17 @@ Result<void> route_del(Context& context, const Arguments& arguments) {
 }
 
 Result<void> route_show(Context& context, const Arguments& arguments) {
-    Filter filter(arguments);
+    Filter filter(context, arguments);
     RouteColumns columns{.device = !filter.link, .table = filter.table == "all"};
     if (context.out.is_json()) {
         context.out.list();
     }
-    // Of all tables, the main one stands first.
-    for (bool local : {false, true}) {
-        context.core.routing().for_each_route([&](const route::Route& route) {
-            if (is_in_local_table(route) != local || !filter.is_wanted(route) ||
-                is_ipv6_only(context)) {
-                return;
-            }
-            if (context.out.is_json()) {
-                context.out.entry(route_json(context, route, columns));
-            } else {
-                context.out.text(route_text(context, route, columns));
-            }
-        });
+    for (const route::Route& route : wanted_routes(context, filter)) {
+        if (context.out.is_json()) {
+            context.out.entry(route_json(context, route, columns));
+        } else {
+            context.out.text(route_text(context, route, columns));
+        }
     }
     return {};
 }
@@ -206,13 +251,7 @@ Result<void> route_flush(Context& context, const Arguments& arguments) {
     if (arguments.size() == 0) {
         return syntax_error(context, "\"route flush\" requires arguments");
     }
-    Filter filter(arguments);
-    std::vector<route::Route> doomed;
-    context.core.routing().for_each_route([&](const route::Route& route) {
-        if (filter.is_wanted(route)) {
-            doomed.push_back(route);
-        }
-    });
+    const std::vector<route::Route> doomed = wanted_routes(context, Filter(context, arguments));
     for (const route::Route& route : doomed) {
         CULVERT_CHECK(context.core.routing().del_route(route));
     }

@@ -85,6 +85,7 @@ Core::create(std::uint32_t worker_count, Sizes sizes, rte_mempool* pool) {
     }
     route::Limits limits;
     limits.routes4 = sizes.routes4;
+    limits.routes6 = sizes.routes6;
     limits.neighbours = sizes.neighbours;
     route::NeighbourParameters parameters;
     parameters.gc_thresh3 = sizes.neighbours;
@@ -100,6 +101,8 @@ Core::create(std::uint32_t worker_count, Sizes sizes, rte_mempool* pool) {
         impl.routing->fib4(),
         impl.routing->adjacencies(),
         impl.routing->own_addresses(),
+        impl.routing->fib6(),
+        impl.routing->own_addresses6(),
         impl.vlans});
     impl.lists.defer_reuse_with([&impl](std::function<void()> reuse) {
         impl.domain.retire(std::move(reuse));

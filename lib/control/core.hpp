@@ -29,6 +29,7 @@ struct Sizes {
     std::uint32_t fdb = 1048576;
     std::uint32_t routes4 = 1048576;
     std::uint32_t neighbours = 65536;
+    std::uint32_t routes6 = 262144;
 };
 
 // rtnl_link_stats64 of a link, summed over workers.

@@ -2,6 +2,8 @@
 #include "lib/control/host_taps.hpp"
 
 #include "lib/control/core.hpp"
+#include "lib/encap/mbuf.hpp"
+#include "lib/net/ether.hpp"
 
 #include <fmt/format.h>
 #include <rte_mbuf.h>
@@ -28,7 +30,8 @@ namespace {
 
 // A turn of the control loop takes no more of one tap: commands and neighbours wait meanwhile.
 constexpr unsigned kFramesPerTurn = 64;
-constexpr int kMostSegments = 16;
+constexpr std::size_t kMostSegments = 64;  // 65,535 bytes in buffers of the usual size and less
+constexpr std::uint32_t kMostLinkHeader = sizeof(net::EtherHeader) + 2 * sizeof(net::VlanHeader);
 
 Error refused(const std::string& name, const char* what) {
     return {
@@ -40,6 +43,40 @@ ifreq request_for(const std::string& name) {
     ifreq request{};
     std::copy_n(name.data(), std::min<std::size_t>(name.size(), IFNAMSIZ - 1), request.ifr_name);
     return request;
+}
+
+// A frame's segments, at most kMostSegments, as the kernel takes them.
+struct Pieces {
+    std::array<iovec, kMostSegments> vectors{};
+    int count = 0;
+};
+
+Pieces pieces_of(const rte_mbuf* frame) {
+    Pieces pieces;
+    for (; frame != nullptr && pieces.count < static_cast<int>(kMostSegments);
+         frame = frame->next) {
+        pieces.vectors[static_cast<std::size_t>(pieces.count++)] = {
+            rte_pktmbuf_mtod(frame, void*), frame->data_len};
+    }
+    return pieces;
+}
+
+// A frame of at least `len` bytes, in as many buffers as it takes. nullptr = the pool is empty.
+rte_mbuf* make_room(rte_mempool* pool, std::uint32_t len) {
+    rte_mbuf* frame = nullptr;
+    do {
+        rte_mbuf* segment = rte_pktmbuf_alloc(pool);
+        if (segment == nullptr || (frame != nullptr && rte_pktmbuf_chain(frame, segment) != 0)) {
+            rte_pktmbuf_free(segment);
+            rte_pktmbuf_free(frame);
+            return nullptr;
+        }
+        frame = frame == nullptr ? segment : frame;
+        const std::uint16_t room = rte_pktmbuf_tailroom(segment);
+        segment->data_len = room;
+        frame->pkt_len += room;
+    } while (frame->pkt_len < len);
+    return frame;
 }
 
 // The device's MAC, MTU and flags are set through any socket.
@@ -147,16 +184,12 @@ void HostTaps::follow(const LinkRecord& link) {
 }
 
 bool HostTaps::write(const Tap& tap, const rte_mbuf* frame) {
-    std::array<iovec, kMostSegments> pieces{};
-    int count = 0;
-    for (const rte_mbuf* piece = frame; piece != nullptr; piece = piece->next) {
-        if (count == kMostSegments) {
-            return false;
-        }
-        pieces[static_cast<std::size_t>(count++)] = {
-            rte_pktmbuf_mtod(piece, void*), piece->data_len};
+    if (frame->nb_segs > kMostSegments) {
+        return false;
     }
-    return ::writev(tap.fd, pieces.data(), count) >= 0;
+    const Pieces pieces = pieces_of(frame);
+    return ::writev(tap.fd, pieces.vectors.data(), pieces.count) ==
+           static_cast<ssize_t>(frame->pkt_len);
 }
 
 void HostTaps::deliver(LinkId link, rte_mbuf* frame) {
@@ -187,20 +220,24 @@ void HostTaps::serve() {
     }
 }
 
-// What does not fit into a buffer's room is cut off by the kernel: no link is that large.
 void HostTaps::read(LinkId link, const Tap& tap) {
+    const LinkRecord* record = core_.links().find(link);
+    if (record == nullptr) {
+        return;
+    }
+    const std::uint32_t most = record->mtu + kMostLinkHeader;
     for (unsigned i = 0; i < kFramesPerTurn; ++i) {
-        rte_mbuf* frame = rte_pktmbuf_alloc(core_.pool());
+        rte_mbuf* frame = make_room(core_.pool(), most);
         if (frame == nullptr) {
             return;  // it waits in the kernel
         }
-        const std::uint16_t room = rte_pktmbuf_tailroom(frame);
-        const ssize_t got = ::read(tap.fd, rte_pktmbuf_mtod(frame, void*), room);
+        const Pieces pieces = pieces_of(frame);
+        const ssize_t got = ::readv(tap.fd, pieces.vectors.data(), pieces.count);
         if (got < static_cast<ssize_t>(sizeof(net::EtherHeader))) {
             rte_pktmbuf_free(frame);
             return;
         }
-        (void)rte_pktmbuf_append(frame, static_cast<std::uint16_t>(got));
+        encap::trim_to(frame, static_cast<std::uint32_t>(got));
         core_.send(link, frame, false);
     }
 }

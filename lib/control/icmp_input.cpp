@@ -27,24 +27,29 @@ bool is_fragmentation_needed(const net::IcmpHeader& icmp) {
 
 }  // namespace
 
-bool IcmpInput::take(rte_mbuf* packet, std::size_t icmp_offset) {
-    const std::size_t ip_offset = icmp_offset + sizeof(net::IcmpHeader);
-    if (packet->data_len < ip_offset + sizeof(net::Ipv4Header)) {
+bool IcmpInput::read(const rte_mbuf* packet, std::size_t ip_offset, Quote& quote) const {
+    if (packet->data_len < ip_offset + sizeof(quote.ip)) {
         return false;
     }
-    const auto* data = rte_pktmbuf_mtod(packet, const std::uint8_t*);
-    Quote quote;
-    quote.link_in = pipeline::note(packet).link_in;
-    std::memcpy(&quote.icmp, data + icmp_offset, sizeof(quote.icmp));
-    std::memcpy(&quote.ip, data + ip_offset, sizeof(quote.ip));
+    const auto* ip = rte_pktmbuf_mtod_offset(packet, const std::uint8_t*, ip_offset);
+    std::memcpy(&quote.ip, ip, sizeof(quote.ip));
     const std::size_t header_len = quote.ip.header_len_bytes();
     if (header_len < sizeof(quote.ip) || packet->data_len < ip_offset + header_len + kLeastQuoted) {
         return false;
     }
-    quote.payload = data + ip_offset + header_len;
+    quote.payload = ip + header_len;
     quote.len = packet->data_len - ip_offset - header_len;
-    const auto source = net::IpAddress::from_v4(quote.ip.source.host());
-    if (!core_.routing().is_local(source) || !is_of_tunnel(quote)) {
+    return core_.routing().is_local(net::IpAddress::from_v4(quote.ip.source.host())) &&
+           is_of_tunnel(quote);
+}
+
+bool IcmpInput::take(rte_mbuf* packet, std::size_t icmp_offset) {
+    Quote quote;
+    quote.link_in = pipeline::note(packet).link_in;
+    std::memcpy(
+        &quote.icmp, rte_pktmbuf_mtod_offset(packet, const void*, icmp_offset), sizeof(quote.icmp)
+    );
+    if (!read(packet, icmp_offset + sizeof(net::IcmpHeader), quote)) {
         return false;
     }
     // IPIP-ERR-02, GRE-ERR-01
@@ -55,6 +60,17 @@ bool IcmpInput::take(rte_mbuf* packet, std::size_t icmp_offset) {
             quote.icmp.rest.host() & kMtuMask,
             core_.now_ms()
         );
+    }
+    note_fault(quote);
+    return true;
+}
+
+bool IcmpInput::take_failure(const rte_mbuf* packet, std::size_t ip_offset) {
+    Quote quote;
+    quote.icmp.type = net::icmp_type::kDestinationUnreachable;
+    quote.icmp.code = net::icmp_unreachable::kHost;
+    if (!read(packet, ip_offset, quote)) {
+        return false;
     }
     note_fault(quote);
     return true;

@@ -24,6 +24,9 @@ public:
     // An ICMP error whose checksum is right, at `icmp_offset` of the packet's data. True: it was
     // about a packet of ours, and has been heeded. The packet stays the caller's.
     [[nodiscard]] bool take(rte_mbuf* packet, std::size_t icmp_offset);
+    // A packet whose next hop does not answer. True: it was a tunnel's outer one, and that counts
+    // like a router's word (Linux sends the error to itself). The packet stays the caller's.
+    [[nodiscard]] bool take_failure(const rte_mbuf* packet, std::size_t ip_offset);
 
 private:
     // What was sent, as far as it is quoted.
@@ -35,6 +38,8 @@ private:
         LinkId link_in = kNoLink;
     };
 
+    // Sets what stands at `ip_offset`. False: that is not a tunnel's, or not enough of it.
+    [[nodiscard]] bool read(const rte_mbuf* packet, std::size_t ip_offset, Quote& quote) const;
     [[nodiscard]] bool is_of_tunnel(const Quote& quote) const;
     [[nodiscard]] bool is_of_ipip(const Quote& quote) const;
     [[nodiscard]] bool is_of_gre(const Quote& quote) const;

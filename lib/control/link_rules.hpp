@@ -22,4 +22,10 @@ inline Error refuse(std::errc code, const std::string& attempt, const std::strin
 // A station's, administered locally.
 [[nodiscard]] net::MacAddress random_mac();
 
+// Whether its addresses are in use: a member's frames belong to its bridge, and its addresses rest
+// until it leaves.
+[[nodiscard]] inline bool carries_ip(const LinkRecord& record) noexcept {
+    return record.admin_up && record.master == kNoLink;
+}
+
 }  // namespace culvert::control

@@ -215,16 +215,20 @@ void LinkManager::publish(const LinkRecord& record) {
             }
         }
     }
-    // A member's frames belong to its bridge: its addresses rest until it leaves.
-    const bool carries_ip = record.admin_up && record.master == kNoLink;
-    link->has_address = carries_ip && core_.routing().has_address(record.id);
+    note_addresses(record, *link);
     // What nobody has seen yet leads nowhere, and nothing to it.
     const bool is_of_interest =
         record.admin_up || core_.published_links().read(record.id) != nullptr;
     core_.published_links().publish(record.id, std::move(link));
+    const bool has_mac = pipeline::has_link_layer(record.kind);
     core_.routing().set_link(
         record.id,
-        {record.name, record.mac, record.mtu, carries_ip, pipeline::has_link_layer(record.kind)},
+        {record.name,
+         record.mac,
+         record.mtu,
+         carries_ip(record),
+         has_mac,
+         has_mac && record.link_local},
         core_.now_ms()
     );
     if (is_of_interest) {
@@ -249,21 +253,6 @@ void LinkManager::set_carrier(LinkId port, bool carrier) {
         if (find(upper)->kind == pipeline::LinkKind::vlan) {
             set_carrier(upper, carrier);
         }
-    }
-}
-
-void LinkManager::address_changed(LinkId link) {
-    const LinkRecord* found = find(link);
-    if (found == nullptr) {
-        return;
-    }
-    const bool has_address =
-        found->admin_up && found->master == kNoLink && core_.routing().has_address(link);
-    const pipeline::Link* published = core_.published_links().read(link);
-    if (published != nullptr && published->has_address != has_address) {
-        auto changed = std::make_unique<pipeline::Link>(*published);
-        changed->has_address = has_address;
-        core_.published_links().publish(link, std::move(changed));
     }
 }
 

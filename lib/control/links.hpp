@@ -100,6 +100,7 @@ struct LinkSetRequest {
     std::optional<std::string> name;
     std::optional<std::string> master;         // "" = nomaster
     std::optional<std::string> host_tap;       // `host tap NAME`; "" = nohost
+    std::optional<bool> link_local;            // `addrgenmode`: eui64, or none
     std::optional<VxlanOptions> vxlan;         // `type vxlan ...`: changelink
     std::optional<IpTunnelOptions> ip_tunnel;  // `type ipip|gre|gretap ...`: changelink
     std::optional<BridgeOptions> bridge;
@@ -138,6 +139,7 @@ struct LinkRecord {
     std::shared_ptr<encap::IpTunnelSequences> sequences;  // gre, gretap
     std::shared_ptr<encap::IpTunnelFaults> faults;        // ipip, gre, gretap
     std::uint32_t bridge_ageing_s = 300;                  // kind bridge
+    bool link_local = true;   // addrgenmode eui64: an IPv6 address of its MAC while it is up
     bool mac_is_set = false;  // bridge: given by the user, else the lowest member's; vlan likewise
     bool mtu_is_set = false;  // bridge: given by the user, else the members' least
     net::MacAddress own_mac;  // bridge: what it has without members
@@ -201,6 +203,7 @@ private:
     check_name(const std::string& attempt, const std::string& name) const;
     Result<LinkId> insert(LinkRecord next);
     void publish(const LinkRecord& record);
+    void note_addresses(const LinkRecord& record, pipeline::Link& link) const;
     void forget(LinkId link);
     void flush_entries_via(LinkId link);
     void relate(const LinkRecord& record);

@@ -77,6 +77,7 @@ Result<void> LinkManager::plan_identity(
         }
         next.name = *request.name;
     }
+    next.link_local = request.link_local.value_or(old.link_local);
     CULVERT_CHECK(check_no_mac(attempt, old.kind, request.address));
     if (request.address) {
         if (!request.address->is_valid_station()) {

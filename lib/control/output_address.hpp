@@ -14,7 +14,7 @@ struct ShownAddress {
     bool secondary = false;  // not the first of its subnet on its link
 };
 
-std::vector<ShownAddress> addresses_of(const Context& context, LinkId link);
+std::vector<ShownAddress> addresses_of(const Context& context, LinkId link, int family);
 // The two lines of `ip addr show`.
 std::string address_text(const ShownAddress& shown);
 Json address_json(const ShownAddress& shown);

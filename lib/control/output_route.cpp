@@ -36,6 +36,16 @@ std::string destination_name(const net::Prefix& prefix) {
     return prefix.length == prefix.max_length() ? prefix.address.to_string() : prefix.to_string();
 }
 
+namespace {
+
+// The kernel's IPv6 routes that refuse end in lo.
+std::string device_name(const Context& context, const route::Route& route) {
+    const bool is_refusal = route.link == kNoLink && !route.prefix.address.is_v4();
+    return is_refusal ? "lo" : context.core.links().name_of(route.link);
+}
+
+}  // namespace
+
 std::string route_text(const Context& context, const route::Route& route, RouteColumns columns) {
     const bool details = context.options.details;
     std::string text;
@@ -46,10 +56,10 @@ std::string route_text(const Context& context, const route::Route& route, RouteC
     if (route.gateway) {
         text += fmt::format("via {} ", route.gateway->to_string());
     }
-    if (std::string device = context.core.links().name_of(route.link);
-        !device.empty() && columns.device) {
+    if (std::string device = device_name(context, route); !device.empty() && columns.device) {
         text += fmt::format("dev {} ", device);
     }
+    const bool is_ip6 = !route.prefix.address.is_v4();
     if (columns.table && is_in_local_table(route)) {
         text += "table local ";
     }
@@ -62,13 +72,14 @@ std::string route_text(const Context& context, const route::Route& route, RouteC
     if (route.preferred_source) {
         text += fmt::format("src {} ", route.preferred_source->to_string());
     }
-    if (route.metric != 0) {
+    if (route.metric != 0 || is_ip6) {
         text += fmt::format("metric {} ", route.metric);
     }
     if (route.mtu != 0) {
         text += fmt::format("mtu {}{} ", route.mtu_locked ? "lock " : "", route.mtu);
     }
-    return text + (route.onlink ? "onlink \n" : "\n");
+    text += route.onlink ? "onlink " : "";
+    return text + (is_ip6 ? "pref medium\n" : "\n");
 }
 
 Json route_json(const Context& context, const route::Route& route, RouteColumns columns) {
@@ -81,10 +92,10 @@ Json route_json(const Context& context, const route::Route& route, RouteColumns 
     if (route.gateway) {
         json["gateway"] = route.gateway->to_string();
     }
-    if (std::string device = context.core.links().name_of(route.link);
-        !device.empty() && columns.device) {
+    if (std::string device = device_name(context, route); !device.empty() && columns.device) {
         json["dev"] = device;
     }
+    const bool is_ip6 = !route.prefix.address.is_v4();
     if (columns.table && is_in_local_table(route)) {
         json["table"] = "local";
     }
@@ -97,7 +108,7 @@ Json route_json(const Context& context, const route::Route& route, RouteColumns 
     if (route.preferred_source) {
         json["prefsrc"] = route.preferred_source->to_string();
     }
-    if (route.metric != 0) {
+    if (route.metric != 0 || is_ip6) {
         json["metric"] = route.metric;
     }
     json["flags"] = Json::array();
@@ -106,6 +117,9 @@ Json route_json(const Context& context, const route::Route& route, RouteColumns 
     }
     if (route.mtu != 0) {
         json["metrics"] = Json::array({{{"mtu", route.mtu}}});
+    }
+    if (is_ip6) {
+        json["pref"] = "medium";
     }
     return json;
 }
@@ -141,17 +155,45 @@ std::uint32_t told_mtu(const Context& context, const route::Path& path) {
 
 }  // namespace
 
+namespace {
+
+// IPv6 prints the route itself, and in one line.
+std::string path_text6(const Context& context, const route::Path& path) {
+    std::string text;
+    if (path.kind == route::AdjacencyKind::local) {
+        text += "table local ";
+    }
+    if (path.protocol != "boot" && !path.protocol.empty()) {
+        text += fmt::format("proto {} ", path.protocol);
+    }
+    if (!path.source.is_unspecified()) {
+        text += fmt::format("src {} ", path.source.to_string());
+    }
+    text += fmt::format("metric {} ", path.metric);
+    if (const std::uint32_t mtu = told_mtu(context, path); mtu != 0) {
+        text += fmt::format("mtu {}{} ", path.mtu_locked ? "lock " : "", mtu);
+    }
+    const std::string header = header_bytes(context, path);
+    return text + "pref medium\n" + (header.empty() ? "" : fmt::format("    header {}\n", header));
+}
+
+}  // namespace
+
 std::string path_text(const Context& context, const RouteQuery& query, const route::Path& path) {
     std::string type(path_type(path));
     std::string text = type.empty() ? "" : type + " ";
     text += query.destination.to_string() + " ";
-    if (query.from) {
-        text += fmt::format("from {} ", query.from->to_string());
+    const bool is_ip6 = !query.destination.is_v4();
+    if (query.from || is_ip6) {
+        text += fmt::format("from {} ", query.from.value_or(net::IpAddress()).to_string());
     }
     if (path.via_gateway) {
         text += fmt::format("via {} ", path.next_hop.to_string());
     }
     text += fmt::format("dev {} ", context.core.links().name_of(path.link));
+    if (is_ip6) {
+        return text + path_text6(context, path);
+    }
     if (!query.from && !path.source.is_unspecified()) {
         text += fmt::format("src {} ", path.source.to_string());
     }
@@ -176,20 +218,31 @@ Json path_json(const Context& context, const RouteQuery& query, const route::Pat
         json["type"] = type;
     }
     json["dst"] = query.destination.to_string();
-    if (query.from) {
-        json["from"] = query.from->to_string();
+    const bool is_ip6 = !query.destination.is_v4();
+    if (query.from || is_ip6) {
+        json["from"] = query.from.value_or(net::IpAddress()).to_string();
     }
     if (path.via_gateway) {
         json["gateway"] = path.next_hop.to_string();
     }
     json["dev"] = context.core.links().name_of(path.link);
-    if (!query.from && !path.source.is_unspecified()) {
+    if (is_ip6 && path.protocol != "boot" && !path.protocol.empty()) {
+        json["protocol"] = path.protocol;
+    }
+    if ((!query.from || is_ip6) && !path.source.is_unspecified()) {
         json["prefsrc"] = path.source.to_string();
     }
+    if (is_ip6) {
+        json["metric"] = path.metric;
+    }
     json["flags"] = Json::array();
-    json["uid"] = 0;
-    json["cache"] = Json::array();
-    if (!type.empty()) {
+    if (is_ip6) {
+        json["pref"] = "medium";
+    } else {
+        json["uid"] = 0;
+        json["cache"] = Json::array();
+    }
+    if (!type.empty() && !is_ip6) {
         json["cache"].push_back("local");
         if (type == "broadcast") {
             json["cache"].push_back("brd");

@@ -243,6 +243,9 @@ Result<void> Ports::start(Port& port) {
         return device_error(code, port.name, "starting it");
     }
     port.started = true;
+    // IPv6 asks for neighbours in as many groups as there are addresses. What cannot do it is
+    // virtual, and sees every frame anyway.
+    static_cast<void>(rte_eth_allmulticast_enable(port.id));
     return {};
 }
 

@@ -26,6 +26,7 @@ using pipeline::Drop;
 using pipeline::Punt;
 
 constexpr std::uint16_t kEtherLen = sizeof(net::EtherHeader);
+constexpr std::uint8_t kAddressUnreachable6 = 3;  // RFC 4443, 3.1
 constexpr std::uint16_t kArpFrameLen = kEtherLen + sizeof(net::ArpHeader);
 
 // A header that lies wholly in the first segment; nullptr if it does not.
@@ -54,6 +55,12 @@ std::uint64_t sum_packet(const rte_mbuf* packet, std::size_t offset, std::size_t
     return sum;
 }
 
+// Whose IP header lies where its note says.
+bool is_ip6(rte_mbuf* packet) {
+    const auto* first = header_in<std::uint8_t>(packet, pipeline::note(packet).l3_offset);
+    return first != nullptr && *first >> 4 == 6;
+}
+
 Drop reason_of(route::QueueVerdict why) {
     switch (why) {
     case route::QueueVerdict::failed:
@@ -79,6 +86,9 @@ void SlowPath::handle(rte_mbuf* packet) {
     case Punt::icmp:
         handle_icmp(packet);
         return;
+    case Punt::icmp6:
+        icmp6_.handle(packet);
+        return;
     case Punt::resolve:
         if (core_.links().find(note.link_out) == nullptr) {
             core_.drop(packet, note.link_out, Drop::link_gone);
@@ -97,7 +107,7 @@ void SlowPath::handle(rte_mbuf* packet) {
         return;
     case Punt::icmp_error: {
         const pipeline::IcmpDemand demand = pipeline::icmp_demand_of(packet);
-        errors_.tell(packet, demand.error, demand.reason);
+        tell(packet, demand.error, demand.reason);
         core_.drop(packet, demand.link, demand.reason);
         return;
     }
@@ -199,12 +209,31 @@ void SlowPath::send_arp(LinkId link, const ArpFields& fields) {
     core_.send(link, frame, false);
 }
 
+void SlowPath::send_neighbour_solicitation(
+    LinkId link,
+    std::optional<net::MacAddress> unicast_to,
+    const net::IpAddress& source,
+    const net::IpAddress& target
+) {
+    icmp6_.discovery().send_solicitation(link, unicast_to, source, target);
+}
+
 void SlowPath::send_frame(LinkId link, rte_mbuf* frame) {
     core_.send(link, frame, true);
 }
 
-// NEI-02: the sender hears that the next hop does not answer (arp_error_report). Not from here:
-// routing is in the middle of its work, and the message needs it.
+// ICMP has two forms, ICMPv6 is the other.
+void SlowPath::tell(rte_mbuf* packet, const pipeline::IcmpError& error, Drop reason) {
+    if (is_ip6(packet)) {
+        icmp6_.tell(packet, error);
+    } else {
+        errors_.tell(packet, error, reason);
+    }
+}
+
+// NEI-02: the sender hears that the next hop does not answer (arp_error_report,
+// ndisc_error_report). Not from here: routing is in the middle of its work, and the message needs
+// it.
 void SlowPath::give_up(LinkId link, rte_mbuf* frame, route::QueueVerdict why) {
     if (why == route::QueueVerdict::failed) {
         unanswered_.emplace_back(link, frame);
@@ -231,12 +260,17 @@ std::uint64_t SlowPath::tick(std::uint64_t now_ms) {
     // What is sent may be given up in its turn; that waits for the next time.
     for (const auto& [link, frame] : std::exchange(unanswered_, {})) {
         pipeline::note(frame).l3_offset = kEtherLen;
-        pipeline::IcmpError error = pipeline::unreachable(net::icmp_unreachable::kHost);
+        pipeline::IcmpError error = pipeline::unreachable(
+            is_ip6(frame) ? kAddressUnreachable6 : net::icmp_unreachable::kHost
+        );
+        error.type = is_ip6(frame) ? net::icmpv6_type::kDestinationUnreachable : error.type;
         error.as_received = false;
-        errors_.tell(frame, error, Drop::neighbour_failed);
+        if (is_ip6(frame) || !errors_in_.take_failure(frame, kEtherLen)) {
+            tell(frame, error, Drop::neighbour_failed);
+        }
         core_.drop(frame, link, Drop::neighbour_failed);
     }
-    return reassembly_.tick(now_ms);
+    return std::min(reassembly_.tick(now_ms), icmp6_.discovery().tick(now_ms));
 }
 
 // A datagram that is whole goes back to a worker, as if it had come so: what its first fragment's
@@ -301,6 +335,9 @@ void SlowPath::address_changed(const route::Address& address, bool removed) {
     event.link = address.link;
     event.address = address;
     core_.links().address_changed(address.link);
+    if (!address.prefix.address.is_v4()) {
+        icmp6_.discovery().address_changed(address, removed);
+    }
     core_.publish_event(event);
 }
 

@@ -4,6 +4,7 @@
 // Control only.
 #pragma once
 
+#include "lib/control/icmp6.hpp"
 #include "lib/control/icmp_errors.hpp"
 #include "lib/control/icmp_input.hpp"
 #include "lib/control/ip_output.hpp"
@@ -16,6 +17,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -32,7 +34,8 @@ public:
         , output_(core)
         , errors_(core, output_)
         , errors_in_(core)
-        , reassembly_(*this) {}
+        , reassembly_(*this)
+        , icmp6_(core) {}
 
     // The core is there. Packets that wait here are dropped by stop(), before it goes.
     void start();
@@ -57,6 +60,12 @@ public:
         const net::IpAddress& source,
         const net::IpAddress& target
     ) override;
+    void send_neighbour_solicitation(
+        LinkId link,
+        std::optional<net::MacAddress> unicast_to,
+        const net::IpAddress& source,
+        const net::IpAddress& target
+    ) override;
     void send_frame(LinkId link, rte_mbuf* frame) override;
     void give_up(LinkId link, rte_mbuf* frame, route::QueueVerdict why) override;
     void neighbour_changed(const route::Neighbour& neighbour, bool removed) override;
@@ -71,6 +80,7 @@ private:
     void expired(rte_mbuf* first_fragment) override;
     void count(pipeline::IpCounter counter) override;
 
+    void tell(rte_mbuf* packet, const pipeline::IcmpError& error, pipeline::Drop reason);
     void handle_fragment(rte_mbuf* packet);
     void handle_arp(rte_mbuf* packet);
     void handle_icmp(rte_mbuf* packet);
@@ -93,6 +103,7 @@ private:
     IcmpInput errors_in_;
     Reassembly reassembly_;
     std::vector<std::pair<LinkId, rte_mbuf*>> unanswered_;
+    Icmp6 icmp6_;
 };
 
 }  // namespace culvert::control

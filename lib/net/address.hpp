@@ -101,6 +101,11 @@ public:
         return is_v4() ? (bytes_[12] & 0xf0) == 0xe0 : bytes_[0] == 0xff;
     }
 
+    // fe80::/10.
+    [[nodiscard]] constexpr bool is_link_local_v6() const noexcept {
+        return bytes_[0] == 0xfe && (bytes_[1] & 0xc0) == 0x80;
+    }
+
     // 127.0.0.0/8 or ::1.
     [[nodiscard]] bool is_loopback() const noexcept;
 
@@ -138,6 +143,8 @@ struct Prefix {
     [[nodiscard]] constexpr std::uint8_t max_length() const noexcept {
         return address.is_v4() ? 32 : 128;
     }
+
+    [[nodiscard]] constexpr bool is_host() const noexcept { return length == max_length(); }
 
     // NOLINTNEXTLINE(modernize-use-nullptr): the tool takes the comparison with 0 for a pointer
     friend constexpr auto operator<=>(const Prefix&, const Prefix&) = default;

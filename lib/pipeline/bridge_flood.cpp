@@ -56,6 +56,12 @@ bool make_room(Worker& worker, std::uint32_t needed) noexcept {
     return needed <= room || room == kVectorSize;
 }
 
+// Whether the bridge itself takes such groups: IPv6's are 33:33:*.
+bool listens(const Link& bridge, const net::MacAddress& group) noexcept {
+    const bool is_ip6 = group.bytes[0] == 0x33 && group.bytes[1] == 0x33;
+    return is_ip6 ? bridge.has_address6 : bridge.has_address;
+}
+
 void flood(
     Worker& worker, rte_mbuf* packet, const Link& in, const Link& bridge, fdb::Key destination
 ) noexcept {
@@ -73,7 +79,7 @@ void flood(
         }
         previous = to;
     }
-    if (traffic != Traffic::unknown_unicast && !own && bridge.has_address) {
+    if (traffic != Traffic::unknown_unicast && !own && listens(bridge, destination.mac())) {
         if (previous != nullptr) {
             send_copy(worker, packet, *previous);
         }

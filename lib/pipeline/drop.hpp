@@ -58,10 +58,6 @@ enum class Direction : std::uint8_t { rx, tx };
     X(ether_type_unknown, rx, none, "nothing here takes this EtherType")                           \
     X(vlan_unknown, rx, none, "tagged for a VLAN that no link has")                                \
     X(vlan_no_room, tx, tx_dropped, "no room in front of the frame for its tag")                   \
-    X(ip6_not_supported,                                                                           \
-      rx,                                                                                          \
-      none,                                                                                        \
-      "IPv6 to this processor itself or to be routed: not supported yet")                          \
     X(bridge_source_invalid, rx, none, "the source MAC is zero or a group")                        \
     X(bridge_link_local,                                                                           \
       rx,                                                                                          \
@@ -109,6 +105,39 @@ enum class Direction : std::uint8_t { rx, tx };
       rx,                                                                                          \
       none,                                                                                        \
       "for this processor, but nothing here takes this IP protocol")                               \
+    X(ip6_truncated, rx, none, "shorter than an IPv6 header")                                      \
+    X(ip6_version, rx, none, "EtherType IPv6 but another version in the header")                   \
+    X(ip6_payload_length, rx, none, "IPv6 payload length beyond the packet")                       \
+    X(ip6_source_invalid,                                                                          \
+      rx,                                                                                          \
+      none,                                                                                        \
+      "source is a group, loopback, IPv4-mapped or one of our addresses")                          \
+    X(ip6_destination_invalid,                                                                     \
+      rx,                                                                                          \
+      none,                                                                                        \
+      "the destination is ::, loopback, IPv4-mapped or a group of one node")                       \
+    X(ip6_extension_header, rx, none, "an extension header is cut off, or one too many")           \
+    X(ip6_option_unknown, rx, none, "an unknown option that says: discard")                        \
+    X(ip6_routing_header, rx, none, "a routing header with segments left")                         \
+    X(ip6_no_route, rx, none, "no route to the destination")                                       \
+    X(ip6_unreachable, rx, none, "the route says unreachable")                                     \
+    X(ip6_prohibit, rx, none, "the route says prohibit")                                           \
+    X(ip6_blackhole, rx, none, "the route says blackhole")                                         \
+    X(ip6_not_forwarded, rx, none, "came as a link-layer group, which is not forwarded")           \
+    X(ip6_source_scope, rx, none, "the source is link-local or ::, and not forwarded")             \
+    X(ip6_hop_limit, rx, none, "hop limit ran out")                                                \
+    X(ip6_too_big, tx, none, "larger than the MTU of the way out")                                 \
+    X(ip6_no_headroom, tx, tx_dropped, "no room for the link header")                              \
+    X(ip6_fragment_local,                                                                          \
+      rx,                                                                                          \
+      none,                                                                                        \
+      "a fragment for this processor; reassembly is not supported yet")                            \
+    X(ip6_group_unknown, rx, none, "to a group that nobody here listens to")                       \
+    X(ip6_next_header_unknown,                                                                     \
+      rx,                                                                                          \
+      none,                                                                                        \
+      "for this processor, but nothing here takes what is inside")                                 \
+    X(ip6_not_local, rx, none, "to a link-local address that this link has not")                   \
     X(icmp_malformed, rx, none, "ICMP for this processor: truncated or wrong checksum")            \
     X(icmp_not_handled, rx, none, "ICMP for this processor of a type it does not answer")          \
     X(udp_truncated, rx, none, "shorter than a UDP header")                                        \

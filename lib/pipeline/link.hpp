@@ -68,7 +68,8 @@ struct alignas(64) Link {
     LinkId id = kNoLink;
     LinkKind kind = LinkKind::dummy;
     bool up = false;
-    bool has_address = false;  // an IP address is on it: broadcasts are of interest
+    bool has_address = false;   // an IPv4 address is on it: broadcasts are of interest
+    bool has_address6 = false;  // an IPv6 address is: its groups are
     net::MacAddress mac;
     std::uint32_t mtu = 1500;  // L3 bytes
     LinkId master = kNoLink;   // the bridge it is a member of

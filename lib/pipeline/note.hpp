@@ -15,6 +15,7 @@ namespace culvert::pipeline {
 enum class Punt : std::uint8_t {
     arp,            // data at the Ethernet header
     icmp,           // to an address of ours; data at the Ethernet header, l3_offset set
+    icmp6,          // the same, or to a group
     resolve,        // data at a link header to be written, for next_hop on link_out
     tunnel_remote,  // a frame to the tunnel link_out, whose remote next_hop control does not know
                     // yet

@@ -69,7 +69,7 @@ take_tagged(Worker& worker, rte_mbuf* packet, const Link& lower, Again& again) n
     }
 }
 
-// Everything but IPv4.
+// Everything but IP.
 [[gnu::noinline]] void take_other(
     Worker& worker, rte_mbuf* packet, const Link& arrived_on, std::uint16_t type, Again& again
 ) noexcept {
@@ -85,9 +85,6 @@ take_tagged(Worker& worker, rte_mbuf* packet, const Link& lower, Again& again) n
     case net::ether_type::kVlan:
     case net::ether_type::kQinq:
         take_tagged(worker, packet, arrived_on, again);
-        return;
-    case net::ether_type::kIpv6:
-        worker.drop(packet, link, Drop::ip6_not_supported);
         return;
     default:
         worker.drop(packet, link, Drop::ether_type_unknown);
@@ -123,13 +120,13 @@ take_odd(Worker& worker, rte_mbuf* packet, const Arrival& arrival, Again& again)
     }
 }
 
-// True: IPv4 for this processor. Else its way is another, or ends.
-bool take(
+// IP for this processor: the stage that takes it. nullptr = its way is another, or ends.
+Vector* take(
     Worker& worker, rte_mbuf* packet, const Arrival& arrival, RxTally& bridge_rx, Again& again
 ) noexcept {
     if (arrival.is_odd) [[unlikely]] {
         take_odd(worker, packet, arrival, again);
-        return false;
+        return nullptr;
     }
     if (arrival.link->kind == LinkKind::bridge) {
         // Here it reaches the bridge's own address; other links count where they receive.
@@ -144,23 +141,26 @@ bool take(
         } else {
             worker.drop(packet, arrival.id, Drop::ether_other_host);
         }
-        return false;
+        return nullptr;
     }
     const std::uint16_t type = type_of(packet);
-    if (type != net::ether_type::kIpv4) [[unlikely]] {
-        take_other(worker, packet, *arrival.link, type, again);
-        return false;
+    if (type == net::ether_type::kIpv4) [[likely]] {
+        return &worker.vector(Stage::ip4);
     }
-    return true;
+    if (type == net::ether_type::kIpv6) {
+        return &worker.vector(Stage::ip6);
+    }
+    take_other(worker, packet, *arrival.link, type, again);
+    return nullptr;
 }
 
 }  // namespace
 
 void ethernet_stage(Worker& worker) noexcept {
     Vector& in = worker.vector(Stage::ethernet);
-    Vector& out = worker.vector(Stage::ip4);
-    const std::uint32_t n = std::min(in.count, out.room());
-    rte_mbuf** tail = &out.packets[out.count];
+    Vector* out = &worker.vector(Stage::ip4);
+    const std::uint32_t n = std::min({in.count, out->room(), worker.vector(Stage::ip6).room()});
+    rte_mbuf** tail = &out->packets[out->count];
     Arrival arrival;
     // What the last packet passed with: the next one like it passes, too.
     LinkId last_id = kNoLink;
@@ -184,7 +184,12 @@ void ethernet_stage(Worker& worker) noexcept {
         if (id != arrival.id) [[unlikely]] {
             arrival = look_at_link(worker, id);
         }
-        if (take(worker, packet, arrival, bridge_rx, again)) {
+        if (Vector* next = take(worker, packet, arrival, bridge_rx, again); next != nullptr) {
+            if (next != out) [[unlikely]] {
+                out->count = static_cast<std::uint32_t>(tail - out->packets.data());
+                out = next;
+                tail = &out->packets[out->count];
+            }
             // The bridge counts each, and `for_us` is one packet's.
             const bool alone = arrival.link->kind == LinkKind::bridge || packet_note.for_us;
             last_id = alone ? kNoLink : id;
@@ -192,7 +197,7 @@ void ethernet_stage(Worker& worker) noexcept {
             *tail++ = packet;
         }
     }
-    out.count = static_cast<std::uint32_t>(tail - out.packets.data());
+    out->count = static_cast<std::uint32_t>(tail - out->packets.data());
     if (again == in.packets.data()) [[likely]] {
         in.take_front(n);
         return;

@@ -10,6 +10,7 @@
 #include "lib/rcu/hash_table.hpp"
 #include "lib/route/adjacency.hpp"
 #include "lib/route/fib4.hpp"
+#include "lib/route/fib6.hpp"
 #include "lib/route/own_addresses.hpp"
 
 namespace culvert::pipeline {
@@ -44,6 +45,8 @@ struct Tables {
     const route::Fib4& fib4;
     const route::AdjacencyTable& adjacencies;
     const route::OwnAddresses& own_addresses;
+    const route::Fib6& fib6;
+    const route::OwnAddresses& own_addresses6;  // by route::fold()
     VlanDemux& vlans;
 };
 

@@ -33,6 +33,7 @@ enum class Stage : std::uint8_t {
     ethernet,        // a frame for a link in no bridge, or for the bridge itself
     bridge,          // a frame from a member, or from the bridge's own address
     ip4,             // validated and looked up
+    ip6,             // the same
     ip4_fragment,    // with its link header, too large for link_out
     vxlan_pop,       // UDP to an address of ours
     ip_tunnel_pop,   // ipip or GRE to an address of ours
@@ -236,6 +237,7 @@ std::uint32_t drain(Worker& worker) noexcept;
 void ethernet_stage(Worker& worker) noexcept;
 void bridge_stage(Worker& worker) noexcept;
 void ip4_stage(Worker& worker) noexcept;
+void ip6_stage(Worker& worker) noexcept;
 void ip4_fragment_stage(Worker& worker) noexcept;
 void vxlan_pop_stage(Worker& worker) noexcept;
 void vxlan_push_stage(Worker& worker) noexcept;

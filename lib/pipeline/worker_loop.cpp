@@ -131,6 +131,7 @@ struct StageEntry {
 constexpr std::array<StageEntry, static_cast<std::size_t>(Stage::count)> kStages{{
     {Stage::ethernet, ethernet_stage},
     {Stage::ip4, ip4_stage},
+    {Stage::ip6, ip6_stage},
     {Stage::vxlan_pop, vxlan_pop_stage},
     {Stage::ip_tunnel_pop, ip_tunnel_pop_stage},
     {Stage::ip4_fragment, ip4_fragment_stage},

@@ -20,16 +20,17 @@ Error refused(std::errc code, const Address& address, std::string_view why) {
 
 Result<void> check(const Address& address) {
     const net::IpAddress& own = address.prefix.address;
-    if (!own.is_v4()) {
-        return refused(
-            std::errc::address_family_not_supported, address, "only IPv4 addresses are supported"
-        );
-    }
     if (address.prefix.length > address.prefix.max_length()) {
         return refused(std::errc::invalid_argument, address, "Invalid prefix length");
     }
     if (own.is_unspecified() || own.is_multicast() || own == kLimitedBroadcast) {
-        return refused(std::errc::invalid_argument, address, "it is not a host's address");
+        // The kernel's ipv6_add_addr() and inet_rtm_newaddr() differ in this.
+        const std::errc code =
+            own.is_v4() ? std::errc::invalid_argument : std::errc::address_not_available;
+        return refused(code, address, "it is not a host's address");
+    }
+    if (!own.is_v4() && address.broadcast.has_value()) {
+        return refused(std::errc::invalid_argument, address, "IPv6 has no broadcast addresses");
     }
     return {};
 }
@@ -68,7 +69,10 @@ Scope scope_of(const std::string& name) noexcept {
 Result<void> AddressTable::add(const Address& address, bool replace) {
     CULVERT_CHECK(check(address));
     const auto same = std::find_if(addresses_.begin(), addresses_.end(), [&](const Address& other) {
-        return other.link == address.link && other.prefix == address.prefix;
+        // IPv6: whatever the length.
+        return other.link == address.link &&
+               (other.prefix == address.prefix || (!address.prefix.address.is_v4() &&
+                                                   other.prefix.address == address.prefix.address));
     });
     if (same == addresses_.end()) {
         addresses_.push_back(address);
@@ -97,10 +101,23 @@ Result<Address> AddressTable::remove(LinkId link, const net::Prefix& prefix) {
     return removed;
 }
 
-bool AddressTable::has(LinkId link) const noexcept {
-    return std::any_of(addresses_.begin(), addresses_.end(), [link](const Address& address) {
-        return address.link == link;
+bool AddressTable::has(LinkId link, net::Family family) const noexcept {
+    return std::any_of(addresses_.begin(), addresses_.end(), [&](const Address& address) {
+        return address.link == link && address.prefix.address.family() == family;
     });
+}
+
+const Address* AddressTable::find(LinkId link, const net::IpAddress& address) const noexcept {
+    for (const Address& own : addresses_) {
+        if (own.link == link && own.prefix.address == address) {
+            return &own;
+        }
+    }
+    return nullptr;
+}
+
+Address* AddressTable::find(LinkId link, const net::IpAddress& address) noexcept {
+    return const_cast<Address*>(std::as_const(*this).find(link, address));
 }
 
 bool AddressTable::is_secondary(const Address& address) const noexcept {
@@ -122,6 +139,10 @@ std::vector<Route> AddressTable::kernel_routes(LinkId link) const {
             continue;
         }
         const net::IpAddress& own = address.prefix.address;
+        if (!own.is_v4()) {
+            add_kernel_routes6(address, routes);
+            continue;
+        }
         const net::Prefix network = address.prefix.network();
         routes.push_back(kernel_route(address, {own, 32}, RouteType::local, "host"));
         if (address.broadcast.has_value() && *address.broadcast != kLimitedBroadcast) {
@@ -157,7 +178,8 @@ net::IpAddress AddressTable::select(
 ) const {
     net::IpAddress first;
     for (const Address& address : addresses_) {
-        if (address.link != link || scope_of(address.scope) > narrowest || is_secondary(address)) {
+        if (!address.prefix.address.is_v4() || address.link != link ||
+            scope_of(address.scope) > narrowest || is_secondary(address)) {
             continue;
         }
         if (near.is_unspecified() || address.prefix.contains(near)) {
@@ -172,7 +194,8 @@ net::IpAddress AddressTable::select(
     }
     for (const Address& address : addresses_) {
         const Scope scope = scope_of(address.scope);
-        const bool is_fit = address.link != link && scope != Scope::link && scope <= narrowest;
+        const bool is_fit = address.prefix.address.is_v4() && address.link != link &&
+                            scope != Scope::link && scope <= narrowest;
         if (is_fit && usable(address.link) && !is_secondary(address)) {
             return address.prefix.address;
         }

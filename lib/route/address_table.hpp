@@ -26,12 +26,15 @@ public:
 
     [[nodiscard]] const std::vector<Address>& all() const noexcept { return addresses_; }
 
-    [[nodiscard]] bool has(LinkId link) const noexcept;
+    [[nodiscard]] bool has(LinkId link, net::Family family) const noexcept;
+    // The link's own IPv6 address; nullptr = it has no such.
+    [[nodiscard]] Address* find(LinkId link, const net::IpAddress& address) noexcept;
+    [[nodiscard]] const Address* find(LinkId link, const net::IpAddress& address) const noexcept;
     // The link's local, connected and broadcast routes while it is up.
     [[nodiscard]] std::vector<Route> kernel_routes(LinkId link) const;
     // The address to send from out of `link` to `near`: one in near's subnet (if near is
     // specified), else the link's first, else another link's for which `usable` holds; none
-    // narrower than `narrowest`. "::" = none.
+    // narrower than `narrowest`. "::" = none. IPv4.
     [[nodiscard]] net::IpAddress select(
         LinkId link,
         const net::IpAddress& near,
@@ -39,7 +42,13 @@ public:
         const std::function<bool(LinkId)>& usable
     ) const;
 
+    // RFC 6724: what to send from out of `link` to `destination`. "::" = none.
+    [[nodiscard]] net::IpAddress select6(
+        LinkId link, const net::IpAddress& destination, const std::function<bool(LinkId)>& usable
+    ) const;
+
 private:
+    static void add_kernel_routes6(const Address& address, std::vector<Route>& routes);
     // Not the first of its link in its subnet: it has no connected route and is not chosen as a
     // source.
     [[nodiscard]] bool is_secondary(const Address& address) const noexcept;

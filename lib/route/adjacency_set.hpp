@@ -23,6 +23,7 @@ struct AdjacencyKey {
     net::IpAddress next_hop{};  // neighbours
     std::uint32_t mtu = 0;      // the route's own; 0 = the link's
     AdjacencyKind kind = AdjacencyKind::no_route;
+    net::Family family = net::Family::ipv4;  // glean: its next hops'
 
     // NOLINTNEXTLINE(modernize-use-nullptr): the tool takes the comparison with 0 for a pointer
     friend auto operator<=>(const AdjacencyKey&, const AdjacencyKey&) = default;

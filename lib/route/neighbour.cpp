@@ -98,11 +98,6 @@ Result<void> NeighbourTable::set(
     if (key.address.is_unspecified()) {
         return refused(std::errc::invalid_argument, key, "Network address not specified");
     }
-    if (!key.address.is_v4()) {
-        return refused(
-            std::errc::address_family_not_supported, key, "only IPv4 neighbours are supported"
-        );
-    }
     // An entry in state none is only a route's reference: users have not made it and do not see it.
     const Neighbour* existing = find(key);
     const bool exists = existing != nullptr && existing->state != NeighbourState::none;
@@ -166,9 +161,10 @@ std::size_t NeighbourTable::flush(LinkId link) {
     });
 }
 
-void NeighbourTable::link_down(LinkId link) {
-    remove_if([link](const Neighbour& neighbour) {
-        return neighbour.key.link == link && neighbour.state != NeighbourState::none;
+void NeighbourTable::link_down(LinkId link, std::optional<net::Family> family) {
+    remove_if([&](const Neighbour& neighbour) {
+        return neighbour.key.link == link && neighbour.state != NeighbourState::none &&
+               (!family.has_value() || neighbour.key.address.family() == *family);
     });
 }
 

@@ -88,8 +88,8 @@ struct NeighbourCounters {
 class NeighbourActions {
 public:
     virtual ~NeighbourActions() = default;
-    // An ARP request (later: NS) for key.address out of key.link; to `unicast_to` when probing,
-    // else broadcast.
+    // An ARP request or a neighbour solicitation for key.address out of key.link; to `unicast_to`
+    // when probing, else to all (IPv6: to its group).
     virtual void solicit(const NeighbourKey& key, std::optional<net::MacAddress> unicast_to) = 0;
     // The neighbour's state, MAC or existence changed (state none + removed = true: gone; who holds
     // it keeps an entry in state none).
@@ -122,6 +122,19 @@ public:
         LinkId link, const net::ArpHeader& arp, bool to_us, bool unicast, std::uint64_t now_ms
     );
 
+    // IPv6: a neighbour's link-layer address, from a checked message of neighbour discovery. The
+    // caller knows the message's rules (neighbour_discovery.cpp); `create`: also of one that is not
+    // in the table.
+    struct Heard {
+        std::optional<net::MacAddress> mac{};  // of its option
+        bool is_reachable = false;             // a solicited advertisement
+        bool is_override = false;
+        std::optional<bool> is_router{};  // said by the message
+        bool create = false;
+    };
+
+    void discovery_input(const NeighbourKey& key, const Heard& heard, std::uint64_t now_ms);
+
     enum class Verb : std::uint8_t { add, replace, change };
     // ip neigh add|replace|change|del: NEI-14 errors (EEXIST, ENOENT, EINVAL, ENOBUFS).
     Result<void>
@@ -135,7 +148,7 @@ public:
     // ip neigh flush: all but permanent and noarp, of one link (kNoLink = all). Returns how many.
     std::size_t flush(LinkId link);
     // NEI-13: the link went down (all, permanent too) or away.
-    void link_down(LinkId link);
+    void link_down(LinkId link, std::optional<net::Family> family);
 
     // References held by routes; a referenced neighbour is not garbage collected. hold() creates it
     // in state none.
@@ -163,6 +176,8 @@ private:
         NeighbourState state = NeighbourState::none;
         bool is_override = false;  // may replace a known MAC
         bool is_admin = false;     // a user's word: may change permanent and noarp
+        // Where it may not replace a MAC that is confirmed, that one becomes stale.
+        bool is_weak_override = false;
     };
 
     // neighbour.cpp: the table

@@ -254,16 +254,20 @@ void NeighbourTable::update(Neighbour& neighbour, const Update& update, std::uin
         return;
     }
     const bool had_mac = neighbour.has_mac;
-    const net::MacAddress mac = update.mac.value_or(neighbour.mac);
-    const bool is_same_mac = had_mac && mac == neighbour.mac;
+    net::MacAddress mac = update.mac.value_or(neighbour.mac);
+    bool is_same_mac = had_mac && mac == neighbour.mac;
     NeighbourState state = update.state;
     if (is_connected(state)) {
         neighbour.confirmed_ms = now_ms;
     }
     if (had_mac && !is_same_mac && !update.is_override) {
-        return;
-    }
-    if (is_same_mac && state == NeighbourState::stale && !update.is_admin) {
+        if (!update.is_weak_override || !is_connected(old)) {
+            return;
+        }
+        mac = neighbour.mac;
+        is_same_mac = true;
+        state = NeighbourState::stale;
+    } else if (is_same_mac && state == NeighbourState::stale && !update.is_admin) {
         state = old;
     }
     if (state == old && is_same_mac) {

@@ -1,15 +1,23 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Whether an IPv4 address can be one of ours, asked of every packet's source: a set of bits that
-// says no for certain and yes at a venture. Who hears yes looks the address up in the FIB. Linux
+// Whether an address can be one of ours, asked of every packet's source: a set of bits that says no
+// for certain and yes at a venture. Who hears yes looks the address up in the FIB. Linux
 // asks its own table of addresses the same (inet_lookup_ifaddr_rcu, from fib_validate_source).
 #pragma once
 
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 
 namespace culvert::route {
+
+// An IPv6 address as what OwnAddresses takes.
+[[nodiscard]] inline std::uint32_t fold(const std::array<std::uint8_t, 16>& address) noexcept {
+    const auto words = std::bit_cast<std::array<std::uint64_t, 2>>(address);
+    const std::uint64_t both = words[0] * 3 + words[1];
+    return static_cast<std::uint32_t>(both ^ (both >> 32));
+}
 
 class OwnAddresses {
 public:

@@ -25,7 +25,7 @@ Rib::Node* Rib::find(const net::Prefix& prefix) {
 Rib::Node& Rib::find_or_create(const net::Prefix& prefix) {
     const auto [at, is_new] = nodes_.try_emplace(prefix);
     if (is_new) {
-        ++nodes_of_length_[prefix.length];
+        ++nodes_of_length_[prefix.address.is_v4() ? 1 : 0][prefix.length];
     }
     return at->second;
 }
@@ -35,13 +35,13 @@ void Rib::drop_if_empty(const net::Prefix& prefix) {
     if (found != nodes_.end() && found->second.routes.empty() &&
         found->second.installed == nullptr) {
         nodes_.erase(found);
-        --nodes_of_length_[prefix.length];
+        --nodes_of_length_[prefix.address.is_v4() ? 1 : 0][prefix.length];
     }
 }
 
 void Rib::restore(const net::Prefix& prefix, std::vector<Route> routes) {
     Node& node = find_or_create(prefix);
-    size_ = size_ - node.routes.size() + routes.size();
+    size_of(prefix) += routes.size() - node.routes.size();
     node.routes = std::move(routes);
     drop_if_empty(prefix);
 }
@@ -65,7 +65,7 @@ Result<void> Rib::modify(RouteVerb verb, const Route& route) {
                 )};
         }
         routes.insert(first, route);
-        ++size_;
+        ++size_of(route.prefix);
         return {};
     }
     const bool is_replacing = verb == RouteVerb::replace || verb == RouteVerb::change;
@@ -82,7 +82,7 @@ Result<void> Rib::modify(RouteVerb verb, const Route& route) {
         *first = route;
     } else {
         routes.insert(last, route);
-        ++size_;
+        ++size_of(route.prefix);
     }
     return {};
 }

@@ -40,7 +40,7 @@ public:
         for (std::size_t i = 0; node != nullptr && i < node->routes.size(); ++i) {
             if (match(node->routes[i])) {
                 node->routes.erase(node->routes.begin() + static_cast<std::ptrdiff_t>(i));
-                --size_;
+                --size_of(prefix);
                 return true;
             }
         }
@@ -58,8 +58,9 @@ public:
     // The longest prefix's first route for which accept(route) holds; nullptr = none.
     template <typename Accept>
     [[nodiscard]] const Route* longest_match(const net::IpAddress& address, Accept accept) const {
-        for (int length = kMaxLength; length >= 0; --length) {
-            if (nodes_of_length_[static_cast<std::size_t>(length)] == 0) {
+        const auto& nodes_of_length = nodes_of_length_[address.is_v4() ? 1 : 0];
+        for (int length = address.is_v4() ? 32 : kMaxLength; length >= 0; --length) {
+            if (nodes_of_length[static_cast<std::size_t>(length)] == 0) {
                 continue;
             }
             const auto found =
@@ -89,15 +90,22 @@ public:
         }
     }
 
-    // Routes, not prefixes.
-    [[nodiscard]] std::size_t size() const noexcept { return size_; }
+    // Routes of the family, not prefixes.
+    [[nodiscard]] std::size_t size(net::Family family) const noexcept {
+        return sizes_[family == net::Family::ipv4 ? 1 : 0];
+    }
 
 private:
-    static constexpr int kMaxLength = 32;
+    static constexpr int kMaxLength = 128;
+
+    [[nodiscard]] std::size_t& size_of(const net::Prefix& prefix) noexcept {
+        return sizes_[prefix.address.is_v4() ? 1 : 0];
+    }
 
     std::map<net::Prefix, Node> nodes_;
-    std::array<std::size_t, kMaxLength + 1> nodes_of_length_{};
-    std::size_t size_ = 0;
+    // IPv6, IPv4
+    std::array<std::array<std::size_t, kMaxLength + 1>, 2> nodes_of_length_{};
+    std::array<std::size_t, 2> sizes_{};
 };
 
 }  // namespace culvert::route

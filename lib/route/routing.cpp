@@ -3,6 +3,7 @@
 
 #include "lib/route/routing_impl.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace culvert::route {
@@ -19,12 +20,14 @@ Routing::Impl::Impl(
     RoutingActions& actions,
     const Limits& limits,
     NeighbourParameters neighbour_parameters,
-    std::unique_ptr<Fib4> fib
+    std::unique_ptr<Fib4> fib,
+    std::unique_ptr<Fib6> fib6
 )
     : domain_(domain)
     , actions_(actions)
     , limits_(limits)
     , fib_(std::move(fib))
+    , fib6_(std::move(fib6))
     , adjacencies_(
           domain, limits.adjacencies, [this](const AdjacencyKey& key) { return describe(key); }
       )
@@ -54,14 +57,29 @@ Result<std::unique_ptr<Routing>> Routing::create(
 ) {
     neighbour_parameters.gc_thresh3 = limits.neighbours;
     CULVERT_TRY(fib, Fib4::create(domain, limits.routes4 + limits.neighbours + kFibReserve));
-    auto impl =
-        std::make_unique<Impl>(domain, actions, limits, neighbour_parameters, std::move(fib));
+    CULVERT_TRY(
+        fib6,
+        Fib6::create(
+            domain, std::min(limits.routes6 + limits.neighbours + kFibReserve, Fib6::kMaxRoutes)
+        )
+    );
+    auto impl = std::make_unique<Impl>(
+        domain, actions, limits, neighbour_parameters, std::move(fib), std::move(fib6)
+    );
     CULVERT_CHECK(impl->start());
     return std::unique_ptr<Routing>(new Routing(std::move(impl)));
 }
 
 const Fib4& Routing::fib4() const noexcept {
     return impl_->fib();
+}
+
+const Fib6& Routing::fib6() const noexcept {
+    return impl_->fib6();
+}
+
+const OwnAddresses& Routing::own_addresses6() const noexcept {
+    return impl_->own_addresses6();
 }
 
 const AdjacencyTable& Routing::adjacencies() const noexcept {
@@ -100,8 +118,24 @@ bool Routing::is_local(const net::IpAddress& address) const noexcept {
     return impl_->is_local(address);
 }
 
-bool Routing::has_address(LinkId link) const noexcept {
-    return impl_->addresses().has(link);
+bool Routing::is_local_on(LinkId link, const net::IpAddress& address) const noexcept {
+    return impl_->is_local_on(link, address);
+}
+
+bool Routing::has_address(LinkId link, net::Family family) const noexcept {
+    return impl_->addresses().has(link, family);
+}
+
+const Address* Routing::find_address(LinkId link, const net::IpAddress& address) const noexcept {
+    return impl_->addresses().find(link, address);
+}
+
+void Routing::end_detection(LinkId link, const net::IpAddress& address, bool is_duplicate) {
+    impl_->end_detection(link, address, is_duplicate);
+}
+
+net::IpAddress Routing::select_source6(LinkId link, const net::IpAddress& destination) const {
+    return impl_->select_source6(link, destination);
 }
 
 Result<void> Routing::modify_route(RouteVerb verb, const Route& route) {

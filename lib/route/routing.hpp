@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Addresses, routes and neighbours as one whole, kept consistent with what workers read (Fib4,
-// AdjacencyTable). Control only. On-link destinations whose neighbour is known have a /32 of their
-// own in the FIB, so that a worker needs one lookup; on-link prefixes end in a glean adjacency,
-// which brings the first packet here.
+// Fib6, AdjacencyTable). Control only. On-link destinations whose neighbour is known have a /32 or
+// /128 of their own in the FIB, so that a worker needs one lookup; on-link prefixes end in a glean
+// adjacency, which brings the first packet here.
 #pragma once
 
 #include "lib/net/address.hpp"
 #include "lib/net/result.hpp"
 #include "lib/route/adjacency.hpp"
 #include "lib/route/fib4.hpp"
+#include "lib/route/fib6.hpp"
 #include "lib/route/neighbour.hpp"
 #include "lib/route/own_addresses.hpp"
 
@@ -30,6 +31,8 @@ struct LinkParameters {
     // False: next hops there have no MAC. A packet's 14 bytes say its EtherType, and the gateway in
     // the first four, 0 without one (encap/ip_tunnel.hpp).
     bool has_link_layer = true;
+    // While up it has the IPv6 address that follows from its MAC (RFC 4862 5.3).
+    bool has_link_local = false;
 };
 
 struct Address {
@@ -39,6 +42,11 @@ struct Address {
     std::string scope = "global";
     std::string label{};  // the link's name
     bool noprefixroute = false;
+    // IPv6
+    bool nodad = false;       // no duplicate address detection
+    bool tentative = false;   // it has not ended yet: not ours to use
+    bool dad_failed = false;  // somebody else has it: tentative for good
+    bool automatic = false;   // link-local, made of the MAC
 };
 
 enum class RouteType : std::uint8_t { unicast, local, broadcast, unreachable, prohibit, blackhole };
@@ -71,10 +79,15 @@ struct Path {
     net::IpAddress source;  // preferred source (RT-07); unspecified if none
     std::uint32_t mtu = 0;  // route's mtu or the link's
     bool mtu_locked = false;
+    // Of the route, if there is one.
+    std::uint32_t metric = 0;
+    std::string protocol{};
+    std::uint8_t prefix_length = 0;
 };
 
 struct Limits {
     std::uint32_t routes4 = 1048576;
+    std::uint32_t routes6 = 262144;
     std::uint32_t neighbours = 65536;
     std::uint32_t adjacencies = 1 << 20;
 };
@@ -88,6 +101,13 @@ public:
     virtual void send_arp_request(
         LinkId link,
         const net::MacAddress& destination,
+        const net::IpAddress& source,
+        const net::IpAddress& target
+    ) = 0;
+    // The same as a neighbour solicitation: to `unicast_to`, else to the target's group.
+    virtual void send_neighbour_solicitation(
+        LinkId link,
+        std::optional<net::MacAddress> unicast_to,
         const net::IpAddress& source,
         const net::IpAddress& target
     ) = 0;
@@ -117,8 +137,10 @@ public:
 
     // --- readers (workers) ---
     [[nodiscard]] const Fib4& fib4() const noexcept;
+    [[nodiscard]] const Fib6& fib6() const noexcept;
     [[nodiscard]] const AdjacencyTable& adjacencies() const noexcept;
     [[nodiscard]] const OwnAddresses& own_addresses() const noexcept;
+    [[nodiscard]] const OwnAddresses& own_addresses6() const noexcept;  // by fold()
 
     // --- links ---
     // A link appeared or changed: up/down moves its addresses' routes in and out of the FIB, a MAC
@@ -133,7 +155,17 @@ public:
     [[nodiscard]] const std::vector<Address>& addresses() const noexcept;
     // Is it one of ours, on any link that is up? (NEI-11, RT-08)
     [[nodiscard]] bool is_local(const net::IpAddress& address) const noexcept;
-    [[nodiscard]] bool has_address(LinkId link) const noexcept;
+    // Is it one of ours that `link` answers to: a link-local one only its own link?
+    [[nodiscard]] bool is_local_on(LinkId link, const net::IpAddress& address) const noexcept;
+    [[nodiscard]] bool has_address(LinkId link, net::Family family) const noexcept;
+    // What the link has as this IPv6 address; nullptr = nothing.
+    [[nodiscard]] const Address*
+    find_address(LinkId link, const net::IpAddress& address) const noexcept;
+    // Duplicate address detection of a tentative address has ended.
+    void end_detection(LinkId link, const net::IpAddress& address, bool is_duplicate);
+    // RFC 6724: what to send from out of `link` to `destination`; "::" = none.
+    [[nodiscard]] net::IpAddress
+    select_source6(LinkId link, const net::IpAddress& destination) const;
 
     // --- routes (UI-RT-02) --- errors EEXIST, ENOENT, ESRCH, ENETUNREACH, ENETDOWN, ENODEV, EINVAL
     Result<void> modify_route(RouteVerb verb, const Route& route);

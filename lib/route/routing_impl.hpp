@@ -8,6 +8,7 @@
 #include "lib/route/address_table.hpp"
 #include "lib/route/adjacency_set.hpp"
 #include "lib/route/fib4.hpp"
+#include "lib/route/fib6.hpp"
 #include "lib/route/neighbour.hpp"
 #include "lib/route/own_addresses.hpp"
 #include "lib/route/path_mtus.hpp"
@@ -35,7 +36,8 @@ public:
         RoutingActions& actions,
         const Limits& limits,
         NeighbourParameters neighbour_parameters,
-        std::unique_ptr<Fib4> fib
+        std::unique_ptr<Fib4> fib,
+        std::unique_ptr<Fib6> fib6
     );
     ~Impl() override;
     Impl(const Impl&) = delete;
@@ -68,7 +70,17 @@ public:
     neighbour_adjacency(LinkId link, const net::IpAddress& next_hop) const;
     std::uint64_t tick(std::uint64_t now_ms);
 
+    // routing_ip6.cpp
+    [[nodiscard]] bool is_local_on(LinkId link, const net::IpAddress& address) const;
+    void end_detection(LinkId link, const net::IpAddress& address, bool is_duplicate);
+    [[nodiscard]] net::IpAddress
+    select_source6(LinkId link, const net::IpAddress& destination) const;
+
     [[nodiscard]] const Fib4& fib() const noexcept { return *fib_; }
+
+    [[nodiscard]] const Fib6& fib6() const noexcept { return *fib6_; }
+
+    [[nodiscard]] const OwnAddresses& own_addresses6() const noexcept { return own_addresses6_; }
 
     [[nodiscard]] const AdjacencyTable& adjacencies() const noexcept {
         return adjacencies_.table();
@@ -108,14 +120,19 @@ private:
     [[nodiscard]] bool is_up(LinkId link) const;
     [[nodiscard]] bool has_link_layer(LinkId link) const;
     [[nodiscard]] std::string name_of(LinkId link) const;
-    void take_down(LinkId link);
+    void take_down(LinkId link, std::optional<net::Family> family);
     Result<void> sync_kernel_routes(LinkId link);
     void forget_address(const Address& address);
+    [[nodiscard]] Address prepared6(const Address& address) const;
+    void add_link_local(LinkId link);
+    void drop_link_local(LinkId link);
+    void detect_again(LinkId link);
 
     // routes
     Result<void> check(Route& route) const;
     Result<void> check_next_hop(Route& route) const;
     Result<void> check_gateway(Route& route) const;
+    Result<void> check_gateway6(Route& route) const;
     Result<void> change_rib(RouteVerb verb, const Route& route);
     void after_removal(const Route& route);
     void remove_routes_if(const std::function<bool(const Route&)>& pick);
@@ -124,6 +141,8 @@ private:
     Result<void> sync(const net::Prefix& prefix);
     Result<void> install(const net::Prefix& prefix, const Wanted& next);
     Result<void> withdraw(const net::Prefix& prefix);
+    Result<void> set_fib(const net::Prefix& prefix, AdjacencyId id);
+    Result<void> erase_fib(const net::Prefix& prefix);
     void note_own(
         const net::Prefix& prefix, const AdjacencyEntry* before, const AdjacencyEntry* after
     ) noexcept;
@@ -145,6 +164,7 @@ private:
     [[nodiscard]] std::optional<net::MacAddress>
     group_mac_of(LinkId link, const net::IpAddress& next_hop) const;
     [[nodiscard]] net::IpAddress arp_source(const NeighbourKey& key) const;
+    [[nodiscard]] net::IpAddress solicitation_source(const NeighbourKey& key) const;
     void send_frame(LinkId link, const net::MacAddress& destination, rte_mbuf* frame);
     void send_by_tunnel(LinkId link, const net::IpAddress& next_hop, rte_mbuf* frame);
 
@@ -157,11 +177,13 @@ private:
     AddressTable addresses_;
     Rib rib_;
     std::unique_ptr<Fib4> fib_;
+    std::unique_ptr<Fib6> fib6_;
     AdjacencySet adjacencies_;
     PathMtus path_mtus_;
     OwnAddresses own_addresses_;
+    OwnAddresses own_addresses6_;
     std::set<std::pair<net::IpAddress, LinkId>>
-        with_mac_;               // neighbours that may have a /32 in the FIB
+        with_mac_;               // neighbours that may have a host route in the FIB
     NeighbourTable neighbours_;  // last: its end gives up packets through this object
 };
 

@@ -38,16 +38,21 @@ void Routing::Impl::set_link(LinkId link, const LinkParameters& parameters, std:
         ++generation_;
     }
     if (old.up && !parameters.up) {
-        take_down(link);
+        take_down(link, std::nullopt);
+        drop_link_local(link);
     }
     if (!is_new && old.mac != parameters.mac) {
         // As the kernel does on NETDEV_CHANGEADDR: ARP starts over.
-        neighbours_.link_down(link);
+        neighbours_.link_down(link, std::nullopt);
     }
     adjacencies_.refresh_link(link);
     if (!old.up && parameters.up) {
         // What does not fit is missing as after any refused add; there is nobody to tell here.
         static_cast<void>(sync_kernel_routes(link));
+        add_link_local(link);
+        detect_again(link);
+    } else if (old.up && parameters.up && old.has_link_local != parameters.has_link_local) {
+        parameters.has_link_local ? add_link_local(link) : drop_link_local(link);
     }
 }
 
@@ -55,18 +60,23 @@ void Routing::Impl::del_link(LinkId link) {
     if (links_.find(link) == links_.end()) {
         return;
     }
-    take_down(link);
+    take_down(link, std::nullopt);
     flush_addresses(link);
     links_.erase(link);
     ++generation_;
 }
 
 // The kernel's fib_disable_ip: all routes through the link go, static ones too, and its neighbours
-// (NEI-13).
-void Routing::Impl::take_down(LinkId link) {
-    links_.find(link)->second.kernel_routes.clear();
-    remove_routes_if([link](const Route& route) { return route.link == link; });
-    neighbours_.link_down(link);
+// (NEI-13). Of one family, or of both.
+void Routing::Impl::take_down(LinkId link, std::optional<net::Family> family) {
+    const auto is_it = [&](const net::Prefix& prefix) {
+        return !family.has_value() || prefix.address.family() == *family;
+    };
+    std::erase_if(links_.find(link)->second.kernel_routes, [&](const Route& route) {
+        return is_it(route.prefix);
+    });
+    remove_routes_if([&](const Route& route) { return route.link == link && is_it(route.prefix); });
+    neighbours_.link_down(link, family);
     ++generation_;
 }
 
@@ -108,6 +118,9 @@ Result<void> Routing::Impl::add_address(const Address& address, bool replace) {
     if (labelled.label.empty()) {
         labelled.label = name_of(address.link);
     }
+    if (!address.prefix.address.is_v4()) {
+        labelled = prepared6(labelled);
+    }
     AddressTable before = addresses_;
     CULVERT_CHECK(addresses_.add(labelled, replace));
     if (Result<void> synced = sync_kernel_routes(address.link); !synced) {
@@ -128,10 +141,11 @@ Result<void> Routing::Impl::del_address(LinkId link, const net::Prefix& prefix) 
 
 // An address was taken out of the table.
 void Routing::Impl::forget_address(const Address& address) {
-    if (addresses_.has(address.link)) {
+    // IPv4 ends on a link with its last address there, IPv6 does not.
+    if (!address.prefix.address.is_v4() || addresses_.has(address.link, net::Family::ipv4)) {
         static_cast<void>(sync_kernel_routes(address.link));
     } else {
-        take_down(address.link);
+        take_down(address.link, net::Family::ipv4);
     }
     const net::IpAddress& own = address.prefix.address;
     if (!is_local(own)) {

@@ -9,7 +9,10 @@ namespace culvert::route {
 
 namespace {
 
-constexpr std::uint8_t kMulticastLength = 4;  // 224.0.0.0/4
+// 224.0.0.0/4, ff00::/8
+constexpr std::uint8_t multicast_length(const net::IpAddress& address) noexcept {
+    return address.is_v4() ? 4 : 8;
+}
 
 bool is_refusal(const Route& route) noexcept {
     using enum RouteType;
@@ -19,9 +22,6 @@ bool is_refusal(const Route& route) noexcept {
 }  // namespace
 
 bool Routing::Impl::is_local(const net::IpAddress& address) const {
-    if (!address.is_v4()) {
-        return false;
-    }
     const Route* route = rib_.longest_match(address);
     return route != nullptr && route->type == RouteType::local;
 }
@@ -42,13 +42,16 @@ Path Routing::Impl::lookup(
     const net::IpAddress& destination, LinkId link, const net::IpAddress& source
 ) const {
     const bool has_source = !source.is_unspecified();
-    if (!destination.is_v4() || (link != kNoLink && !is_up(link)) ||
-        (has_source && !is_local(source))) {
+    if ((link != kNoLink && !is_up(link)) || (has_source && !is_local(source))) {
         return {};
     }
     Path path;
     const bool is_group = destination.is_multicast() || destination == kLimitedBroadcast;
     const Route* route = nullptr;
+    // A link-local address says nothing without its link.
+    if (destination.is_link_local_v6() && link == kNoLink) {
+        return path;
+    }
     if (link == kNoLink || !is_group) {
         route = rib_.longest_match(destination, [link](const Route& other) {
             return link == kNoLink || is_refusal(other) || other.link == link;
@@ -94,23 +97,31 @@ Path Routing::Impl::path_of(const Route& route, const net::IpAddress& destinatio
     path.next_hop = destination;
     path.mtu = mtu_of(route.link, route.mtu);
     path.mtu_locked = route.mtu_locked;
+    path.metric = route.metric;
+    path.prefix_length = route.prefix.length;
+    path.protocol = route.protocol;
     if (route.type == RouteType::unicast) {
         // A group is not sent to a gateway only because there is a default route.
         const bool is_gateway_for_it =
-            !destination.is_multicast() || route.prefix.length >= kMulticastLength;
+            !destination.is_multicast() || route.prefix.length >= multicast_length(destination);
         path.via_gateway = route.gateway.has_value() && is_gateway_for_it;
         if (path.via_gateway) {
             path.next_hop = *route.gateway;
         }
-        const bool is_neighbour = path.via_gateway || route.prefix.length == 32;
-        AdjacencyKey unresolved{route.link, {}, route.mtu, glean};
+        const bool is_neighbour = path.via_gateway || route.prefix.is_host();
+        AdjacencyKey unresolved{route.link, {}, route.mtu, glean, destination.family()};
         if (is_neighbour) {
             unresolved = {route.link, path.next_hop, route.mtu, incomplete};
         }
         complete(path, unresolved);
-        const net::IpAddress near = path.via_gateway ? path.next_hop : net::IpAddress{};
-        path.source =
-            route.preferred_source.value_or(select_source(route.link, near, scope_of(route.scope)));
+        if (route.preferred_source.has_value()) {
+            path.source = *route.preferred_source;
+        } else if (!destination.is_v4()) {
+            path.source = select_source6(route.link, destination);
+        } else {
+            const net::IpAddress near = path.via_gateway ? path.next_hop : net::IpAddress{};
+            path.source = select_source(route.link, near, scope_of(route.scope));
+        }
         return path;
     }
     switch (route.type) {
@@ -143,8 +154,9 @@ Path Routing::Impl::on_link_path(const net::IpAddress& destination, LinkId link)
     path.link = link;
     path.next_hop = destination;
     path.mtu = mtu_of(link, 0);
-    path.source = select_source(link, {}, Scope::link);
-    complete(path, {link, {}, 0, AdjacencyKind::glean});
+    path.source = destination.is_v4() ? select_source(link, {}, Scope::link)
+                                      : select_source6(link, destination);
+    complete(path, {link, {}, 0, AdjacencyKind::glean, destination.family()});
     return path;
 }
 
@@ -156,8 +168,7 @@ void Routing::Impl::complete(Path& path, const AdjacencyKey& unresolved) const {
     if (!has_link_layer(path.link)) {
         path.kind = AdjacencyKind::rewrite;
     } else if (mac_of(path.link, path.next_hop).has_value()) {
-        key.next_hop = path.next_hop;
-        key.kind = AdjacencyKind::incomplete;
+        key = {path.link, path.next_hop, unresolved.mtu, AdjacencyKind::incomplete};
         path.kind = AdjacencyKind::rewrite;
     }
     if (const AdjacencyEntry* entry = adjacencies_.find(key); entry != nullptr) {

@@ -26,16 +26,22 @@ net::EtherHeader ether_header(
 
 // What stands for a link header where there is no link layer: next_hop is unspecified for what is
 // on-link.
-net::EtherHeader pseudo_header(const net::IpAddress& next_hop) {
-    net::EtherHeader header{{}, {}, net::Be16(net::ether_type::kIpv4)};
+net::EtherHeader pseudo_header(const net::IpAddress& next_hop, net::Family family) {
+    const bool is_v4 = family == net::Family::ipv4;
+    net::EtherHeader header{
+        {}, {}, net::Be16(is_v4 ? net::ether_type::kIpv4 : net::ether_type::kIpv6)};
     if (next_hop.is_v4()) {
         std::copy_n(next_hop.bytes().begin() + 12, 4, header.destination.bytes.begin());
     }
     return header;
 }
 
-// RFC 1112 6.4: the low 23 bits.
+// RFC 1112 6.4: the low 23 bits; RFC 2464 7: the low 32.
 net::MacAddress multicast_mac(const net::IpAddress& group) noexcept {
+    if (!group.is_v4()) {
+        const auto& g = group.bytes();
+        return net::MacAddress{{0x33, 0x33, g[12], g[13], g[14], g[15]}};
+    }
     return net::MacAddress::from_value(0x01005e000000 | (group.v4() & 0x7fffff));
 }
 
@@ -44,11 +50,11 @@ net::MacAddress multicast_mac(const net::IpAddress& group) noexcept {
 // Of a group address: no ARP is needed.
 std::optional<net::MacAddress>
 Routing::Impl::group_mac_of(LinkId link, const net::IpAddress& next_hop) const {
-    if (!next_hop.is_v4()) {
-        return std::nullopt;
-    }
     if (next_hop.is_multicast()) {
         return multicast_mac(next_hop);
+    }
+    if (!next_hop.is_v4()) {
+        return std::nullopt;
     }
     if (next_hop == kLimitedBroadcast) {
         return net::kBroadcastMac;
@@ -79,7 +85,9 @@ Adjacency Routing::Impl::describe(const AdjacencyKey& key) const {
     adjacency.mtu = mtu_of(key.link, key.mtu);
     const Link* link = find_link(key.link);
     if (!has_link_layer(key.link)) {
-        const net::EtherHeader header = pseudo_header(key.next_hop);
+        const bool is_glean = key.kind == AdjacencyKind::glean;
+        const net::EtherHeader header =
+            pseudo_header(key.next_hop, is_glean ? key.family : key.next_hop.family());
         adjacency.kind = AdjacencyKind::rewrite;
         adjacency.header_len = sizeof(header);
         std::memcpy(adjacency.header.data(), &header, sizeof(header));
@@ -125,7 +133,7 @@ void Routing::Impl::send_by_tunnel(LinkId link, const net::IpAddress& next_hop, 
         actions_.give_up(link, frame, QueueVerdict::removed);
         return;
     }
-    const net::EtherHeader header = pseudo_header(next_hop);
+    const net::EtherHeader header = pseudo_header(next_hop, next_hop.family());
     std::memcpy(rte_pktmbuf_mtod(frame, void*), &header, sizeof(header));
     actions_.send_frame(link, frame);
 }
@@ -165,7 +173,14 @@ net::IpAddress Routing::Impl::arp_source(const NeighbourKey& key) const {
 }
 
 void Routing::Impl::solicit(const NeighbourKey& key, std::optional<net::MacAddress> unicast_to) {
-    if (is_up(key.link)) {
+    if (!is_up(key.link)) {
+        return;
+    }
+    if (!key.address.is_v4()) {
+        actions_.send_neighbour_solicitation(
+            key.link, unicast_to, solicitation_source(key), key.address
+        );
+    } else {
         actions_.send_arp_request(
             key.link, unicast_to.value_or(net::kBroadcastMac), arp_source(key), key.address
         );
@@ -186,7 +201,8 @@ void Routing::Impl::changed(const Neighbour& neighbour, bool removed) {
             with_mac_.erase({key.address, key.link});
         }
         // One that finds no room is reached through its prefix's glean adjacency.
-        static_cast<void>(sync({key.address, 32}));
+        const std::uint8_t host_length = key.address.is_v4() ? 32 : 128;
+        static_cast<void>(sync({key.address, host_length}));
     }
     actions_.neighbour_changed(neighbour, removed);
 }
@@ -197,9 +213,15 @@ void Routing::Impl::send_frame(LinkId link, const net::MacAddress& destination, 
         actions_.give_up(link, frame, QueueVerdict::removed);
         return;
     }
+    auto* data = rte_pktmbuf_mtod(frame, std::uint8_t*);
+    // The packet behind says its version in its first byte.
+    const bool is_v6 = rte_pktmbuf_data_len(frame) > sizeof(net::EtherHeader) &&
+                       data[sizeof(net::EtherHeader)] >> 4 == 6;
     const net::EtherHeader header{
-        destination, found->parameters.mac, net::Be16(net::ether_type::kIpv4)};
-    std::memcpy(rte_pktmbuf_mtod(frame, void*), &header, sizeof(header));
+        destination,
+        found->parameters.mac,
+        net::Be16(is_v6 ? net::ether_type::kIpv6 : net::ether_type::kIpv4)};
+    std::memcpy(data, &header, sizeof(header));
     actions_.send_frame(link, frame);
 }
 

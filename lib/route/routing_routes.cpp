@@ -11,6 +11,8 @@ namespace culvert::route {
 
 namespace {
 
+constexpr std::uint8_t kLinkLocalLength = 10;  // fe80::/10
+constexpr std::uint32_t kUserMetric6 = 1024;   // IP6_RT_PRIO_USER
 constexpr std::uint32_t kMaxMtu = 65535 - 15;  // as the kernel caps the metric
 
 Error refused(std::errc code, const Route& route, std::string_view why) {
@@ -62,11 +64,7 @@ bool matches(const Route& route, const Route& pattern) {
 // --- what may be asked for
 
 Result<void> Routing::Impl::check(Route& route) const {
-    if (!route.prefix.address.is_v4()) {
-        return refused(
-            std::errc::address_family_not_supported, route, "only IPv4 routes are supported"
-        );
-    }
+    const bool is_v4 = route.prefix.address.is_v4();
     if (route.prefix.length > route.prefix.max_length() || route.prefix.network() != route.prefix) {
         return refused(
             std::errc::invalid_argument, route, "Invalid prefix for given prefix length."
@@ -83,7 +81,8 @@ Result<void> Routing::Impl::check(Route& route) const {
     } else {
         CULVERT_CHECK(check_next_hop(route));
     }
-    if (route.preferred_source.has_value() && !is_local(*route.preferred_source)) {
+    if (route.preferred_source.has_value() &&
+        (!is_local(*route.preferred_source) || route.preferred_source->is_v4() != is_v4)) {
         return refused(
             std::errc::invalid_argument,
             route,
@@ -93,7 +92,10 @@ Result<void> Routing::Impl::check(Route& route) const {
         );
     }
     // What iproute2 fills in when a user gives no scope.
-    if (scope_of(route.scope) == Scope::global) {
+    if (!is_v4) {
+        route.scope = "global";
+        route.metric = route.metric == 0 ? kUserMetric6 : route.metric;
+    } else if (scope_of(route.scope) == Scope::global) {
         if (route.type == RouteType::local) {
             route.scope = "host";
         } else if (!is_refusal(route.type) && !route.gateway.has_value()) {
@@ -114,7 +116,7 @@ Result<void> Routing::Impl::check_next_hop(Route& route) const {
                 std::errc::invalid_argument, route, "a route of this type can not have a gateway"
             );
         }
-        return check_gateway(route);
+        return route.prefix.address.is_v4() ? check_gateway(route) : check_gateway6(route);
     }
     if (route.link == kNoLink) {
         return refused(std::errc::no_such_device, route, "neither a gateway nor a device is given");
@@ -187,11 +189,11 @@ Result<void> Routing::Impl::change_rib(RouteVerb verb, const Route& route) {
     }
     CULVERT_CHECK(rib_.modify(verb, route));
     Result<void> result;
-    if (rib_.size() > std::size_t{limits_.routes4}) {
+    const net::Family family = route.prefix.address.family();
+    const std::size_t limit = family == net::Family::ipv4 ? limits_.routes4 : limits_.routes6;
+    if (rib_.size(family) > limit) {
         result = refused(
-            std::errc::no_space_on_device,
-            route,
-            fmt::format("all {} routes are in use", limits_.routes4)
+            std::errc::no_space_on_device, route, fmt::format("all {} routes are in use", limit)
         );
     } else {
         result = sync(route.prefix);
@@ -253,6 +255,9 @@ Routing::Impl::wanted(const net::Prefix& prefix, const Rib::Node* node) const {
     if (prefix.address == kLimitedBroadcast && prefix.length == 32) {
         return Wanted{{.kind = AdjacencyKind::broadcast}};
     }
+    if (prefix.address.is_link_local_v6() && prefix.length >= kLinkLocalLength) {
+        return std::nullopt;
+    }
     if (node != nullptr && !node->routes.empty()) {
         const Route& route = node->routes.front();
         if (route.type != RouteType::unicast) {
@@ -263,12 +268,12 @@ Routing::Impl::wanted(const net::Prefix& prefix, const Rib::Node* node) const {
                 {route.link, *route.gateway, route.mtu, AdjacencyKind::incomplete},
                 has_link_layer(route.link)};
         }
-        if (prefix.length == 32) {
+        if (prefix.is_host()) {
             return Wanted{{route.link, prefix.address, route.mtu, AdjacencyKind::incomplete}};
         }
-        return Wanted{{route.link, {}, route.mtu, AdjacencyKind::glean}};
+        return Wanted{{route.link, {}, route.mtu, AdjacencyKind::glean, prefix.address.family()}};
     }
-    if (prefix.length != 32) {
+    if (!prefix.is_host()) {
         return std::nullopt;
     }
     // A neighbour with a MAC, if its address is on-link there.
@@ -308,7 +313,7 @@ Result<void> Routing::Impl::install(const net::Prefix& prefix, const Wanted& nex
             return held;
         }
     }
-    if (Result<void> set = fib_->set(prefix, entry->id); !set) {
+    if (Result<void> set = set_fib(prefix, entry->id); !set) {
         release(entry, next.holds_neighbour);
         return set;
     }
@@ -329,7 +334,7 @@ Result<void> Routing::Impl::withdraw(const net::Prefix& prefix) {
         return {};
     }
     if (node->installed != nullptr) {
-        CULVERT_CHECK(fib_->erase(prefix));
+        CULVERT_CHECK(erase_fib(prefix));
         note_own(prefix, node->installed, nullptr);
         release(
             std::exchange(node->installed, nullptr), std::exchange(node->holds_neighbour, false)
@@ -347,11 +352,13 @@ void Routing::Impl::note_own(
     const auto is_own = [](const AdjacencyEntry* entry) {
         return entry != nullptr && is_ours(entry->key.kind);
     };
-    if (prefix.length != 32 || is_own(before) == is_own(after)) {
+    if (!prefix.is_host() || is_own(before) == is_own(after)) {
         return;
     }
-    const std::uint32_t address = prefix.address.v4();
-    is_own(after) ? own_addresses_.add(address) : own_addresses_.remove(address);
+    const bool is_v4 = prefix.address.is_v4();
+    OwnAddresses& own = is_v4 ? own_addresses_ : own_addresses6_;
+    const std::uint32_t address = is_v4 ? prefix.address.v4() : fold(prefix.address.bytes());
+    is_own(after) ? own.add(address) : own.remove(address);
 }
 
 void Routing::Impl::release(AdjacencyEntry* entry, bool holds_neighbour) {
@@ -364,15 +371,19 @@ void Routing::Impl::release(AdjacencyEntry* entry, bool holds_neighbour) {
 
 // A route for `prefix` came or went: neighbours within may be on-link now, or no longer.
 void Routing::Impl::sync_hosts(const net::Prefix& prefix) {
-    if (prefix.length == 32) {
+    if (prefix.is_host()) {
         return;
     }
     for (auto at = with_mac_.lower_bound({prefix.address, kNoLink}); at != with_mac_.end(); ++at) {
-        if (!prefix.contains(at->first)) {
-            return;
+        // IPv4 lies amid IPv6: ::ffff:0:0/96.
+        const bool is_v4 = at->first.is_v4();
+        if (is_v4 == prefix.address.is_v4()) {
+            if (!prefix.contains(at->first)) {
+                return;
+            }
+            // One that finds no room is reached through its prefix's glean adjacency.
+            static_cast<void>(sync({at->first, prefix.max_length()}));
         }
-        // One that finds no room is reached through its prefix's glean adjacency.
-        static_cast<void>(sync({at->first, 32}));
     }
 }
 

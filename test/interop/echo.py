@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""ICMP echo from a namespace. ping(8) gives up on its last answers after a few round trips' time; here each gets its time."""
+"""ICMP echo from a namespace, and ICMP errors to it. ping(8) gives up on its last answers after a few round trips' time; here each gets its time."""
 
+import errno
 import itertools
 import os
 import select
@@ -9,6 +10,8 @@ import struct
 import time
 
 IP_MTU_DISCOVER = 10
+IP_RECVERR = 11
+IP_MTU = 14
 IP_PMTUDISC_DONT = 0
 IP_PMTUDISC_DO = 2
 GAP_S = 0.01  # between two requests
@@ -59,3 +62,19 @@ def echo(host, target, count, length, timeout, dont_fragment=None, ttl=None, tos
             collect(time.monotonic() + GAP_S)
         collect(time.monotonic() + timeout)
     return answers
+
+
+def error_of(host, target, port=33434, ttl=64, length=0):
+    """What the kernel makes of the answer to a datagram: (errno's name, path MTU)."""
+    with host.inside(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, ttl)
+        one.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO)
+        one.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+        one.settimeout(5)
+        one.connect((target, port))
+        one.send(bytes(length))
+        try:
+            one.recv(1)
+        except OSError as error:
+            return errno.errorcode.get(error.errno, str(error)), one.getsockopt(socket.IPPROTO_IP, IP_MTU)
+    raise AssertionError("an answer to a datagram for nobody")

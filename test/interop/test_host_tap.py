@@ -8,11 +8,10 @@ from topology import FAR_MAC, UNDERLAY
 STREAM = 1 << 20
 
 
-@case("host tap: TCP both ways between a peer behind the port and the host, beside culvert's own answers")
-def tcp():
+def stream_both_ways(launch=()):
     with Lab() as lab:
         far = lab.namespace("far")
-        culvert = lab.culvert([Port(far, addresses=["192.0.2.2/24"], mac=FAR_MAC)], UNDERLAY)
+        culvert = lab.culvert([Port(far, addresses=["192.0.2.2/24"], mac=FAR_MAC)], UNDERLAY, launch=launch)
         far.ping("192.0.2.1")
         errno, _ = culvert.refused("link set port0 host tap a/b")
         assert errno == "EINVAL", errno
@@ -28,3 +27,13 @@ def tcp():
         culvert.do("link set port0 nohost")
         assert "host0" not in culvert.home.ip("link show").stdout, "the tap went"
         far.ping("192.0.2.1")
+
+
+@case("host tap: TCP both ways between a peer behind the port and the host, beside culvert's own answers")
+def tcp():
+    stream_both_ways()
+
+
+@case("host tap: frames larger than a packet buffer go through it in pieces, both ways")
+def small_buffers():
+    stream_both_ways(["--mbuf-size", 512])

@@ -5,7 +5,7 @@ import re
 
 from cases import case
 from culvert_lab import Lab, wait_until
-from echo import checksum
+from echo import checksum, error_of
 from topology import IpTunnel
 from wire import GRE, ICMP, IP, Ether, Wire
 
@@ -301,3 +301,21 @@ def in_both(link):
     if link is None or "ifindex" not in link:
         return link
     return {key: link.get(key) for key in ("link", "ifname", "flags", "mtu", "link_type", "link_pointtopoint", "linkinfo")}
+
+
+@case("TUN-PMTU-04 TUN-PMTU-07 TUN-RX-12 packets larger than the underlay takes: told of with DF, in fragments without", peer=True)
+def larger_than_the_underlay():
+    for kind, overhead in (("ipip", 20), ("gre", 24)):
+        with Lab() as lab:
+            tunnel = IpTunnel(lab, kind, "nopmtudisc")
+            tunnel.culvert.do("link set tun mtu 1500")
+            tunnel.far.ip("link set tun mtu 1500")
+            for length in (1500 - overhead, 1501 - overhead, 1500):
+                tunnel.ping_both_ways(length=length, dont_fragment=False)
+            counted = tunnel.culvert.json("show snmp")
+            assert counted["IpFragOKs"] == 2 * 6, counted
+            assert counted["IpReasmOKs"] > 0 and counted["IpReasmFails"] == 0, counted
+            assert tunnel.culvert.drops() == {}, tunnel.culvert.drops()
+            # The inner DF is the outer one's, too.
+            assert error_of(tunnel.near, "10.2.0.2", length=1472) == ("EMSGSIZE", 1500 - overhead)
+            assert tunnel.culvert.drops() == {"ip_tunnel_too_big": 1}, tunnel.culvert.drops()

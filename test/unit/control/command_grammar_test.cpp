@@ -90,7 +90,8 @@ TEST_CASE(
     CHECK(meaning("bridge vlan") == "Object \"vlan\" is unknown; there is: link fdb monitor");
     CHECK(meaning("link frob") == "Command \"frob\" is unknown; link has: add set del show");
     CHECK(
-        meaning("show") == "show: a command is missing; there is: port drops lcores process tunnels"
+        meaning("show") ==
+        "show: a command is missing; there is: port drops lcores process snmp tunnels"
     );
     CHECK(meaning("ip") == "an object is missing; there is: link tunnel addr route neigh monitor");
     CHECK(meaning("trace add 5").starts_with("Object \"trace\" is unknown"));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // ICMP errors that come in about tunnels' outer packets, and what templates make of them.
+#include "lib/control/slow_path.hpp"
 #include "lib/control/tunnel_faults.hpp"
 #include "lib/net/checksum.hpp"
 #include "lib/net/gre.hpp"
@@ -10,7 +11,9 @@
 #include "lib/net/vxlan.hpp"
 #include "test/unit/control/core_fixture.hpp"
 
+#include <algorithm>
 #include <cstring>
+#include <iterator>
 
 namespace culvert::control::test {
 
@@ -85,7 +88,7 @@ struct Far : CoreFixture {
         outer.checksum = net::ipv4_header_checksum(outer);
         append(frame, outer);
         append(frame, net::IcmpHeader{type, code, net::Be16{0}, net::Be32{rest}});
-        frame.insert(frame.end(), quoted.begin(), quoted.end());
+        std::copy(quoted.begin(), quoted.end(), std::back_inserter(frame));
         const net::Be16 checksum =
             net::checksum_from_sum(net::sum_bytes(frame.data() + 34, frame.size() - 34));
         std::memcpy(frame.data() + 36, &checksum, sizeof(checksum));
@@ -202,6 +205,27 @@ TEST_CASE_METHOD(
     CHECK_FALSE(record(link).faults->take());
     core->turn();
     CHECK_FALSE(core->tunnel_faults().has(link));
+}
+
+TEST_CASE_METHOD(Far, "a next hop that does not answer counts as a report", "[control][icmp]") {
+    const LinkId link = tunnel(pipeline::LinkKind::ipip, "192.0.2.9");
+    while (!sent_bytes().empty()) {
+    }
+    Bytes frame(14 + 20 + 20);
+    const Bytes outer = quote(net::ip_protocol::kIpip, "192.0.2.9");
+    std::copy(outer.begin(), outer.end(), frame.begin() + 14);
+    rte_mbuf* waiting = packet(frame, Punt::resolve, kNoLink);
+    pipeline::note(waiting).link_out = port;
+    pipeline::next_hop_of(waiting) = ip("192.0.2.9");
+    core->own_counters().received.add(1);
+    core->slow_path().handle(waiting);
+    for (std::uint64_t now = 1000; now <= 6000; now += 100) {
+        core->set_now_ms(now);
+        core->turn();
+    }
+    CHECK(core->drops(port, Drop::neighbour_failed) == 1);
+    CHECK(record(link).faults->left == 1U);
+    CHECK(core->count(IpCounter::icmp_not_due) == 0);
 }
 
 TEST_CASE_METHOD(Far, "GRE-ERR-02 GRE-ERR-04 the tunnel with the quoted key", "[control][icmp]") {

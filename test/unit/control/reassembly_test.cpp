@@ -26,7 +26,7 @@ struct Datagram {
 
 // 14 bytes of link header, then the fragment.
 Bytes fragment(const Datagram& datagram, std::size_t offset, const Bytes& payload, bool more) {
-    Bytes bytes(14 + 20, 0x11);
+    Bytes bytes(14 + 20 + payload.size(), 0x11);
     net::Ipv4Header ip{};
     ip.version_and_ihl = net::kIpv4VersionIhl;
     ip.type_of_service = datagram.tos;
@@ -39,7 +39,7 @@ Bytes fragment(const Datagram& datagram, std::size_t offset, const Bytes& payloa
     ip.destination = net::Be32{0xc0000201};
     ip.checksum = net::ipv4_header_checksum(ip);
     std::memcpy(&bytes[14], &ip, sizeof(ip));
-    bytes.insert(bytes.end(), payload.begin(), payload.end());
+    std::copy(payload.begin(), payload.end(), bytes.begin() + 34);
     return bytes;
 }
 

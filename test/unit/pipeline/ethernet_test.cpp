@@ -63,7 +63,7 @@ TEST_CASE("what is not for this processor is dropped by name", "[pipeline]") {
         Case{Packet().ether(mac(9), mac(1)).ipv4().payload(8), Drop::ether_other_host},
         Case{Packet().ether(us, mac(1), 0x8100).payload(8), Drop::vlan_unknown},
         Case{Packet().ether(us, mac(1), 0x88a8).payload(8), Drop::vlan_unknown},
-        Case{Packet().ether(us, mac(1), 0x86dd).payload(40), Drop::ip6_not_supported},
+        Case{Packet().ether(us, mac(1), 0x86dd).payload(40), Drop::ip6_version},
         Case{Packet().ether(us, mac(1), 0x88cc).payload(8), Drop::ether_type_unknown},
         Case{Packet().ether(us, mac(1), 0x0026).payload(38), Drop::ether_type_unknown}
     );

@@ -25,6 +25,12 @@ std::unique_ptr<route::Fib4> make_fib(rcu::Domain& domain) {
     return std::move(fib).value();
 }
 
+std::unique_ptr<route::Fib6> make_fib6(rcu::Domain& domain) {
+    Result<std::unique_ptr<route::Fib6>> fib = route::Fib6::create(domain, 1024);
+    RTE_VERIFY(fib.has_value());
+    return std::move(fib).value();
+}
+
 net::Prefix prefix_of(std::string_view text) {
     return net::Prefix::parse(text).value();
 }
@@ -42,7 +48,8 @@ Machine::Machine(const MachineOptions& options)
     , ip_tunnels(domain)
     , adjacencies(domain, 65536)
     , fib4(make_fib(domain))
-    , tables{published_links, fdb, vxlan_demux, vxlan_destinations, vxlan_templates, ip_tunnels, *fib4, adjacencies, own_addresses, vlans}
+    , fib6(make_fib6(domain))
+    , tables{published_links, fdb, vxlan_demux, vxlan_destinations, vxlan_templates, ip_tunnels, *fib4, adjacencies, own_addresses, *fib6, own_addresses6, vlans}
     , options_(options)
     , pool_(options.pool) {
     if (pool_ == nullptr) {
@@ -193,6 +200,13 @@ route::AdjacencyId Machine::add_route(std::string_view prefix, const route::Adja
     const route::AdjacencyId id = adjacencies.allocate();
     adjacencies.publish(id, std::make_unique<const route::Adjacency>(adjacency));
     const net::Prefix parsed = prefix_of(prefix);
+    if (!parsed.address.is_v4()) {
+        RTE_VERIFY(fib6->set(parsed, id).has_value());
+        if (parsed.is_host() && route::is_ours(adjacency.kind)) {
+            own_addresses6.add(route::fold(parsed.address.bytes()));
+        }
+        return id;
+    }
     RTE_VERIFY(fib4->set(parsed, id).has_value());
     if (parsed.length == 32 && route::is_ours(adjacency.kind)) {
         own_addresses.add(parsed.address.v4());
@@ -208,7 +222,11 @@ route::AdjacencyId Machine::add_next_hop(
     adjacency.link_out = link_out;
     adjacency.mtu = mtu;
     adjacency.header_len = sizeof(net::EtherHeader);
-    const net::EtherHeader header{next_hop, link(link_out).mac, net::Be16{net::ether_type::kIpv4}};
+    const bool is_v4 = prefix_of(prefix).address.is_v4();
+    const net::EtherHeader header{
+        next_hop,
+        link(link_out).mac,
+        net::Be16{is_v4 ? net::ether_type::kIpv4 : net::ether_type::kIpv6}};
     std::memcpy(adjacency.header.data(), &header, sizeof(header));
     return add_route(prefix, adjacency);
 }

@@ -7,6 +7,7 @@
 #include "lib/fdb/table.hpp"
 #include "lib/pipeline/worker.hpp"
 #include "lib/route/fib4.hpp"
+#include "lib/route/fib6.hpp"
 #include "test/unit/pipeline/fake_port.hpp"
 #include "test/unit/pipeline/packet.hpp"
 
@@ -156,6 +157,8 @@ public:
     route::AdjacencyTable adjacencies;
     std::unique_ptr<route::Fib4> fib4;
     route::OwnAddresses own_addresses;
+    std::unique_ptr<route::Fib6> fib6;
+    route::OwnAddresses own_addresses6;
     Tables tables;
 
 private:

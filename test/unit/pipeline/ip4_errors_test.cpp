@@ -37,9 +37,7 @@ struct Telling : Router {
 
 }  // namespace
 
-TEST_CASE(
-    "forwarding that fails asks for the kernel's errors", "[pipeline][icmp]"
-) {
+TEST_CASE("forwarding that fails asks for the kernel's errors", "[pipeline][icmp]") {
     Telling router;
     using route::AdjacencyKind;
     for (const auto kind :

@@ -64,7 +64,7 @@ TEST_CASE(
     REQUIRE(f.table.set(Verb::add, key_of(1, 4), kMacA, NeighbourState::permanent, false, f.now));
     REQUIRE(f.table.hold(key_of(2), f.now));
     f.table.resolve(key_of(2), f.recorder.packet(1), f.now);
-    f.table.link_down(kLink);
+    f.table.link_down(kLink, std::nullopt);
     CHECK(f.table.find(key_of(1)) == nullptr);
     CHECK(f.table.find(key_of(1, 4)) != nullptr);
     // Its holder keeps it, without anything known.
@@ -108,9 +108,6 @@ TEST_CASE("NEI-14 errors and meanings of add, replace, change, del", "[route][ne
     };
     CHECK(bad({kLink, IpAddress{}}) == std::errc::invalid_argument);
     CHECK(bad({kNoLink, kPeer.address}) == std::errc::invalid_argument);
-    CHECK(
-        bad({kLink, *IpAddress::parse("2001:db8::1")}) == std::errc::address_family_not_supported
-    );
     // A route's reference is none that a user has made.
     REQUIRE(f.table.hold(kPeer, f.now));
     CHECK(

@@ -114,7 +114,7 @@ TEST_CASE("NEI-03 a full queue drops the oldest", "[route][neighbour]") {
         if (GENERATE(true, false)) {
             REQUIRE(f.table.del(kPeer));
         } else {
-            f.table.link_down(kLink);
+            f.table.link_down(kLink, std::nullopt);
         }
         CHECK(f.recorder.take() == Events{"removed 2", "removed 3", "removed 4"});
         CHECK(f.table.size() == 0);

@@ -51,6 +51,21 @@ public:
         ));
     }
 
+    void send_neighbour_solicitation(
+        LinkId link,
+        std::optional<net::MacAddress> unicast_to,
+        const net::IpAddress& source,
+        const net::IpAddress& target
+    ) override {
+        events.push_back(fmt::format(
+            "solicit {} {} {} {}",
+            link,
+            unicast_to ? unicast_to->to_string() : "group",
+            source.to_string(),
+            target.to_string()
+        ));
+    }
+
     void send_frame(LinkId link, rte_mbuf* frame) override {
         net::EtherHeader header;
         std::memcpy(&header, rte_pktmbuf_mtod(frame, const void*), sizeof(header));

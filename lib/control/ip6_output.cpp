@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "lib/control/ip6_output.hpp"
+
+#include "lib/control/core.hpp"
+#include "lib/encap/mbuf.hpp"
+#include "lib/net/checksum.hpp"
+#include "lib/net/ether.hpp"
+#include "lib/net/icmp.hpp"
+#include "lib/net/ip_protocol.hpp"
+
+#include <rte_mbuf.h>
+
+#include <cstring>
+
+namespace culvert::control {
+
+namespace {
+
+using pipeline::Drop;
+
+constexpr std::size_t kIpLen = sizeof(net::Ipv6Header);
+
+// Where a packet of ours cannot go.
+Drop reason_of(route::AdjacencyKind kind) {
+    switch (kind) {
+    case route::AdjacencyKind::unreachable:
+        return Drop::ip6_unreachable;
+    case route::AdjacencyKind::prohibit:
+        return Drop::ip6_prohibit;
+    case route::AdjacencyKind::blackhole:
+        return Drop::ip6_blackhole;
+    default:
+        return Drop::ip6_no_route;
+    }
+}
+
+}  // namespace
+
+std::uint64_t icmp6_sum(const rte_mbuf* packet, std::size_t offset, const net::Ipv6Header& ip) {
+    const std::uint64_t pseudo = net::pseudo_header_sum_v6(
+        ip.source,
+        ip.destination,
+        net::ip_protocol::kIcmpv6,
+        static_cast<std::uint32_t>(packet->pkt_len - offset)
+    );
+    return net::sum_add(pseudo, encap::sum_packet(packet, static_cast<std::uint16_t>(offset)));
+}
+
+void Ip6Output::finish(rte_mbuf* packet, const Envelope& envelope) {
+    net::Ipv6Header ip{};
+    ip.version_class_flow = net::Ipv6Header::make_first_word(envelope.traffic_class, 0);
+    ip.payload_length = net::Be16{static_cast<std::uint16_t>(packet->pkt_len - kIpLen)};
+    ip.next_header = net::ip_protocol::kIcmpv6;
+    ip.hop_limit = envelope.hop_limit;
+    ip.source = envelope.source.bytes();
+    ip.destination = envelope.destination.bytes();
+    auto* data = rte_pktmbuf_mtod(packet, std::uint8_t*);
+    std::memcpy(data, &ip, sizeof(ip));
+    auto* icmp = reinterpret_cast<net::Icmpv6Header*>(data + kIpLen);
+    icmp->checksum = net::Be16{0};
+    icmp->checksum = net::checksum_from_sum(icmp6_sum(packet, kIpLen, ip));
+}
+
+rte_mbuf* Ip6Output::make(const Envelope& envelope, std::span<const std::uint8_t> message) const {
+    rte_mbuf* packet = rte_pktmbuf_alloc(core_.pool());
+    if (packet == nullptr) {
+        return nullptr;
+    }
+    char* data = rte_pktmbuf_append(packet, static_cast<std::uint16_t>(kIpLen + message.size()));
+    if (data == nullptr) {
+        rte_pktmbuf_free(packet);
+        return nullptr;
+    }
+    std::memcpy(data + kIpLen, message.data(), message.size());
+    finish(packet, envelope);
+    return packet;
+}
+
+void Ip6Output::send(rte_mbuf* packet, LinkId link) {
+    const auto& ip = *rte_pktmbuf_mtod(packet, const net::Ipv6Header*);
+    const auto destination = net::IpAddress::from_v6(ip.destination);
+    const bool is_on_link = destination.is_multicast() || destination.is_link_local_v6();
+    const route::Path path = core_.routing().lookup(destination, is_on_link ? link : kNoLink);
+    const bool leads_on = path.kind == route::AdjacencyKind::glean ||
+                          path.kind == route::AdjacencyKind::incomplete ||
+                          path.kind == route::AdjacencyKind::rewrite;
+    if (!leads_on) {
+        core_.drop(packet, link, reason_of(path.kind));
+        return;
+    }
+    if (packet->pkt_len > path.mtu) {
+        core_.drop(packet, path.link, Drop::ip6_too_big);
+        return;
+    }
+    if (rte_pktmbuf_prepend(packet, sizeof(net::EtherHeader)) == nullptr) {
+        core_.drop(packet, path.link, Drop::ip6_no_headroom);
+        return;
+    }
+    core_.routing().resolve(path.link, path.next_hop, packet, core_.now_ms());
+}
+
+void Ip6Output::send_message(
+    LinkId link, const Envelope& envelope, std::span<const std::uint8_t> message
+) {
+    if (rte_mbuf* packet = make(envelope, message); packet != nullptr) {
+        core_.own_counters().originated.add(1);
+        send(packet, link);
+    }
+}
+
+}  // namespace culvert::control
