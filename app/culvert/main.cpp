@@ -10,6 +10,7 @@
 #include <rte_errno.h>
 #include <rte_log.h>
 
+#include <malloc.h>
 #include <signal.h>
 
 #include <cstdio>
@@ -29,6 +30,13 @@ constexpr int kEnvironmentFailed = 2;
 int fail(int status, const std::string& what) {
     fmt::print(stderr, "culvert: {}\n", what);
     return status;
+}
+
+// Tables that have grown leave large blocks behind, which are to go back to the system. Left to
+// itself malloc() learns from the first of them to keep such blocks.
+void give_large_blocks_back() {
+    constexpr int kLargeBytes = 1 << 20;
+    (void)mallopt(M_MMAP_THRESHOLD, kLargeBytes);
 }
 
 // Signals are read by the main loop (signalfd); EAL's threads and workers inherit the mask.
@@ -111,6 +119,7 @@ int run(int argc, char** argv) {
     if (auto checked = check_environment(*options, *devices, proposals); !checked) {
         return fail(kEnvironmentFailed, checked.error().what);
     }
+    give_large_blocks_back();
     block_signals();
     EalLog log(options->log_level.empty());
     const auto [started, reason] = [&] {

@@ -2,6 +2,7 @@
 #include "app/culvert/program.hpp"
 
 #include "lib/control/config_file.hpp"
+#include "lib/control/host_taps.hpp"
 #include "lib/control/log.hpp"
 #include "lib/control/protocol.hpp"
 #include "lib/control/slow_path.hpp"
@@ -218,6 +219,9 @@ int CulvertProgram::run() {
 }
 
 void CulvertProgram::wait(std::uint32_t longest_ms) {
+    if (!is_watching_taps_ && core_->host_taps().fd() >= 0) {
+        is_watching_taps_ = watch(core_->host_taps().fd()).has_value();
+    }
     std::array<epoll_event, 8> events{};
     // net_tap raises real-time signals: an interrupted wait is an ordinary one.
     const int n = ::epoll_wait(epoll_, events.data(), events.size(), static_cast<int>(longest_ms));
@@ -228,6 +232,8 @@ void CulvertProgram::wait(std::uint32_t longest_ms) {
         } else if (fd == core_->doorbell().event_fd) {
             std::uint64_t rings = 0;
             [[maybe_unused]] const ssize_t got = ::read(fd, &rings, sizeof(rings));
+        } else if (fd == core_->host_taps().fd()) {
+            core_->host_taps().serve();
         } else if (fd == server_->fd()) {
             server_->serve();
         } else if (prompt_ != nullptr && fd == prompt_->fd()) {

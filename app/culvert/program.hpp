@@ -67,6 +67,7 @@ private:
     int epoll_ = -1;
     int signals_ = -1;
     bool quitting_ = false;
+    bool is_watching_taps_ = false;
     std::uint64_t next_carrier_ms_ = 0;
     std::uint64_t next_report_ms_ = 0;
 };

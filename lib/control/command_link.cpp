@@ -52,6 +52,16 @@ VxlanOptions vxlan_options(const Arguments& arguments) {
     return options;
 }
 
+VlanOptions vlan_options(const Arguments& arguments) {
+    VlanOptions options;
+    options.id = arguments.number<std::uint32_t>("id");
+    const std::string_view protocol = arguments.text("protocol");
+    if (protocol == "802.1ad" || protocol == "802.1AD") {
+        options.protocol = net::ether_type::kQinq;
+    }
+    return options;
+}
+
 BridgeOptions bridge_options(const Arguments& arguments) {
     BridgeOptions options;
     if (auto centiseconds = arguments.number<std::uint32_t>("ageing_time")) {
@@ -78,6 +88,9 @@ pipeline::LinkKind kind_of(const LinkType& type) {
             return pipeline::link_kind(static_cast<encap::IpTunnelKind>(i));
         }
     }
+    if (type.name == "vlan") {
+        return pipeline::LinkKind::vlan;
+    }
     return type.name == "bridge" ? pipeline::LinkKind::bridge : pipeline::LinkKind::dummy;
 }
 
@@ -94,6 +107,8 @@ Result<void> set_type_options(
     }
     if (kind == pipeline::LinkKind::vxlan) {
         request.vxlan = vxlan_options(given);
+    } else if (kind == pipeline::LinkKind::vlan) {
+        return Error{std::errc::operation_not_supported, "Cannot change a vlan's properties"};
     } else if (kind == pipeline::LinkKind::bridge) {
         request.bridge = bridge_options(given);
     } else if (pipeline::is_ip_tunnel(kind)) {
@@ -123,6 +138,12 @@ Result<void> link_add(Context& context, const Arguments& arguments) {
     request.kind = kind_of(*arguments.type());
     request.mtu = arguments.number<std::uint32_t>("mtu");
     request.address = arguments.get<net::MacAddress>("address");
+    if (arguments.has("link")) {
+        request.lower = std::string(arguments.text("link"));
+    }
+    if (request.kind == pipeline::LinkKind::vlan) {
+        request.vlan = vlan_options(arguments.type_arguments());
+    }
     if (request.kind == pipeline::LinkKind::vxlan) {
         request.vxlan = vxlan_options(arguments.type_arguments());
         if (!request.vxlan.vni) {  // VXLAN-CRE-10
@@ -163,6 +184,12 @@ Result<void> link_set(Context& context, const Arguments& arguments) {
     }
     if (arguments.has("master") || arguments.has("nomaster")) {
         request.master = std::string(arguments.text("master"));
+    }
+    if (arguments.has("host") && arguments.has("nohost")) {
+        return syntax_error(context, "either \"host\" or \"nohost\", not both");
+    }
+    if (arguments.has("host") || arguments.has("nohost")) {
+        request.host_tap = std::string(arguments.text("host"));
     }
     if (arguments.type() != nullptr) {
         CULVERT_CHECK(

@@ -196,6 +196,7 @@ constexpr auto kLinkTypes = std::to_array<LinkType>({
     {"gre", kGre, "packets in GRE (RFC 2784, 2890)"},
     {"gretap", kGre, "Ethernet frames in GRE"},
     {"bridge", kBridge, "learning Ethernet bridge; IP addresses on it are usable"},
+    {"vlan", kVlanLink, "frames of another link with a tag (802.1Q, 802.1ad)"},
     {"dummy", {}, "takes all packets and keeps none"},
 });
 

@@ -38,6 +38,7 @@ Core::Impl::Impl(Core& core, std::uint32_t worker_count, Sizes wanted, rte_mempo
     , domain(std::max(worker_count, 1U))
     , links(domain, kMaxLinks)
     , demux(domain, kInitialDemux, std::size_t{2} * kMaxLinks)
+    , vlans(domain, kInitialDemux, kMaxLinks)
     , destinations(domain, list_capacity(wanted))
     , templates(domain, list_capacity(wanted))
     , ip_tunnels(domain)
@@ -45,6 +46,7 @@ Core::Impl::Impl(Core& core, std::uint32_t worker_count, Sizes wanted, rte_mempo
     , vxlan_fdb(fdb, lists)
     , tunnel_faults(core)
     , slow_path(core)
+    , host_taps(core)
     , link_manager(core)
     , worker_counters(worker_count)
     , start_tsc(rte_rdtsc())
@@ -100,7 +102,8 @@ Core::create(std::uint32_t worker_count, Sizes sizes, rte_mempool* pool) {
         impl.routing->adjacencies(),
         impl.routing->own_addresses(),
         impl.routing->fib6(),
-        impl.routing->own_addresses6()});
+        impl.routing->own_addresses6(),
+        impl.vlans});
     impl.lists.defer_reuse_with([&impl](std::function<void()> reuse) {
         impl.domain.retire(std::move(reuse));
     });
@@ -131,6 +134,10 @@ pipeline::Links& Core::published_links() noexcept {
 
 pipeline::VxlanDemux& Core::vxlan_demux() noexcept {
     return impl_->demux;
+}
+
+pipeline::VlanDemux& Core::vlan_demux() noexcept {
+    return impl_->vlans;
 }
 
 LinkManager& Core::links() noexcept {
@@ -175,6 +182,10 @@ TunnelFaults& Core::tunnel_faults() noexcept {
 
 SlowPath& Core::slow_path() noexcept {
     return impl_->slow_path;
+}
+
+HostTaps& Core::host_taps() noexcept {
+    return impl_->host_taps;
 }
 
 pipeline::CounterBlock& Core::own_counters() noexcept {

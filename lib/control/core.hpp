@@ -20,6 +20,7 @@
 
 namespace culvert::control {
 
+class HostTaps;
 class SlowPath;
 class TunnelFaults;
 class Tunnels;
@@ -74,6 +75,7 @@ public:
     [[nodiscard]] const pipeline::Tables& tables() const noexcept;
     [[nodiscard]] pipeline::Links& published_links() noexcept;
     [[nodiscard]] pipeline::VxlanDemux& vxlan_demux() noexcept;
+    [[nodiscard]] pipeline::VlanDemux& vlan_demux() noexcept;
     [[nodiscard]] LinkManager& links() noexcept;
     [[nodiscard]] route::Routing& routing() noexcept;
     [[nodiscard]] fdb::Table& fdb() noexcept;
@@ -85,6 +87,7 @@ public:
     [[nodiscard]] Tunnels& tunnels() noexcept;
     [[nodiscard]] TunnelFaults& tunnel_faults() noexcept;
     [[nodiscard]] SlowPath& slow_path() noexcept;
+    [[nodiscard]] HostTaps& host_taps() noexcept;
     [[nodiscard]] pipeline::CounterBlock& own_counters() noexcept;  // control's block
     [[nodiscard]] pipeline::CounterBlock& worker_counters(std::uint32_t worker) noexcept;
     [[nodiscard]] rte_mempool* pool() noexcept;

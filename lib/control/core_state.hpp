@@ -4,6 +4,7 @@
 #pragma once
 
 #include "lib/control/core.hpp"
+#include "lib/control/host_taps.hpp"
 #include "lib/control/log_limit.hpp"
 #include "lib/control/slow_path.hpp"
 #include "lib/control/tunnel_faults.hpp"
@@ -33,6 +34,7 @@ struct Core::Impl {
     rcu::Domain domain;
     pipeline::Links links;
     pipeline::VxlanDemux demux;
+    pipeline::VlanDemux vlans;
     encap::VxlanDestinations destinations;
     encap::VxlanTemplates templates;
     encap::IpTunnelTables ip_tunnels;
@@ -41,6 +43,7 @@ struct Core::Impl {
     fdb::VxlanFdb vxlan_fdb;
     TunnelFaults tunnel_faults;
     SlowPath slow_path;
+    HostTaps host_taps;
     std::unique_ptr<route::Routing> routing;
     std::optional<pipeline::Tables> tables;  // needs routing's
     LinkManager link_manager;

@@ -2,6 +2,7 @@
 #include "lib/control/links.hpp"
 
 #include "lib/control/core.hpp"
+#include "lib/control/host_taps.hpp"
 #include "lib/control/link_rules.hpp"
 #include "lib/control/tunnels.hpp"
 
@@ -18,10 +19,13 @@ namespace {
 
 constexpr std::size_t kMaxNameLen = 15;  // IFNAMSIZ without the final 0
 
-// `dev` of a tunnel.
+// `dev` of a tunnel, `link` of a vlan.
 LinkId lower_of(const LinkRecord& record) {
     if (record.kind == pipeline::LinkKind::vxlan) {
         return record.vxlan.lower;
+    }
+    if (record.kind == pipeline::LinkKind::vlan) {
+        return record.vlan.lower;
     }
     return pipeline::is_ip_tunnel(record.kind) ? record.ip_tunnel.lower : kNoLink;
 }
@@ -131,6 +135,11 @@ Result<LinkId> LinkManager::add(const LinkAddRequest& request) {
             fmt::format("mtu {} is not between {} and {}", *request.mtu, kMinLinkMtu, kMaxLinkMtu)
         );
     }
+    if (request.lower && request.kind != pipeline::LinkKind::vlan) {
+        return refuse(
+            std::errc::operation_not_supported, attempt, "only a vlan stands on another link"
+        );
+    }
     LinkRecord next;
     next.name = request.name;
     next.kind = request.kind;
@@ -145,6 +154,9 @@ Result<LinkId> LinkManager::add(const LinkAddRequest& request) {
     }
     if (pipeline::is_ip_tunnel(request.kind)) {
         return add_ip_tunnel(request, std::move(next));
+    }
+    if (request.kind == pipeline::LinkKind::vlan) {
+        return add_vlan(request, std::move(next));
     }
     next.bridge_ageing_s = request.bridge.ageing_s.value_or(next.bridge_ageing_s);
     return insert(std::move(next));
@@ -177,6 +189,7 @@ Result<LinkId> LinkManager::insert(LinkRecord next) {
     next.id = static_cast<LinkId>(id);
     const LinkRecord& kept = links_.emplace(next.id, std::move(next)).first->second;
     by_name_[kept.name] = kept.id;
+    relate(kept);
     if (kept.kind == pipeline::LinkKind::bridge) {
         core_.fdb().add_domain(kept.id, {kept.bridge_ageing_s, 0, true});
     } else if (kept.kind == pipeline::LinkKind::vxlan) {
@@ -199,13 +212,16 @@ void LinkManager::publish(const LinkRecord& record) {
     link->master = record.master;
     link->bridge_port = record.bridge_port;
     link->port_id = record.port_id;
+    link->vlan = record.vlan;
+    link->has_vlans = has_vlans(record.id);
+    link->has_host = !record.host_tap.empty();
     link->vxlan = record.vxlan;
     link->ip_tunnel = record.ip_tunnel;
     link->sequences = record.sequences;
     link->faults = record.faults;
     if (record.kind == pipeline::LinkKind::bridge) {
-        for (const auto& [id, member] : links_) {
-            if (member.master == record.id && member.admin_up) {
+        for (const LinkId id : members_of(record.id)) {
+            if (find(id)->admin_up) {
                 link->members.push_back(id);
             }
         }
@@ -227,7 +243,7 @@ void LinkManager::publish(const LinkRecord& record) {
         core_.now_ms()
     );
     if (is_of_interest) {
-        core_.tunnels().link_changed();
+        core_.tunnels().link_changed(record.id);
     }
     Event event;
     event.object = Event::Object::link;
@@ -237,12 +253,58 @@ void LinkManager::publish(const LinkRecord& record) {
 
 void LinkManager::set_carrier(LinkId port, bool carrier) {
     LinkRecord* found = record(port);
-    if (found != nullptr && found->carrier != carrier) {
-        found->carrier = carrier;
-        Event event;
-        event.link = port;
-        core_.publish_event(event);
+    if (found == nullptr || found->carrier == carrier) {
+        return;
     }
+    found->carrier = carrier;
+    Event event;
+    event.link = port;
+    core_.publish_event(event);
+    for (const LinkId upper : uppers_of(port)) {
+        if (find(upper)->kind == pipeline::LinkKind::vlan) {
+            set_carrier(upper, carrier);
+        }
+    }
+}
+
+void LinkManager::relate(const LinkRecord& record) {
+    if (const LinkId lower = lower_of(record); lower != kNoLink) {
+        uppers_[lower].insert(record.id);
+    }
+    if (record.master != kNoLink) {
+        members_[record.master].insert(record.id);
+    }
+    if (record.kind == pipeline::LinkKind::vxlan) {
+        by_vni_[{record.vxlan.destination_port, record.vxlan.vni}] = record.id;
+    }
+}
+
+void LinkManager::unrelate(const LinkRecord& record) {
+    const auto take_out = [&record](auto& groups, LinkId key) {
+        const auto group = groups.find(key);
+        if (group != groups.end() && group->second.erase(record.id) != 0 && group->second.empty()) {
+            groups.erase(group);
+        }
+    };
+    take_out(uppers_, lower_of(record));
+    take_out(members_, record.master);
+    if (record.kind == pipeline::LinkKind::vxlan) {
+        by_vni_.erase({record.vxlan.destination_port, record.vxlan.vni});
+    }
+}
+
+// Copies: whoever goes through them may change them.
+std::vector<LinkId> LinkManager::uppers_of(LinkId lower) const {
+    const auto found = uppers_.find(lower);
+    return found == uppers_.end() ? std::vector<LinkId>{}
+                                  : std::vector<LinkId>(found->second.begin(), found->second.end());
+}
+
+std::vector<LinkId> LinkManager::members_of(LinkId bridge) const {
+    const auto found = members_.find(bridge);
+    return found == members_.end()
+               ? std::vector<LinkId>{}
+               : std::vector<LinkId>(found->second.begin(), found->second.end());
 }
 
 // Whether `upper` stands on `lower`, through any number of others (VXLAN-CRE-23).
@@ -257,8 +319,9 @@ bool LinkManager::depends_on(LinkId upper, LinkId lower) const {
     if (const LinkId below = lower_of(*above); below != kNoLink) {
         return depends_on(below, lower);
     }
-    return std::any_of(links_.begin(), links_.end(), [&](const auto& entry) {
-        return entry.second.master == upper && depends_on(entry.first, lower);
+    const std::vector<LinkId> members = members_of(upper);
+    return std::any_of(members.begin(), members.end(), [&](LinkId member) {
+        return depends_on(member, lower);
     });
 }
 
@@ -269,10 +332,8 @@ unsigned LinkManager::nesting_below(LinkId link) const {
     if (found != nullptr && lower_of(*found) != kNoLink) {
         levels = 1 + nesting_below(lower_of(*found));
     }
-    for (const auto& [id, member] : links_) {
-        if (member.master == link && link != kNoLink) {
-            levels = std::max(levels, 1 + nesting_below(id));
-        }
+    for (const LinkId member : members_of(link)) {
+        levels = std::max(levels, 1 + nesting_below(member));
     }
     return std::min(levels, kMaxNesting + 1);
 }
@@ -293,14 +354,9 @@ Result<void> LinkManager::del(LinkId link) {
         return {};  // IPIP-FB-03: as if it had been done
     }
     // VXLAN-CRE-22: what stands on it goes with it.
-    std::vector<LinkId> uppers;
-    for (const auto& [id, record] : links_) {
-        if (record.kind == pipeline::LinkKind::vxlan && record.vxlan.lower == link) {
-            uppers.push_back(id);
-        }
-    }
-    for (LinkId upper : uppers) {
-        if (find(upper) != nullptr) {
+    for (const LinkId upper : uppers_of(link)) {
+        const LinkRecord* standing = find(upper);
+        if (standing != nullptr && !pipeline::is_ip_tunnel(standing->kind)) {
             (void)del(upper);  // only a port can be refused
         }
     }
@@ -311,6 +367,9 @@ Result<void> LinkManager::del(LinkId link) {
 
 // FDB entries whose way out was `link`: its number will be another's one day.
 void LinkManager::flush_entries_via(LinkId link) {
+    if (!core_.remote_lists().names(link)) {
+        return;
+    }
     std::set<std::uint32_t> lists;
     core_.remote_lists().for_each([&](fdb::RemoteLists::Id id, const fdb::RemoteLists::List& list) {
         const bool names_it = std::any_of(
@@ -322,9 +381,6 @@ void LinkManager::flush_entries_via(LinkId link) {
             lists.insert(id);
         }
     });
-    if (lists.empty()) {
-        return;
-    }
     for (const auto& [id, record] : links_) {
         if (record.kind == pipeline::LinkKind::vxlan) {
             core_.fdb().flush(id, [&](const fdb::Table::Entry& entry) {
@@ -345,19 +401,13 @@ void LinkManager::forget(LinkId link) {
         core_.ip_tunnels().lookup.erase(link);
     }
     if (gone.kind == pipeline::LinkKind::bridge) {
-        std::vector<LinkId> members;
-        for (const auto& [id, member] : links_) {
-            if (member.master == link) {
-                members.push_back(id);
-            }
-        }
-        for (LinkId member : members) {
+        for (const LinkId member : members_of(link)) {
             LinkRecord* freed = record(member);
+            unrelate(*freed);
             freed->master = kNoLink;
+            relate(*freed);
             freed->bridge_port = {};
-            if (freed->kind == pipeline::LinkKind::port && devices_ != nullptr) {
-                devices_->set_promiscuous(freed->port_id, false);
-            }
+            refresh_promiscuous(member);
             publish(*freed);
         }
         local_macs_.erase(link);
@@ -368,8 +418,13 @@ void LinkManager::forget(LinkId link) {
     event.link = link;
     core_.publish_event(event);  // while the name can still be asked for
 
+    unrelate(gone);
     links_.erase(link);
     by_name_.erase(gone.name);
+    core_.host_taps().close(link);
+    if (gone.kind == pipeline::LinkKind::vlan) {
+        close_vlan(gone);
+    }
     if (gone.master != kNoLink) {
         leave_bridge(gone.master, link);
     }
@@ -380,7 +435,7 @@ void LinkManager::forget(LinkId link) {
     if (gone.kind == pipeline::LinkKind::bridge || gone.kind == pipeline::LinkKind::vxlan) {
         core_.fdb().del_domain(link);
     }
-    core_.tunnels().link_changed();
+    core_.tunnels().link_changed(link);
     core_.release_link_id(link);
 }
 

@@ -18,6 +18,8 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace culvert::control {
 
@@ -69,6 +71,12 @@ struct IpTunnelOptions {
     friend bool operator==(const IpTunnelOptions&, const IpTunnelOptions&) = default;
 };
 
+// `type vlan` options as they stood in the command. Checked by LinkManager.
+struct VlanOptions {
+    std::optional<std::uint32_t> id;
+    std::uint16_t protocol = net::ether_type::kVlan;
+};
+
 struct BridgeOptions {
     std::optional<std::uint32_t> ageing_s;  // `ageing_time`, given in centiseconds as iproute2 does
 };
@@ -78,6 +86,8 @@ struct LinkAddRequest {
     pipeline::LinkKind kind = pipeline::LinkKind::dummy;
     std::optional<std::uint32_t> mtu;
     std::optional<net::MacAddress> address;
+    std::optional<std::string> lower;  // `link`: kind vlan
+    VlanOptions vlan;
     VxlanOptions vxlan;
     IpTunnelOptions ip_tunnel;
     BridgeOptions bridge;
@@ -89,6 +99,7 @@ struct LinkSetRequest {
     std::optional<net::MacAddress> address;
     std::optional<std::string> name;
     std::optional<std::string> master;         // "" = nomaster
+    std::optional<std::string> host_tap;       // `host tap NAME`; "" = nohost
     std::optional<bool> link_local;            // `addrgenmode`: eui64, or none
     std::optional<VxlanOptions> vxlan;         // `type vxlan ...`: changelink
     std::optional<IpTunnelOptions> ip_tunnel;  // `type ipip|gre|gretap ...`: changelink
@@ -120,14 +131,16 @@ struct LinkRecord {
     pipeline::BridgePort bridge_port;
     std::uint16_t port_id = 0;        // kind port
     std::string parent_device;        // kind port: DPDK's device name
+    std::string host_tap;             // the kernel's device for what nobody here takes; "" = none
     encap::VxlanConfig vxlan;         // kind vxlan
     encap::IpTunnelConfig ip_tunnel;  // kinds ipip, gre, gretap
+    pipeline::VlanConfig vlan;        // kind vlan
     bool is_fallback = false;         // tunl0, gre0, gretap0: came with the first of its kind
     std::shared_ptr<encap::IpTunnelSequences> sequences;  // gre, gretap
     std::shared_ptr<encap::IpTunnelFaults> faults;        // ipip, gre, gretap
     std::uint32_t bridge_ageing_s = 300;                  // kind bridge
     bool link_local = true;   // addrgenmode eui64: an IPv6 address of its MAC while it is up
-    bool mac_is_set = false;  // bridge: given by the user, else the lowest member's
+    bool mac_is_set = false;  // bridge: given by the user, else the lowest member's; vlan likewise
     bool mtu_is_set = false;  // bridge: given by the user, else the members' least
     net::MacAddress own_mac;  // bridge: what it has without members
 };
@@ -174,6 +187,9 @@ public:
     void for_each(const std::function<void(const LinkRecord&)>& visit) const;  // by id
     [[nodiscard]] std::string name_of(LinkId link) const;                      // "" if gone
 
+    // Links that are bound to this one by `dev` or `link`.
+    [[nodiscard]] std::vector<LinkId> uppers_of(LinkId lower) const;
+
     void set_carrier(LinkId port, bool carrier);
     // An address was added to or removed from the link: workers are told whether it has any.
     void address_changed(LinkId link);
@@ -190,6 +206,9 @@ private:
     void note_addresses(const LinkRecord& record, pipeline::Link& link) const;
     void forget(LinkId link);
     void flush_entries_via(LinkId link);
+    void relate(const LinkRecord& record);
+    void unrelate(const LinkRecord& record);
+    [[nodiscard]] std::vector<LinkId> members_of(LinkId bridge) const;
     [[nodiscard]] bool depends_on(LinkId upper, LinkId lower) const;
     [[nodiscard]] unsigned nesting_below(LinkId link) const;
 
@@ -224,6 +243,7 @@ private:
         const std::string& master,
         LinkRecord& next
     ) const;
+    Result<void> apply_host_tap(const LinkRecord& old, const LinkRecord& next);
     Result<void> apply_device(const LinkRecord& old, const LinkRecord& next);
     void commit(const LinkRecord& old, LinkRecord& next);
 
@@ -271,6 +291,16 @@ private:
     Result<void> apply_ip_tunnel(const LinkRecord& old, const LinkRecord& next);
     void unbind_from(LinkId lower);
 
+    // links_vlan.cpp
+    [[nodiscard]] Result<void>
+    check_vlan(const std::string& attempt, const LinkAddRequest& request) const;
+    Result<LinkId> add_vlan(const LinkAddRequest& request, LinkRecord next);
+    void close_vlan(const LinkRecord& gone);
+    [[nodiscard]] bool has_vlans(LinkId link) const;
+    void lead_vlans(const LinkRecord& before, const LinkRecord& lower);
+    [[nodiscard]] bool wants_all_frames(LinkId link, const net::MacAddress& own) const;
+    void refresh_promiscuous(LinkId link);
+
     // links_bridge.cpp
     void leave_bridge(LinkId bridge, LinkId member);
     void refresh_bridge(LinkId bridge);
@@ -280,6 +310,12 @@ private:
     PortDevices* devices_ = nullptr;
     std::map<LinkId, LinkRecord> links_;
     std::map<std::string, LinkId, std::less<>> by_name_;
+    // What relate() wrote down of all records, so that no command looks through all links.
+    std::map<LinkId, std::set<LinkId>> uppers_;   // by `dev`: tunnels that are bound to it
+    std::map<LinkId, std::set<LinkId>> members_;  // by bridge
+    std::map<std::pair<std::uint16_t, std::uint32_t>, LinkId> by_vni_;  // vxlan: UDP port, VNI
+    std::set<encap::IpTunnelKind> fallbacks_;
+    std::set<LinkId> promiscuous_;  // ports that were told to take all frames
     std::map<LinkId, std::set<net::MacAddress>>
         local_macs_;  // by bridge: its permanent FDB entries for ourselves
     std::map<std::uint16_t, std::uint32_t>

@@ -31,15 +31,15 @@ void LinkManager::refresh_bridge(LinkId bridge) {
     if (found == nullptr) {
         return;
     }
+    const LinkRecord before = *found;
     std::optional<net::MacAddress> lowest;
     std::optional<std::uint32_t> least;
     std::set<net::MacAddress> wanted;
-    for (const auto& [id, member] : links_) {
-        if (member.master == bridge) {
-            lowest = std::min(lowest.value_or(member.mac), member.mac);
-            least = std::min(least.value_or(member.mtu), member.mtu);
-            wanted.insert(member.mac);
-        }
+    for (const LinkId id : members_of(bridge)) {
+        const LinkRecord& member = *find(id);
+        lowest = std::min(lowest.value_or(member.mac), member.mac);
+        least = std::min(least.value_or(member.mtu), member.mtu);
+        wanted.insert(member.mac);
     }
     if (!found->mac_is_set) {
         found->mac = lowest.value_or(found->own_mac);
@@ -73,6 +73,7 @@ void LinkManager::refresh_bridge(LinkId bridge) {
         }
     }
     publish(*found);
+    lead_vlans(before, *found);
 }
 
 }  // namespace culvert::control

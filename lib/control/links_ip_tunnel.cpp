@@ -115,22 +115,20 @@ Result<void> LinkManager::add_fallbacks(encap::IpTunnelKind kind) {
     const std::uint8_t protocol = encap::traits(kind).protocol;
     for (std::size_t i = 0; i < encap::kIpTunnelKinds.size(); ++i) {
         const encap::IpTunnelTraits& one = encap::kIpTunnelKinds[i];
-        const bool is_there = std::any_of(links_.begin(), links_.end(), [&](const auto& entry) {
-            return entry.second.is_fallback &&
-                   entry.second.ip_tunnel.kind == static_cast<encap::IpTunnelKind>(i);
-        });
-        if (one.protocol != protocol || is_there) {
+        const auto other = static_cast<encap::IpTunnelKind>(i);
+        if (one.protocol != protocol || fallbacks_.contains(other)) {
             continue;
         }
         LinkRecord next;
         next.name = std::string(one.fallback);
         CULVERT_CHECK(check_name("link add " + next.name, next.name));
-        next.kind = pipeline::link_kind(static_cast<encap::IpTunnelKind>(i));
+        next.kind = pipeline::link_kind(other);
         next.is_fallback = true;
-        next.ip_tunnel.kind = static_cast<encap::IpTunnelKind>(i);
+        next.ip_tunnel.kind = other;
         next.ip_tunnel.pmtudisc = false;
         next.mac = one.carries_frames ? random_mac() : net::MacAddress{};
         CULVERT_CHECK(insert_ip_tunnel(std::move(next), std::nullopt));
+        fallbacks_.insert(other);
     }
     return {};
 }
@@ -269,16 +267,14 @@ Result<void> LinkManager::apply_ip_tunnel(const LinkRecord& old, const LinkRecor
 // IPIP-CRE-12: unlike a vxlan, such a tunnel outlives the link it was bound to, and leads nowhere
 // until it is changed.
 void LinkManager::unbind_from(LinkId lower) {
-    for (auto& [id, record] : links_) {
-        if (!pipeline::is_ip_tunnel(record.kind) || record.ip_tunnel.lower != lower) {
-            continue;
-        }
-        record.ip_tunnel.lower = kDeletedLink;
-        (void)core_.ip_tunnels().lookup.set(
-            id, record.ip_tunnel, record.admin_up, record.is_fallback
-        );
-        publish(record);
-        core_.tunnels().follow(record);
+    for (const LinkId id : uppers_of(lower)) {
+        LinkRecord& upper = *record(id);
+        unrelate(upper);
+        upper.ip_tunnel.lower = kDeletedLink;
+        relate(upper);
+        (void)core_.ip_tunnels().lookup.set(id, upper.ip_tunnel, upper.admin_up, upper.is_fallback);
+        publish(upper);
+        core_.tunnels().follow(upper);
     }
 }
 

@@ -2,6 +2,7 @@
 // `link set`: everything is checked on a copy first, then what may fail is done with a way back,
 // and only then is the copy made true.
 #include "lib/control/core.hpp"
+#include "lib/control/host_taps.hpp"
 #include "lib/control/link_rules.hpp"
 #include "lib/control/links.hpp"
 #include "lib/control/tunnels.hpp"
@@ -38,6 +39,7 @@ Result<void> LinkManager::set(LinkId link, const LinkSetRequest& request) {
     const LinkRecord old = *found;
     LinkRecord next = old;
     CULVERT_CHECK(plan("link set " + old.name, old, request, next));
+    CULVERT_CHECK(apply_host_tap(old, next));
     if (old.kind == pipeline::LinkKind::port) {
         CULVERT_CHECK(apply_device(old, next));
     } else if (old.kind == pipeline::LinkKind::vxlan) {
@@ -93,6 +95,19 @@ Result<void> LinkManager::plan(
     if (request.master) {
         CULVERT_CHECK(plan_master(attempt, old, *request.master, next));
     }
+    if (request.host_tap) {
+        const bool is_whole = old.kind == pipeline::LinkKind::port ||
+                              old.kind == pipeline::LinkKind::vlan ||
+                              old.kind == pipeline::LinkKind::bridge;
+        if (!is_whole) {
+            return refuse(
+                std::errc::operation_not_supported,
+                attempt,
+                "only ports, vlans and bridges have a tap"
+            );
+        }
+        next.host_tap = *request.host_tap;
+    }
     if (sets_bridge_port(request)) {
         if (next.master == kNoLink) {
             return refuse(std::errc::operation_not_supported, attempt, "it is in no bridge");
@@ -100,6 +115,12 @@ Result<void> LinkManager::plan(
         set_bridge_port(request, next.bridge_port);
     }
     next.admin_up = request.up.value_or(old.admin_up);
+    if (old.kind == pipeline::LinkKind::vlan && next.admin_up && !old.admin_up &&
+        !find(old.vlan.lower)->admin_up) {  // vlan_dev_open()
+        return refuse(
+            std::errc::network_down, attempt, fmt::format("{} is down", name_of(old.vlan.lower))
+        );
+    }
     return {};
 }
 
@@ -139,6 +160,13 @@ Result<void> LinkManager::plan_mtu(
     if (old.kind == pipeline::LinkKind::vxlan && next.vxlan.lower != kNoLink) {  // VXLAN-CHG-06
         most = std::min(most, vxlan_mtu_limit(next.vxlan.lower));
         why = fmt::format(": {} leaves no more", name_of(next.vxlan.lower));
+    }
+    if (old.kind == pipeline::LinkKind::vlan && *request.mtu > find(old.vlan.lower)->mtu) {
+        return refuse(  // vlan_dev_change_mtu()
+            std::errc::result_out_of_range,
+            attempt,
+            fmt::format("mtu {} is more than {}'s", *request.mtu, name_of(old.vlan.lower))
+        );
     }
     if (*request.mtu < kMinLinkMtu || *request.mtu > most) {
         return refuse(
@@ -199,6 +227,21 @@ Result<void> LinkManager::plan_master(
     return {};
 }
 
+// May fail; what else may fail after it leaves a tap that the next try replaces.
+Result<void> LinkManager::apply_host_tap(const LinkRecord& old, const LinkRecord& next) {
+    if (next.host_tap == old.host_tap) {
+        return {};
+    }
+    if (next.host_tap.empty()) {
+        core_.host_taps().close(old.id);
+        return {};
+    }
+    if (auto done = core_.host_taps().open(next, next.host_tap); !done) {
+        return refuse(done.error().code, "link set " + old.name, done.error().what);
+    }
+    return {};
+}
+
 Result<void> LinkManager::apply_device(const LinkRecord& old, const LinkRecord& next) {
     if (devices_ == nullptr) {
         return {};
@@ -224,7 +267,9 @@ void LinkManager::commit(const LinkRecord& old, LinkRecord& next) {
         by_name_.erase(old.name);
         by_name_[next.name] = old.id;
     }
+    unrelate(kept);
     kept = next;
+    relate(kept);
     if (next.kind == pipeline::LinkKind::bridge && next.bridge_ageing_s != old.bridge_ageing_s) {
         core_.fdb().set_domain(old.id, {next.bridge_ageing_s, 0, true});
     }
@@ -247,10 +292,11 @@ void LinkManager::commit(const LinkRecord& old, LinkRecord& next) {
         }
         refresh_bridge(next.master);
     }
-    if (old.kind == pipeline::LinkKind::port && devices_ != nullptr &&
-        (next.master == kNoLink) != (old.master == kNoLink)) {
-        devices_->set_promiscuous(old.port_id, next.master != kNoLink);
+    if (next.mac != old.mac || next.mtu != old.mtu) {
+        core_.host_taps().follow(*find(old.id));
     }
+    refresh_promiscuous(old.id);
+    lead_vlans(old, *find(old.id));
 }
 
 }  // namespace culvert::control

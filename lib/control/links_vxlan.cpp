@@ -152,20 +152,18 @@ Result<LinkId> LinkManager::add_vxlan(const LinkAddRequest& request, LinkRecord 
     if (options.destination_port.value_or(0) != 0) {  // VXLAN-CRE-08
         config.destination_port = *options.destination_port;
     }
-    for (const auto& [id, other] : links_) {  // VXLAN-CRE-20
-        if (other.kind == pipeline::LinkKind::vxlan && other.vxlan.vni == config.vni &&
-            other.vxlan.destination_port == config.destination_port) {
-            return refuse(
-                std::errc::file_exists,
-                attempt,
-                fmt::format(
-                    "vni {} on port {} is already {}'s",
-                    config.vni,
-                    config.destination_port,
-                    other.name
-                )
-            );
-        }
+    const auto same = by_vni_.find({config.destination_port, config.vni});
+    if (same != by_vni_.end()) {  // VXLAN-CRE-20
+        return refuse(
+            std::errc::file_exists,
+            attempt,
+            fmt::format(
+                "vni {} on port {} is already {}'s",
+                config.vni,
+                config.destination_port,
+                name_of(same->second)
+            )
+        );
     }
     CULVERT_TRY(id, insert(std::move(next)));
     const LinkRecord& kept = *find(id);

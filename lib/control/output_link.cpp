@@ -49,6 +49,9 @@ std::string_view link_type_name(const LinkRecord& link) {
 
 // UI-SHOW-01: what `dev` said, and that it said nothing.
 std::string name_with_lower(const Context& context, const LinkRecord& link) {
+    if (link.kind == pipeline::LinkKind::vlan) {
+        return fmt::format("{}@{}", link.name, context.core.links().name_of(link.vlan.lower));
+    }
     if (!pipeline::is_ip_tunnel(link.kind)) {
         return link.name;
     }
@@ -89,7 +92,9 @@ std::string_view operstate(const LinkRecord& link) {
     if (!link.admin_up || !has_carrier(link)) {
         return "DOWN";
     }
-    bool knows = link.kind == pipeline::LinkKind::port || link.kind == pipeline::LinkKind::bridge;
+    const bool knows = link.kind == pipeline::LinkKind::port ||
+                       link.kind == pipeline::LinkKind::bridge ||
+                       link.kind == pipeline::LinkKind::vlan;
     return knows ? "UP" : "UNKNOWN";
 }
 
@@ -117,6 +122,8 @@ std::string_view kind_name(pipeline::LinkKind kind) {
         return "bridge";
     case pipeline::LinkKind::vxlan:
         return "vxlan";
+    case pipeline::LinkKind::vlan:
+        return "vlan";
     case pipeline::LinkKind::dummy:
         return "dummy";
     case pipeline::LinkKind::ipip:
@@ -155,6 +162,7 @@ std::string link_address_text(const Context& context, const LinkRecord& link) {
             fmt::format(" promiscuity 0  allmulti 0 minmtu {} maxmtu {} ", kMinMtu, link.max_mtu);
         std::string info = link_info_text(context, link);
         text += info.empty() ? "" : "\n" + info;
+        text += link.host_tap.empty() ? "" : fmt::format("host tap {} ", link.host_tap);
         text += link.parent_device.empty() ? "" : fmt::format("parentdev {} ", link.parent_device);
     }
     return text + "\n";
@@ -258,6 +266,8 @@ Json link_head_json(const Context& context, const LinkRecord& link, bool with_mo
     if (pipeline::is_ip_tunnel(link.kind)) {
         const std::string lower = context.core.links().name_of(link.ip_tunnel.lower);
         json["link"] = lower.empty() ? Json(nullptr) : Json(lower);
+    } else if (link.kind == pipeline::LinkKind::vlan) {
+        json["link"] = context.core.links().name_of(link.vlan.lower);
     }
     json["ifname"] = link.name;
     json["flags"] = flags(link);
@@ -286,6 +296,9 @@ Json link_head_json(const Context& context, const LinkRecord& link, bool with_mo
         if (Json info = link_info_json(context, link); !info.empty()) {
             json["linkinfo"] = std::move(info);
         }
+    }
+    if (context.options.details && !link.host_tap.empty()) {
+        json["host_tap"] = link.host_tap;
     }
     if (!link.parent_device.empty()) {
         json["parentdev"] = link.parent_device;

@@ -100,6 +100,10 @@ Json vxlan_json(const Context& context, const encap::VxlanConfig& vxlan) {
     return json;
 }
 
+std::string_view protocol_name(const pipeline::VlanConfig& vlan) {
+    return vlan.protocol == net::ether_type::kQinq ? "802.1ad" : "802.1Q";
+}
+
 }  // namespace
 
 std::string link_info_text(const Context& context, const LinkRecord& link) {
@@ -112,6 +116,11 @@ std::string link_info_text(const Context& context, const LinkRecord& link) {
         text = fmt::format(
             "    bridge ageing_time {} stp_state 0 vlan_filtering 0 mcast_snooping 0 ",
             link.bridge_ageing_s * 100
+        );
+        break;
+    case pipeline::LinkKind::vlan:
+        text = fmt::format(
+            "    vlan protocol {} id {} <REORDER_HDR> ", protocol_name(link.vlan), link.vlan.id
         );
         break;
     case pipeline::LinkKind::dummy:
@@ -150,6 +159,11 @@ Json link_info_json(const Context& context, const LinkRecord& link) {
     }
     if (link.kind == pipeline::LinkKind::vxlan) {
         json["info_data"] = vxlan_json(context, link.vxlan);
+    } else if (link.kind == pipeline::LinkKind::vlan) {
+        json["info_data"] = {
+            {"protocol", protocol_name(link.vlan)},
+            {"id", link.vlan.id},
+            {"flags", Json::array({"REORDER_HDR"})}};
     } else if (pipeline::is_ip_tunnel(link.kind)) {
         json["info_data"] = ip_tunnel_info_json(context, link.ip_tunnel);
     } else if (link.kind == pipeline::LinkKind::bridge) {

@@ -2,6 +2,7 @@
 #include "lib/control/slow_path.hpp"
 
 #include "lib/control/core.hpp"
+#include "lib/control/host_taps.hpp"
 #include "lib/control/tunnels.hpp"
 #include "lib/net/arp.hpp"
 #include "lib/net/checksum.hpp"
@@ -110,11 +111,27 @@ void SlowPath::handle(rte_mbuf* packet) {
         core_.drop(packet, demand.link, demand.reason);
         return;
     }
+    case Punt::host:
+        give_to_host(packet);
+        return;
     case Punt::fragment:
         handle_fragment(packet);
         return;
     }
     core_.drop(packet, note.link_in, Drop::ether_type_unknown);
+}
+
+// The kernel takes frames: a plain Ethernet header in front of the packet.
+void SlowPath::give_to_host(rte_mbuf* packet) {
+    const pipeline::Note& note = pipeline::note(packet);
+    const LinkId link = note.link_in;
+    if (note.l3_offset < kEtherLen ||
+        rte_pktmbuf_adj(packet, static_cast<std::uint16_t>(note.l3_offset - kEtherLen)) ==
+            nullptr) {
+        core_.drop(packet, link, Drop::ether_truncated);
+        return;
+    }
+    core_.host_taps().deliver(link, packet);
 }
 
 // NEI-10, NEI-11; the order of checks is the kernel's (arp_rcv, arp_process).
@@ -145,6 +162,9 @@ void SlowPath::handle_arp(rte_mbuf* packet) {
     if (!is_probe) {
         const bool unicast = ether->destination == record->mac;
         core_.routing().neighbours().arp_input(link, *arp, to_us, unicast, core_.now_ms());
+    }
+    if (!is_request && to_us) {
+        core_.host_taps().copy(link, packet);  // the kernel may have asked
     }
     if (is_request && to_us) {
         send_arp(link, {net::arp::kReply, arp->sender_mac, arp->sender_mac, target, sender});
@@ -304,6 +324,10 @@ void SlowPath::route_changed(const route::Route& route, bool removed) {
     core_.publish_event(event);
 }
 
+void SlowPath::path_mtu_changed(const net::IpAddress& destination) {
+    core_.tunnels().path_changed(destination);
+}
+
 void SlowPath::address_changed(const route::Address& address, bool removed) {
     Event event;
     event.object = Event::Object::address;
@@ -338,6 +362,8 @@ void SlowPath::handle_icmp(rte_mbuf* packet) {
         );
         if (is_heeded) {
             core_.consume(packet, link);
+        } else if (core_.host_taps().has(link)) {
+            give_to_host(packet);
         } else {
             core_.drop(packet, link, Drop::icmp_not_handled);
         }

@@ -71,6 +71,7 @@ public:
     void neighbour_changed(const route::Neighbour& neighbour, bool removed) override;
     void route_changed(const route::Route& route, bool removed) override;
     void address_changed(const route::Address& address, bool removed) override;
+    void path_mtu_changed(const net::IpAddress& destination) override;
 
 private:
     // What reassembly wants done.
@@ -83,6 +84,7 @@ private:
     void handle_fragment(rte_mbuf* packet);
     void handle_arp(rte_mbuf* packet);
     void handle_icmp(rte_mbuf* packet);
+    void give_to_host(rte_mbuf* packet);
     void reply_to_echo(rte_mbuf* packet, const net::Ipv4Header& request, std::size_t icmp_offset);
 
     struct ArpFields {

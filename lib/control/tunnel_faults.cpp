@@ -18,19 +18,20 @@ void TunnelFaults::add(LinkId device, std::uint64_t now_ms) {
         link->faults->left.store(1, std::memory_order_relaxed);
     }
     reported_ms_[device] = now_ms;
-    core_.tunnels().link_changed();
+    core_.tunnels().link_changed(device);
 }
 
 void TunnelFaults::tick(std::uint64_t now_ms) {
-    const std::size_t ended = std::erase_if(reported_ms_, [&](const auto& entry) {
+    std::erase_if(reported_ms_, [&](const auto& entry) {
         const LinkRecord* link = core_.links().find(entry.first);
         const bool is_told = link == nullptr || link->faults == nullptr ||
                              link->faults->left.load(std::memory_order_relaxed) == 0;
-        return is_told || now_ms >= entry.second + kLifetimeMs;
+        const bool is_over = is_told || now_ms >= entry.second + kLifetimeMs;
+        if (is_over) {
+            core_.tunnels().link_changed(entry.first);
+        }
+        return is_over;
     });
-    if (ended != 0) {
-        core_.tunnels().link_changed();
-    }
 }
 
 }  // namespace culvert::control

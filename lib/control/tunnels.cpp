@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <memory>
 
 namespace culvert::control {
@@ -20,11 +21,7 @@ using encap::TunnelState;
 
 constexpr unsigned kMaxLevels = 8;
 // Of a link without a remote: when it has met more, it begins anew.
-constexpr std::size_t kMaxRemotes = 4096;
-
-const net::IpAddress& local_of(const LinkRecord& device) {
-    return pipeline::is_ip_tunnel(device.kind) ? device.ip_tunnel.local : device.vxlan.local;
-}
+constexpr std::ptrdiff_t kMaxRemotes = 4096;
 
 encap::IpTunnelRemote remote_key(LinkId device, const net::IpAddress& remote) {
     return {remote.is_v4() ? net::Be32{remote.v4()}.raw() : 0, device};
@@ -52,10 +49,20 @@ std::string why_no_route(
 }  // namespace
 
 Tunnels::Tunnels(Core& core)
-    : core_(core) {
+    : core_(core)
+    , self_(std::make_shared<Tunnels*>(this)) {
     core_.remote_lists().on_change([this](
                                        fdb::RemoteLists::Id id, const fdb::RemoteLists::List* list
                                    ) { list_changed(id, list); });
+    core_.on_event([weak = std::weak_ptr(self_)](const Event& event) {
+        if (const auto self = weak.lock(); self != nullptr) {
+            (*self)->note(event);
+        }
+    });
+}
+
+const net::IpAddress& Tunnels::local_of(const LinkRecord& device) {
+    return pipeline::is_ip_tunnel(device.kind) ? device.ip_tunnel.local : device.vxlan.local;
 }
 
 Tunnels::~Tunnels() {
@@ -108,41 +115,49 @@ void Tunnels::publish_list(fdb::RemoteLists::Id id, const fdb::RemoteLists::List
 }
 
 Tunnels::Tunnel& Tunnels::hold(const Key& key) {
-    Tunnel& tunnel = tunnels_[key];
-    if (++tunnel.references == 1) {
+    const auto [at, is_new] = tunnels_.try_emplace(key);
+    Tunnel& tunnel = at->second;
+    ++tunnel.references;
+    if (is_new) {
         const LinkRecord* device = core_.links().find(key.first);
-        const bool is_ip = device != nullptr && pipeline::is_ip_tunnel(device->kind);
-        if (is_ip) {
-            tunnel.published = encap::IpTunnelTemplate{};
-        }
-        tunnel.id =
-            is_ip ? core_.ip_tunnels().templates.allocate() : core_.vxlan_templates().allocate();
-        tunnel.view.device = key.first;
-        tunnel.view.remote = key.second;
+        tunnel.key = &at->first;
+        tunnel.is_ip = device != nullptr && pipeline::is_ip_tunnel(device->kind);
+        tunnel.id = tunnel.is_ip ? core_.ip_tunnels().templates.allocate()
+                                 : core_.vxlan_templates().allocate();
+        by_remote_.emplace(key.second.address, &tunnel);
+        enter(tunnel);
         // Workers may meet it at once: it must say something from the start.
-        find_way(key, tunnel);
-        resolve(key, tunnel, true);
+        find_way(tunnel);
+        resolve(tunnel, true);
+        if (!by_link_.at(key.first).empty()) {
+            link_changed(key.first);  // one more way on for what leaves by this device
+        }
     }
     return tunnel;
 }
 
 void Tunnels::release(const Key& key) {
-    auto tunnel = tunnels_.find(key);
-    if (--tunnel->second.references == 0) {
-        const std::uint32_t id = tunnel->second.id;
-        if (id != 0 && std::holds_alternative<encap::IpTunnelTemplate>(tunnel->second.published)) {
-            core_.ip_tunnels().templates.erase(id);
-        } else if (id != 0) {
-            core_.vxlan_templates().erase(id);
-        }
-        tunnels_.erase(tunnel);
+    const auto found = tunnels_.find(key);
+    Tunnel& tunnel = found->second;
+    if (--tunnel.references > 0) {
+        return;
     }
+    if (tunnel.id != 0 && tunnel.is_ip) {
+        core_.ip_tunnels().templates.erase(tunnel.id);
+    } else if (tunnel.id != 0) {
+        core_.vxlan_templates().erase(tunnel.id);
+    }
+    leave(tunnel);
+    by_remote_.erase({tunnel.key->second.address, &tunnel});
+    if (tunnel.is_marked) {
+        std::erase(marked_, &tunnel);
+    }
+    tunnels_.erase(found);
 }
 
 // Gives workers a way to find it.
 bool Tunnels::add_remote(LinkId device, const fdb::Remote& remote) {
-    std::set<fdb::Remote>& remotes = ip_remotes_[device];
-    if (remotes.contains(remote)) {
+    if (tunnels_.contains({device, remote})) {
         return true;
     }
     using Inserted = encap::IpTunnelRemotes::Inserted;
@@ -152,16 +167,20 @@ bool Tunnels::add_remote(LinkId device, const fdb::Remote& remote) {
                                          ) != Inserted::full;
     if (!is_in) {
         release({device, remote});
-        return false;
     }
-    remotes.insert(remote);
-    return true;
+    return is_in;
+}
+
+Tunnels::Range Tunnels::tunnels_of(LinkId device) {
+    return {
+        tunnels_.lower_bound({device, fdb::Remote{}}),
+        tunnels_.lower_bound({static_cast<LinkId>(device + 1), fdb::Remote{}})};
 }
 
 void Tunnels::follow(const LinkRecord& device) {
     const fdb::Remote own{device.ip_tunnel.remote, 0, 0, device.ip_tunnel.lower};
-    std::set<fdb::Remote>& remotes = ip_remotes_[device.id];
-    const bool is_own = remotes.size() == 1 && remotes.contains(own);
+    const auto [first, last] = tunnels_of(device.id);
+    const bool is_own = first != last && first->first.second == own && std::next(first) == last;
     if (own.address.is_unspecified() || !is_own) {
         forget(device.id);
     }
@@ -169,23 +188,22 @@ void Tunnels::follow(const LinkRecord& device) {
         return;
     }
     (void)add_remote(device.id, own);  // without room its packets have no remote
-    const Key key{device.id, own};
-    if (is_own && tunnels_.contains(key)) {
-        find_way(key, tunnels_.at(key));
-        resolve(key, tunnels_.at(key), false);
+    if (const auto tunnel = tunnels_.find({device.id, own}); is_own && tunnel != tunnels_.end()) {
+        find_way(tunnel->second);
+        resolve(tunnel->second, false);
     }
 }
 
 void Tunnels::forget(LinkId device) {
-    const auto known = ip_remotes_.find(device);
-    if (known == ip_remotes_.end()) {
-        return;
+    for (auto [at, last] = tunnels_of(device); at != last;) {
+        const Key key = at->first;
+        const bool is_ip = at->second.is_ip;
+        ++at;
+        if (is_ip) {
+            core_.ip_tunnels().remotes.erase(remote_key(device, key.second.address));
+            release(key);
+        }
     }
-    for (const fdb::Remote& remote : known->second) {
-        core_.ip_tunnels().remotes.erase(remote_key(device, remote.address));
-        release({device, remote});
-    }
-    ip_remotes_.erase(known);
 }
 
 bool Tunnels::learn_remote(LinkId device, const net::IpAddress& remote) {
@@ -200,62 +218,36 @@ bool Tunnels::learn_remote(LinkId device, const net::IpAddress& remote) {
     if (has_one && record->ip_tunnel.remote != remote) {
         return false;
     }
-    if (!has_one && ip_remotes_[device].size() >= kMaxRemotes) {
+    const auto [first, last] = tunnels_of(device);
+    if (!has_one && std::distance(first, last) >= kMaxRemotes) {
         forget(device);
     }
     return add_remote(device, {remote, 0, 0, record->ip_tunnel.lower});
 }
 
-void Tunnels::update() {
-    const std::uint64_t generation = core_.routing().generation();
-    if (!stale_ && generation == generation_) {
-        return;
-    }
-    stale_ = false;
-    generation_ = generation;
-    // All ways first: whether one leads back may depend on another's.
-    for (auto& [key, tunnel] : tunnels_) {
-        find_way(key, tunnel);
-    }
-    for (auto& [key, tunnel] : tunnels_) {
-        resolve(key, tunnel, false);
-    }
-}
-
-// VXLAN-TX-20: the output link is the remote's alone; `dev` of the device counts for its default
-// remote, whose entry carries it.
-void Tunnels::find_way(const Key& key, Tunnel& tunnel) {
-    const LinkRecord* device = core_.links().find(key.first);
-    tunnel.path = {};
-    if (device != nullptr && !key.second.address.is_unspecified()) {
-        tunnel.path = core_.routing().lookup(key.second.address, key.second.via, local_of(*device));
-    }
-}
-
 // True: workers see something else than before.
 template <typename Template, typename Templates>
 bool Tunnels::publish(Tunnel& tunnel, const Template& next, Templates& templates) {
-    tunnel.view.state = next.state;
-    tunnel.view.link_out = next.link_out;
-    auto* last = std::get_if<Template>(&tunnel.published);
-    if (last != nullptr && *last == next && templates.read(tunnel.id) != nullptr) {
+    tunnel.state = next.state;
+    tunnel.link_out = next.link_out;
+    const Template* last = templates.read(tunnel.id);
+    if (last != nullptr && *last == next) {
         return false;
     }
-    tunnel.published = next;
     templates.publish(tunnel.id, std::make_unique<Template>(next));
+    ++publications_;
     return true;
 }
 
 // The one place where kinds of tunnels differ here.
 bool Tunnels::build(
-    const Key& key,
     const LinkRecord& device,
     Tunnel& tunnel,
     const route::Path& path,
     const std::optional<route::Adjacency>& neighbour
 ) {
-    const fdb::Remote& remote = key.second;
-    if (pipeline::is_ip_tunnel(device.kind)) {
+    const fdb::Remote& remote = tunnel.key->second;
+    if (tunnel.is_ip) {
         auto outer = encap::build_ip_tunnel_template(
             device.ip_tunnel, device.id, remote.address, path, neighbour
         );
@@ -272,35 +264,49 @@ bool Tunnels::build(
     );
 }
 
-void Tunnels::resolve(const Key& key, Tunnel& tunnel, bool is_new) {
-    const LinkRecord* device = core_.links().find(key.first);
+void Tunnels::resolve(Tunnel& tunnel, bool is_new) {
+    const LinkId id = tunnel.key->first;
+    const LinkRecord* device = core_.links().find(id);
     if (device == nullptr || tunnel.id == 0) {
         return;
     }
     route::Path path = tunnel.path;
     const bool leaves = path.link != kNoLink && path.kind != route::AdjacencyKind::local;
     std::optional<route::Adjacency> neighbour;
-    if (leaves && leads_back(key.first, path.link, kMaxLevels)) {
-        path.link = key.first;  // what the template's maker calls a loop
+    if (leaves && leads_back(id, path.link, kMaxLevels)) {
+        path.link = id;  // what the template's maker calls a loop
     } else if (leaves) {
         neighbour = core_.routing().neighbour_adjacency(path.link, path.next_hop);
     }
-    TunnelView& view = tunnel.view;
-    const TunnelState last_state = view.state;
-    const std::pair last_hop{view.link_out, view.next_hop};
-    const bool is_changed = build(key, *device, tunnel, path, neighbour);
-    const net::IpAddress& local = local_of(*device);
-    view.next_hop = path.next_hop;
-    view.source = local.is_unspecified() ? path.source : local;
-    view.mtu = path.mtu;
-    view.why = reason(*device, view, path);
+    const TunnelState last_state = tunnel.state;
+    const Hop last_hop{tunnel.link_out, tunnel.next_hop};
+    const bool is_changed = build(*device, tunnel, path, neighbour);
+    tunnel.next_hop = path.next_hop;
+    const Hop hop{tunnel.link_out, tunnel.next_hop};
     // Asked for once a next hop; when it does not answer, the next packet asks again.
-    const bool ask = is_changed && view.state == TunnelState::unresolved &&
-                     (is_new || last_state != TunnelState::unresolved ||
-                      last_hop != std::pair{view.link_out, view.next_hop});
+    const bool ask = is_changed && tunnel.state == TunnelState::unresolved &&
+                     (is_new || last_state != TunnelState::unresolved || last_hop != hop);
     if (ask) {
-        core_.routing().neighbours().request({view.link_out, view.next_hop}, core_.now_ms());
+        core_.routing().neighbours().request({hop.first, hop.second}, core_.now_ms());
     }
+}
+
+TunnelView Tunnels::view_of(const Tunnel& tunnel) const {
+    TunnelView view;
+    view.device = tunnel.key->first;
+    view.remote = tunnel.key->second;
+    view.state = tunnel.state;
+    view.link_out = tunnel.link_out;
+    const LinkRecord* device = core_.links().find(view.device);
+    if (device == nullptr || tunnel.id == 0) {
+        return view;
+    }
+    const net::IpAddress& local = local_of(*device);
+    view.next_hop = tunnel.path.next_hop;
+    view.source = local.is_unspecified() ? tunnel.path.source : local;
+    view.mtu = tunnel.path.mtu;
+    view.why = reason(*device, view, tunnel.path);
+    return view;
 }
 
 std::string
@@ -355,6 +361,9 @@ bool Tunnels::leads_back(LinkId device, LinkId link, unsigned levels) const {
     if (record == nullptr || levels == 0) {
         return false;
     }
+    if (record->kind == pipeline::LinkKind::vlan) {
+        return leads_back(device, record->vlan.lower, levels - 1);
+    }
     bool any = false;
     bool all = true;
     if (record->kind == pipeline::LinkKind::bridge) {
@@ -378,7 +387,7 @@ bool Tunnels::leads_back(LinkId device, LinkId link, unsigned levels) const {
 
 void Tunnels::for_each(const std::function<void(const TunnelView&)>& visit) const {
     for (const auto& [key, tunnel] : tunnels_) {
-        visit(tunnel.view);
+        visit(view_of(tunnel));
     }
 }
 

@@ -19,10 +19,24 @@ RemoteLists::Id RemoteLists::acquire(LinkId device, const std::vector<Remote>& r
     }
     known->second = id;
     lists_[id] = List{device, remotes, 1};
+    count_ways(lists_[id], true);
     if (observer_) {
         observer_(id, &lists_[id]);
     }
     return id;
+}
+
+void RemoteLists::count_ways(const List& list, bool is_new) {
+    for (const Remote& remote : list.remotes) {
+        if (remote.via == kNoLink) {
+            continue;
+        }
+        std::size_t& remotes = by_via_[remote.via];
+        remotes = is_new ? remotes + 1 : remotes - 1;
+        if (remotes == 0) {
+            by_via_.erase(remote.via);
+        }
+    }
 }
 
 void RemoteLists::retain(Id id) {
@@ -35,6 +49,7 @@ void RemoteLists::release(Id id) {
         return;
     }
     by_content_.erase({list.device, list.remotes});
+    count_ways(list, false);
     list = List{};
     if (observer_) {
         observer_(id, nullptr);

@@ -223,6 +223,16 @@ void Table::for_each(LinkId domain, const std::function<void(const Entry&)>& vis
 
 std::size_t Table::flush(LinkId domain, const std::function<bool(const Entry&)>& filter) {
     std::vector<Entry> doomed;
+    if (domain != kNoLink && domain_size(domain) == 1) {
+        // What a vxlan link has that has learned nothing: found without going through all others'.
+        if (const auto entry = get(domain, net::MacAddress{}); entry.has_value()) {
+            if (!filter(*entry)) {
+                return 0;
+            }
+            remove(Key::make(domain, entry->mac), entry->value, entry->shadow);
+            return 1;
+        }
+    }
     for_each(domain, [&](const Entry& entry) {
         if (filter(entry)) {
             doomed.push_back(entry);

@@ -54,6 +54,9 @@ public:
     [[nodiscard]] const List* find(Id id) const noexcept;
     void for_each(const std::function<void(Id, const List&)>& visit) const;
 
+    // Whether any list has a remote that leaves by `via`.
+    [[nodiscard]] bool names(LinkId via) const noexcept { return by_via_.contains(via); }
+
     // Makes ids reusable only after readers forgot them: control passes rcu retirement here.
     // Default: at once.
     void defer_reuse_with(std::function<void(std::function<void()>)> defer) {
@@ -61,8 +64,11 @@ public:
     }
 
 private:
+    void count_ways(const List& list, bool is_new);
+
     std::map<std::pair<LinkId, std::vector<Remote>>, Id> by_content_;
-    std::vector<List> lists_{1};  // index = id; 0 unused
+    std::map<LinkId, std::size_t> by_via_;  // remotes
+    std::vector<List> lists_{1};            // index = id; 0 unused
     // Shared with the releases that wait for readers, which may outlive this object.
     std::shared_ptr<std::vector<Id>> free_ = std::make_shared<std::vector<Id>>();
     Observer observer_;

@@ -57,6 +57,7 @@ enum class Direction : std::uint8_t { rx, tx };
       "the destination MAC is another station's, and the link is in no bridge")                    \
     X(ether_type_unknown, rx, none, "nothing here takes this EtherType")                           \
     X(vlan_unknown, rx, none, "tagged for a VLAN that no link has")                                \
+    X(vlan_no_room, tx, tx_dropped, "no room in front of the frame for its tag")                   \
     X(bridge_source_invalid, rx, none, "the source MAC is zero or a group")                        \
     X(bridge_link_local,                                                                           \
       rx,                                                                                          \
@@ -267,6 +268,8 @@ enum class Direction : std::uint8_t { rx, tx };
       "waited for the next hop and was the oldest of too many (NEI-03)")                           \
     X(neighbour_table_full, tx, none, "no room for another neighbour (NEI-09)")                    \
     X(neighbour_removed, tx, none, "waited for a next hop that was deleted")                       \
+    X(host_limited, rx, none, "for the host's tap, which is given no more at a time")              \
+    X(host_tap_full, rx, none, "for the host's tap, which the kernel would not take")              \
     X(control_ring_full, rx, none, "for control, which had too much waiting")                      \
     X(worker_ring_full, tx, none, "for another worker or from control, whose ring was full")       \
     X(port_tx_full, tx, tx_dropped, "the port's transmit queue took no more")                      \

@@ -15,7 +15,7 @@
 
 namespace culvert::pipeline {
 
-enum class LinkKind : std::uint8_t { port, bridge, vxlan, dummy, ipip, gre, gretap };
+enum class LinkKind : std::uint8_t { port, bridge, vxlan, dummy, vlan, ipip, gre, gretap };
 
 // One engine moves packets for all of these (encap/ip_tunnel.hpp).
 [[nodiscard]] constexpr bool is_ip_tunnel(LinkKind kind) noexcept {
@@ -55,6 +55,14 @@ struct BridgePort {
     bool isolated = false;
 };
 
+// A link of kind vlan: frames on `lower` with this tag.
+struct VlanConfig {
+    LinkId lower = kNoLink;
+    std::uint16_t id = 0;
+    std::uint16_t protocol = net::ether_type::kVlan;
+    friend bool operator==(const VlanConfig&, const VlanConfig&) = default;
+};
+
 // What workers ask for of most packets lies in the first line.
 struct alignas(64) Link {
     LinkId id = kNoLink;
@@ -66,11 +74,14 @@ struct alignas(64) Link {
     std::uint32_t mtu = 1500;  // L3 bytes
     LinkId master = kNoLink;   // the bridge it is a member of
     BridgePort bridge_port;
-    std::uint16_t port_id = 0;                            // kind port: DPDK's port number
-    std::vector<LinkId> members;                          // kind bridge: members that are up, by id
-    encap::VxlanConfig vxlan;                             // kind vxlan
+    bool has_host = false;        // what nobody here takes goes to the kernel's tap
+    bool has_vlans = false;       // vlan links stand on it: tags are looked at before its bridge is
+    std::uint16_t port_id = 0;    // kind port: DPDK's port number
+    std::vector<LinkId> members;  // kind bridge: members that are up, by id
+    encap::VxlanConfig vxlan;     // kind vxlan
     encap::IpTunnelConfig ip_tunnel;                      // kinds ipip, gre, gretap
     std::shared_ptr<encap::IpTunnelSequences> sequences;  // gre and gretap
+    VlanConfig vlan;                                      // kind vlan
     std::shared_ptr<encap::IpTunnelFaults> faults;        // ipip, gre, gretap
 };
 

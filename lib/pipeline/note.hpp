@@ -20,6 +20,7 @@ enum class Punt : std::uint8_t {
     tunnel_remote,  // a frame to the tunnel link_out, whose remote next_hop control does not know
                     // yet
     icmp_error,     // to be dropped, and its sender told why (icmp_demand.hpp)
+    host,           // for the tap of the link it came in by; data and l3_offset as received
     fragment,       // of a datagram to an address of ours; data at the Ethernet header, l3_offset
                     // set
 };

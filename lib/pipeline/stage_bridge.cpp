@@ -220,7 +220,11 @@ void send(Worker& worker, Span packets, const Link& to) noexcept {
     const Stage stage = output_stage(to.kind);
     if (stage == Stage::count) [[unlikely]] {
         for (; packets.first != packets.end; ++packets.first) {
-            worker.output(*packets.first, to);
+            if (rte_pktmbuf_pkt_len(*packets.first) > max_frame) {
+                worker.drop(*packets.first, to.id, Drop::bridge_mtu_exceeded);
+            } else {
+                worker.output(*packets.first, to);
+            }
         }
         return;
     }

@@ -6,6 +6,7 @@
 #include "lib/net/ether.hpp"
 #include "lib/pipeline/frame.hpp"
 #include "lib/pipeline/tally.hpp"
+#include "lib/pipeline/vlan.hpp"
 #include "lib/pipeline/worker.hpp"
 
 namespace culvert::pipeline {
@@ -17,11 +18,15 @@ struct Arrival {
     LinkId id = kNoLink;
     const Link* link = nullptr;
     std::uint64_t mac = 0;
+    bool is_odd = true;  // it is gone or down, or a bridge's member on which vlan links stand
 };
 
 Arrival look_at_link(const Worker& worker, LinkId id) noexcept {
     const Link* link = worker.tables.links.read(id);
-    return {id, link, link != nullptr ? mac_of(link->mac.bytes.data()) : 0};
+    if (link == nullptr) {
+        return {id};
+    }
+    return {id, link, mac_of(link->mac.bytes.data()), !link->up || link->master != kNoLink};
 }
 
 // The 14 bytes of an Ethernet header, to be compared with another's, in two loads that overlap.
@@ -39,9 +44,36 @@ struct EtherWords {
     }
 };
 
-// Everything but IP.
+// Where frames that come again are put: at the front of the vector, which has been read.
+using Again = rte_mbuf**;
+
+void enter_bridge(Worker& worker, rte_mbuf* packet) noexcept {
+    if (worker.vector(Stage::bridge).room() == 0) {
+        worker.drop(packet, note(packet).link_in, Drop::vector_full);
+        return;
+    }
+    worker.enqueue(Stage::bridge, packet);
+}
+
+// Without its tag the frame comes again, as the vlan link's.
 [[gnu::noinline]] void
-take_other(Worker& worker, rte_mbuf* packet, LinkId link, std::uint16_t type) noexcept {
+take_tagged(Worker& worker, rte_mbuf* packet, const Link& lower, Again& again) noexcept {
+    const Link* link = untag(worker, packet, lower);
+    if (link == nullptr) {
+        return;
+    }
+    if (link->master != kNoLink && !link->has_vlans) {
+        enter_bridge(worker, packet);
+    } else {
+        *again++ = packet;
+    }
+}
+
+// Everything but IP.
+[[gnu::noinline]] void take_other(
+    Worker& worker, rte_mbuf* packet, const Link& arrived_on, std::uint16_t type, Again& again
+) noexcept {
+    const LinkId link = arrived_on.id;
     switch (type) {
     case net::ether_type::kArp:
         if (rte_pktmbuf_data_len(packet) < sizeof(net::EtherHeader) + sizeof(net::ArpHeader)) {
@@ -52,7 +84,7 @@ take_other(Worker& worker, rte_mbuf* packet, LinkId link, std::uint16_t type) no
         return;
     case net::ether_type::kVlan:
     case net::ether_type::kQinq:
-        worker.drop(packet, link, Drop::vlan_unknown);
+        take_tagged(worker, packet, arrived_on, again);
         return;
     default:
         worker.drop(packet, link, Drop::ether_type_unknown);
@@ -72,12 +104,28 @@ take_other(Worker& worker, rte_mbuf* packet, LinkId link, std::uint16_t type) no
     worker.drop(packet, id, Drop::ether_truncated);
 }
 
-// IP for this processor: the stage that takes it. nullptr = its way is another, or ends.
-Vector*
-take(Worker& worker, rte_mbuf* packet, const Arrival& arrival, RxTally& bridge_rx) noexcept {
-    if (arrival.link == nullptr || !arrival.link->up) [[unlikely]] {
+std::uint16_t type_of(const rte_mbuf* packet) noexcept {
+    return rte_pktmbuf_mtod(packet, const net::EtherHeader*)->type.host();
+}
+
+[[gnu::noinline]] void
+take_odd(Worker& worker, rte_mbuf* packet, const Arrival& arrival, Again& again) noexcept {
+    if (arrival.link == nullptr || !arrival.link->up) {
         const Drop reason = arrival.link == nullptr ? Drop::link_gone : Drop::link_down_rx;
         worker.drop(packet, arrival.id, reason);
+    } else if (is_tag(type_of(packet))) {
+        take_tagged(worker, packet, *arrival.link, again);
+    } else {
+        enter_bridge(worker, packet);
+    }
+}
+
+// IP for this processor: the stage that takes it. nullptr = its way is another, or ends.
+Vector* take(
+    Worker& worker, rte_mbuf* packet, const Arrival& arrival, RxTally& bridge_rx, Again& again
+) noexcept {
+    if (arrival.is_odd) [[unlikely]] {
+        take_odd(worker, packet, arrival, again);
         return nullptr;
     }
     if (arrival.link->kind == LinkKind::bridge) {
@@ -86,17 +134,23 @@ take(Worker& worker, rte_mbuf* packet, const Arrival& arrival, RxTally& bridge_r
     }
     const auto* data = rte_pktmbuf_mtod(packet, const std::uint8_t*);
     if (mac_of(data) != arrival.mac && (data[0] & 1) == 0 && !note(packet).for_us) [[unlikely]] {
-        worker.drop(packet, arrival.id, Drop::ether_other_host);
+        // The vlan link's MAC may be another than its lower link's, or all stations' if it is in a
+        // bridge.
+        if (is_tag(type_of(packet))) {
+            take_tagged(worker, packet, *arrival.link, again);
+        } else {
+            worker.drop(packet, arrival.id, Drop::ether_other_host);
+        }
         return nullptr;
     }
-    const std::uint16_t type = reinterpret_cast<const net::EtherHeader*>(data)->type.host();
+    const std::uint16_t type = type_of(packet);
     if (type == net::ether_type::kIpv4) [[likely]] {
         return &worker.vector(Stage::ip4);
     }
     if (type == net::ether_type::kIpv6) {
         return &worker.vector(Stage::ip6);
     }
-    take_other(worker, packet, arrival.id, type);
+    take_other(worker, packet, *arrival.link, type, again);
     return nullptr;
 }
 
@@ -112,6 +166,7 @@ void ethernet_stage(Worker& worker) noexcept {
     LinkId last_id = kNoLink;
     EtherWords last;
     RxTally bridge_rx(worker.counters);
+    Again again = in.packets.data();
     for (std::uint32_t i = 0; i < n; ++i) {
         rte_mbuf* packet = in.packets[i];
         Note& packet_note = note(packet);
@@ -129,7 +184,7 @@ void ethernet_stage(Worker& worker) noexcept {
         if (id != arrival.id) [[unlikely]] {
             arrival = look_at_link(worker, id);
         }
-        if (Vector* next = take(worker, packet, arrival, bridge_rx); next != nullptr) {
+        if (Vector* next = take(worker, packet, arrival, bridge_rx, again); next != nullptr) {
             if (next != out) [[unlikely]] {
                 out->count = static_cast<std::uint32_t>(tail - out->packets.data());
                 out = next;
@@ -143,7 +198,12 @@ void ethernet_stage(Worker& worker) noexcept {
         }
     }
     out->count = static_cast<std::uint32_t>(tail - out->packets.data());
-    in.take_front(n);
+    if (again == in.packets.data()) [[likely]] {
+        in.take_front(n);
+        return;
+    }
+    std::copy(in.packets.data() + n, in.packets.data() + in.count, again);
+    in.count = in.count - n + static_cast<std::uint32_t>(again - in.packets.data());
 }
 
 }  // namespace culvert::pipeline

@@ -7,6 +7,7 @@
 #include "lib/net/ipv4.hpp"
 #include "lib/pipeline/ip4_fragment.hpp"
 #include "lib/pipeline/ip4_input.hpp"
+#include "lib/pipeline/link_header.hpp"
 #include "lib/pipeline/scratch.hpp"
 #include "lib/pipeline/worker.hpp"
 
@@ -144,22 +145,6 @@ inline void decrement_ttl(net::Ipv4Header& ip) noexcept {
     --ip.time_to_live;
     const std::uint32_t sum = std::uint32_t{ip.checksum.raw()} + net::Be16{0x0100}.raw();
     ip.checksum = net::Be16::from_raw(static_cast<std::uint16_t>(sum + (sum >= 0xffff ? 1 : 0)));
-}
-
-// Makes the data start `link_header_len` bytes before the L3 header.
-inline bool place_link_header(rte_mbuf* packet, std::uint16_t link_header_len) noexcept {
-    Note& packet_note = note(packet);
-    const std::uint16_t have = packet_note.l3_offset;
-    if (have == link_header_len) [[likely]] {
-        return true;
-    }
-    packet_note.l3_offset = static_cast<std::uint8_t>(link_header_len);
-    if (have > link_header_len) {
-        return rte_pktmbuf_adj(packet, static_cast<std::uint16_t>(have - link_header_len)) !=
-               nullptr;
-    }
-    return rte_pktmbuf_prepend(packet, static_cast<std::uint16_t>(link_header_len - have)) !=
-           nullptr;
 }
 
 // Larger than its way out, and not to be cut (FRAG-02, FRAG-03).

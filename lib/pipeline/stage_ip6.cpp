@@ -6,6 +6,7 @@
 #include "lib/net/icmp.hpp"
 #include "lib/net/ip_protocol.hpp"
 #include "lib/pipeline/ip6_input.hpp"
+#include "lib/pipeline/link_header.hpp"
 #include "lib/pipeline/scratch.hpp"
 
 #include <cstring>
@@ -154,22 +155,6 @@ check_forward(Worker& worker, rte_mbuf* packet, const route::Adjacency& adjacenc
         return false;
     }
     return true;
-}
-
-// Makes the data start `link_header_len` bytes before the L3 header.
-inline bool place_link_header(rte_mbuf* packet, std::uint16_t link_header_len) noexcept {
-    Note& packet_note = note(packet);
-    const std::uint16_t have = packet_note.l3_offset;
-    if (have == link_header_len) [[likely]] {
-        return true;
-    }
-    packet_note.l3_offset = static_cast<std::uint8_t>(link_header_len);
-    if (have > link_header_len) {
-        return rte_pktmbuf_adj(packet, static_cast<std::uint16_t>(have - link_header_len)) !=
-               nullptr;
-    }
-    return rte_pktmbuf_prepend(packet, static_cast<std::uint16_t>(link_header_len - have)) !=
-           nullptr;
 }
 
 // The next hop's MAC is not known: control asks for it and keeps the packet meanwhile.

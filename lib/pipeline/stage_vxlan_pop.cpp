@@ -1,107 +1,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// VXLAN packets to an address of ours: outer headers checked, (port, VNI) -> link, inner source
-// learned, outer headers off, and in again on the vxlan link. Checks stand in the kernel's order
-// (VXLAN-RX-18), so that a packet wrong in two ways is dropped for the same reason: a frame that
-// ECN rejects has been learned before.
+// The vxlan_pop stage: outer headers checked and off, and in again on the vxlan link. Checks stand
+// in the kernel's order (VXLAN-RX-18), so that a packet wrong in two ways is dropped for the same
+// reason: a frame that ECN rejects has been learned before.
 //
 // Drops up to the VNI count on the underlay link, later ones on the vxlan link.
 #include "lib/encap/inner_frame.hpp"
-#include "lib/encap/vxlan_pop.hpp"
-#include "lib/pipeline/frame.hpp"
-#include "lib/pipeline/scratch.hpp"
-#include "lib/pipeline/tally.hpp"
-#include "lib/pipeline/worker.hpp"
+#include "lib/pipeline/vxlan_pop.hpp"
 
 #include <rte_prefetch.h>
 
 #include <algorithm>
 
 namespace culvert::pipeline {
-
-namespace {
-
-constexpr std::uint32_t kChunk = 64;
-constexpr std::uint64_t kGroupBit = std::uint64_t{1} << 56;  // of a MAC in the upper 48 bits
-
-class VxlanPop {
-public:
-    explicit VxlanPop(Worker& worker) noexcept
-        : worker_(worker)
-        , demux_(worker.tables.vxlan_demux.view())
-        , fdb_(worker.tables.fdb.view())
-        , rx_(worker.counters) {}
-
-    // All of `count` packets, at most kChunk. Precondition: room for them behind Worker::input.
-    void run(rte_mbuf* const* packets, std::uint32_t count) noexcept;
-
-private:
-    // What neighbours in the burst say alike before the inner frame: one VTEP, one VNI, one
-    // congestion mark. Never constructed: it lies in a Scratch.
-    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init)
-    struct Outer {
-        encap::VxlanKey tunnel;
-        VxlanDemux::View::Home tunnel_home;
-        const Link* link;  // nullptr = no device has this VNI
-        net::Be32 source;
-        std::uint8_t ecn;
-    };
-
-    // Neighbours under one Outer that come from one station (MAC and EtherType). Never constructed,
-    // either.
-    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init)
-    struct Run {
-        const Outer* outer;
-        fdb::Key source;  // MAC in the upper 48 bits; the domain once the link is known
-        fdb::Table::View::Home source_home;  // nullptr = not to be learned
-        std::uint8_t first;                  // packet
-        bool refused;
-        Drop refusal;
-
-        void refuse(Drop reason) noexcept {
-            refused = true;
-            refusal = reason;
-        }
-    };
-
-    // Neighbours whose stations are behind one VTEP, up to the next Sender's.
-    struct Sender {
-        Run* first;
-        const encap::VxlanDestination* known;
-    };
-
-    // With two more bytes below, as mac_and_two_more() has it.
-    static std::uint64_t inner_source_of(const rte_mbuf* packet) noexcept {
-        constexpr std::size_t kOffset = offsetof(net::EtherHeader, source);
-        return mac_and_two_more(rte_pktmbuf_mtod_offset(packet, const std::uint8_t*, kOffset));
-    }
-
-    void strip(rte_mbuf* const* packets, std::uint32_t count) noexcept;
-    bool strip_plain(rte_mbuf* packet, encap::VxlanWords& words) noexcept;
-    void begin_outer(const encap::VxlanOuter& outer) noexcept;
-    void begin_run(std::uint64_t source, std::uint32_t first) noexcept;
-    bool sort_out(rte_mbuf* packet, encap::VxlanOuter& outer) noexcept;
-    void find_tunnels() noexcept;
-    void find_sources() noexcept;
-    void learn_sources() noexcept;
-    void learn(Run& run, const fdb::Value* known) noexcept;
-    void learn_again(Run* first, const Run* end) noexcept;
-    void deliver() noexcept;
-    bool check_inner(const Outer& outer, rte_mbuf* packet) noexcept;
-    void refuse_port(rte_mbuf* packet) noexcept;
-    void refuse_run(const Run& run, rte_mbuf* const* packets, std::uint32_t count) noexcept;
-
-    Worker& worker_;
-    const VxlanDemux::View demux_;
-    const fdb::Table::View fdb_;
-    RxTally rx_;
-    std::uint32_t packet_count_ = 0;
-    std::uint32_t outer_count_ = 0;
-    std::uint32_t run_count_ = 0;
-    // The first packet_count_ are set; they begin at the inner frame.
-    Scratch<rte_mbuf*, kChunk> packets_;
-    Scratch<Outer, kChunk> outers_;  // the first outer_count_ are set
-    Scratch<Run, kChunk + 1> runs_;  // the first run_count_ are set, and where the next would begin
-};
 
 // VXLAN-SOCK-09: nothing is open on its port. The packet begins as it was received.
 [[gnu::noinline]] void VxlanPop::refuse_port(rte_mbuf* packet) noexcept {
@@ -255,104 +165,6 @@ void VxlanPop::find_tunnels() noexcept {
     }
 }
 
-// Asks for the lines of the inner sources.
-void VxlanPop::find_sources() noexcept {
-    const Link* last = nullptr;
-    std::uint64_t own_mac = 0;  // of the last link, in the upper 48 bits
-    for (std::uint32_t k = 0; k < run_count_; ++k) {
-        Run& run = runs_[k];
-        const Link* link = run.outer->link;
-        run.source_home = nullptr;
-        if (link == nullptr) [[unlikely]] {
-            run.refuse(Drop::vxlan_unknown_vni);
-            continue;
-        }
-        if (link != last) {
-            last = link;
-            own_mac = link->mac.value() << 16;
-        }
-        const std::uint64_t mac = run.source.packed;
-        if (mac == own_mac) [[unlikely]] {
-            run.refuse(Drop::vxlan_own_source);
-        } else if (link->vxlan.learning) [[likely]] {
-            if (mac == 0 || (mac & kGroupBit) != 0) [[unlikely]] {
-                run.refuse(Drop::vxlan_source_invalid);
-                continue;
-            }
-            run.source = {mac | link->id};
-            run.source_home = fdb_.prefetch(run.source);
-        }
-    }
-}
-
-// VXLAN-LRN-03..07: the entry is missing, elsewhere, or has an old stamp.
-[[gnu::noinline]] void VxlanPop::learn(Run& run, const fdb::Value* known) noexcept {
-    const Tables& tables = worker_.tables;
-    const auto outer = net::IpAddress::from_v4(run.outer->source.host());
-    if (known != nullptr) {
-        tables.fdb.refresh(run.source, *known, worker_.now_s);
-        const encap::VxlanDestination* destination =
-            tables.vxlan_destinations.read(known->target());
-        if (destination != nullptr && destination->first_address == outer &&
-            destination->first_via == kNoLink) {
-            return;
-        }
-        if (known->is_pinned()) {
-            run.refuse(Drop::vxlan_source_pinned);
-            return;
-        }
-    }
-    worker_.learned(fdb::LearnEvent{outer, run.source.mac(), run.outer->link->id, kNoLink, {}});
-}
-
-// The station's entry is there and of this second. What is left is whether its VTEP is the sender:
-// asked once for neighbours that share both, after the lines of all have been asked for.
-void VxlanPop::learn_sources() noexcept {
-    const Tables& tables = worker_.tables;
-    Scratch<Sender, kChunk + 1> senders;
-    std::uint32_t count = 0;
-    std::uint32_t last_target = 0;
-    net::Be32 last_outer{};
-    for (std::uint32_t k = 0; k < run_count_; ++k) {
-        Run& run = runs_[k];
-        if (run.source_home == nullptr) {
-            continue;
-        }
-        fdb::Value value;
-        const bool found = fdb_.find(run.source_home, run.source, value);
-        if (!found || value.used_s != worker_.now_s) [[unlikely]] {
-            learn(run, found ? &value : nullptr);
-            continue;
-        }
-        const std::uint32_t target = value.target();
-        if (count != 0 && target == last_target && run.outer->source == last_outer) {
-            continue;
-        }
-        last_target = target;
-        last_outer = run.outer->source;
-        senders[count] = {&run, tables.vxlan_destinations.read(target)};
-        rte_prefetch0(senders[count++].known);
-    }
-    senders[count].first = &runs_[run_count_];
-    for (std::uint32_t k = 0; k < count; ++k) {
-        const encap::VxlanDestination* known = senders[k].known;
-        if (known == nullptr || known->first_via != kNoLink ||
-            !known->first_address.is_v4(senders[k].first->outer->source)) [[unlikely]] {
-            learn_again(senders[k].first, senders[k + 1].first);
-        }
-    }
-}
-
-// Runs whose VTEP was another; those between that have been told of are not told of twice.
-[[gnu::cold]] void VxlanPop::learn_again(Run* first, const Run* end) noexcept {
-    for (; first != end; ++first) {
-        fdb::Value value;
-        if (first->source_home != nullptr && fdb_.find(first->source_home, first->source, value)) {
-            learn(*first, &value);
-        }
-    }
-}
-
 // No device has this VNI here; or it has gone since, which is the same. Or its source is not to be
 // heard.
 [[gnu::cold]] void
@@ -446,8 +258,6 @@ void VxlanPop::run(rte_mbuf* const* packets, std::uint32_t count) noexcept {
     deliver();
 }
 
-}  // namespace
-
 void vxlan_pop_stage(Worker& worker) noexcept {
     Vector& vector = worker.vector(Stage::vxlan_pop);
     const std::uint32_t room =
@@ -457,8 +267,8 @@ void vxlan_pop_stage(Worker& worker) noexcept {
         return;
     }
     VxlanPop pop(worker);
-    for (std::uint32_t done = 0; done < count; done += kChunk) {
-        pop.run(&vector.packets[done], std::min(count - done, kChunk));
+    for (std::uint32_t done = 0; done < count; done += VxlanPop::kChunk) {
+        pop.run(&vector.packets[done], std::min(count - done, VxlanPop::kChunk));
     }
     vector.take_front(count);
 }

@@ -18,6 +18,22 @@ namespace culvert::pipeline {
 // (UDP port, VNI) -> the vxlan link, as in Link.
 using VxlanDemux = rcu::HashTable<encap::VxlanKey, std::uint64_t>;
 
+struct VlanKey {
+    std::uint32_t lower = kNoLink;
+    std::uint16_t protocol = 0;
+    std::uint16_t id = 0;
+
+    [[nodiscard]] static constexpr VlanKey
+    make(LinkId lower, std::uint16_t protocol, std::uint16_t id) noexcept {
+        return {lower, protocol, id};
+    }
+
+    friend constexpr bool operator==(const VlanKey&, const VlanKey&) = default;
+};
+
+// (lower link, tag) -> the vlan link, up or down.
+using VlanDemux = rcu::HashTable<VlanKey, std::uint64_t>;
+
 // worker: ro, control: wo
 struct Tables {
     Links& links;
@@ -31,6 +47,7 @@ struct Tables {
     const route::OwnAddresses& own_addresses;
     const route::Fib6& fib6;
     const route::OwnAddresses& own_addresses6;  // by route::fold()
+    VlanDemux& vlans;
 };
 
 }  // namespace culvert::pipeline

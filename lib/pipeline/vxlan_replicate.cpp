@@ -126,6 +126,8 @@ bool VxlanPush::has_room_for(const encap::VxlanTemplate* outer) noexcept {
     case LinkKind::gre:
     case LinkKind::gretap:
         return has_room(Stage::ip_tunnel_push);
+    case LinkKind::vlan:
+        return worker_.output_room() != 0;
     case LinkKind::dummy:
         break;
     }

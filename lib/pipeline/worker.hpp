@@ -201,13 +201,15 @@ struct alignas(64) Worker {
     std::uint64_t round_tsc = 0;            // start of this round
     std::uint32_t now_s = 0;                // culvert's monotonic clock, set once a round
     std::uint64_t icmp_paid_until_tsc = 0;  // icmp_demand.cpp's allowance
+    std::uint64_t host_paid_until_tsc = 0;  // and that for the host's taps
     std::uint16_t ip_identification = 0;    // of the next outer header (TUN-TX-19)
     bool punted = false;          // something was put into a ring to control in this round
     bool round_was_busy = false;  // the last one
     // vxlan_push: remotes already served of the packet at its vector's front
     std::uint32_t push_resume = 0;
-    // Changes whenever a push or ip4_fragment got anywhere: a tunnel in a tunnel puts a packet back
-    // into the vector it came from, and a packet that is being cut stays at its vector's front.
+    // Changes whenever a push or ip4_fragment got anywhere, or a tag was taken off: a tunnel in a
+    // tunnel puts a packet back into the vector it came from, a tagged frame comes again in it, and
+    // a packet that is being cut stays at its vector's front.
     std::uint32_t push_progress = 0;
     std::uint32_t tx_pending = 0;   // bit = port whose tx_buffers entry holds packets
     std::uint32_t learn_epoch = 0;  // what learned() has told since it changed is not told again
@@ -243,6 +245,9 @@ void ip_tunnel_pop_stage(Worker& worker) noexcept;
 void ip_tunnel_push_stage(Worker& worker) noexcept;
 void port_tx_stage(Worker& worker) noexcept;
 
+// vlan.hpp
+void output_tagged(Worker& worker, rte_mbuf* packet, const Link& vlan) noexcept;
+
 inline void Worker::output(rte_mbuf* packet, const Link& link) noexcept {
     Note& packet_note = note(packet);
     packet_note.link_out = link.id;
@@ -255,6 +260,8 @@ inline void Worker::output(rte_mbuf* packet, const Link& link) noexcept {
     } else if (link.kind == LinkKind::bridge) {
         packet_note.link_in = link.id;
         enqueue(Stage::bridge, packet);
+    } else if (link.kind == LinkKind::vlan) {
+        output_tagged(*this, packet, link);
     } else {
         LinkCounters& row = counters.link(link.id);
         row.tx_packets.add(1);
@@ -284,7 +291,8 @@ inline std::uint32_t Worker::output_room() const noexcept {
 
 inline void Worker::input(rte_mbuf* packet, const Link& link) noexcept {
     note(packet).link_in = link.id;
-    enqueue(link.master == kNoLink ? Stage::ethernet : Stage::bridge, packet);
+    const bool is_bridged = link.master != kNoLink && !link.has_vlans;
+    enqueue(is_bridged ? Stage::bridge : Stage::ethernet, packet);
 }
 
 }  // namespace culvert::pipeline

@@ -36,7 +36,7 @@ void start_round(Worker& worker) noexcept {
 // A burst goes straight into the vector of the stage that takes it: one port, one look at the link.
 std::uint32_t receive_burst(Worker& worker, const RxQueue& queue) noexcept {
     const Link* link = worker.tables.links.read(queue.link);
-    const bool bridged = link != nullptr && link->master != kNoLink;
+    const bool bridged = link != nullptr && link->master != kNoLink && !link->has_vlans;
     Vector& vector = worker.vector(bridged ? Stage::bridge : Stage::ethernet);
     if (vector.room() < worker.config.burst) [[unlikely]] {
         run_stages(worker);

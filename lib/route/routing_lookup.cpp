@@ -84,6 +84,9 @@ void Routing::Impl::learn_path_mtu(
     if (path.link != kNoLink && !is_locked &&
         path_mtus_.learn(destination, mtu, path.mtu, now_ms)) {
         ++generation_;
+        // When there is no more room, another's went.
+        const bool is_full = path_mtus_.size() >= PathMtus::kMost;
+        actions_.path_mtu_changed(is_full ? net::IpAddress{} : destination);
     }
 }
 

@@ -142,6 +142,7 @@ std::uint64_t Routing::Impl::tick(std::uint64_t now_ms) {
     now_ms_ = now_ms;
     if (path_mtus_.tick(now_ms)) {
         ++generation_;
+        actions_.path_mtu_changed({});
     }
     return std::min(neighbours_.tick(now_ms), path_mtus_.next_ms());
 }

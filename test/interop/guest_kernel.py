@@ -18,7 +18,7 @@ PACKAGE = "linux-image-cloud-amd64"  # depends on the current one, whose name ha
 # What a guest loads; what these need in turn stands in themselves.
 MODULES = [
     "virtio_pci", "virtio_net", "virtio_console", "bridge", "veth", "vxlan", "ipip", "ip_gre", "fou", "sit", "ip6_tunnel", "ip6_gre",
-    "fou6",
+    "fou6", "8021q",
 ]
 
 

@@ -22,7 +22,9 @@ class Choice:
 
 def kernel_has_tunnels(name):
     with contextlib.closing(Namespace(name)) as probe:
-        return all(probe.ip(f"link add probe{i} type {kind} remote 192.0.2.9", check=False).returncode == 0 for i, kind in enumerate(KINDS))
+        commands = [f"link add {kind} type {kind} remote 192.0.2.9" for kind in KINDS]
+        commands.append("link add link gretap name vlan type vlan id 9")
+        return all(probe.ip(command, check=False).returncode == 0 for command in commands)
 
 
 @contextlib.contextmanager

@@ -42,13 +42,14 @@ Machine::Machine(const MachineOptions& options)
     , published_links(domain, kMaxLinks)
     , fdb(domain, 65536)
     , vxlan_demux(domain)
+    , vlans(domain)
     , vxlan_destinations(domain, 4096)
     , vxlan_templates(domain, 4096)
     , ip_tunnels(domain)
     , adjacencies(domain, 65536)
     , fib4(make_fib(domain))
     , fib6(make_fib6(domain))
-    , tables{published_links, fdb, vxlan_demux, vxlan_destinations, vxlan_templates, ip_tunnels, *fib4, adjacencies, own_addresses, *fib6, own_addresses6}
+    , tables{published_links, fdb, vxlan_demux, vxlan_destinations, vxlan_templates, ip_tunnels, *fib4, adjacencies, own_addresses, *fib6, own_addresses6, vlans}
     , options_(options)
     , pool_(options.pool) {
     if (pool_ == nullptr) {

@@ -150,6 +150,7 @@ public:
     Links published_links;
     fdb::Table fdb;
     VxlanDemux vxlan_demux;
+    VlanDemux vlans;
     encap::VxlanDestinations vxlan_destinations;
     encap::VxlanTemplates vxlan_templates;
     encap::IpTunnelTables ip_tunnels;

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Tunnels: which of them a change concerns, and looking at these again.
+#include "lib/control/core.hpp"
+#include "lib/control/tunnels.hpp"
+
+#include <utility>
+
+namespace culvert::control {
+
+namespace {
+
+// Source of what has no way: no address that comes or goes can be it.
+constexpr net::IpAddress kNobody = net::IpAddress::from_v4(0xffffffff);
+
+}  // namespace
+
+// All ways first: whether one leads back may depend on another's.
+void Tunnels::update() {
+    for (const LinkId link : std::exchange(changed_links_, {})) {
+        mark_by_link(link);
+        for (auto [at, last] = tunnels_of(link); at != last; ++at) {
+            mark(at->second);
+        }
+    }
+    for (std::size_t i = 0; i < marked_.size(); ++i) {
+        Tunnel& tunnel = *marked_[i];
+        const LinkId link = tunnel.path.link;
+        find_way(tunnel);
+        if (tunnel.path.link != link) {
+            mark_by_link(tunnel.key->first);  // grows the list
+        }
+    }
+    for (Tunnel* tunnel : std::exchange(marked_, {})) {
+        tunnel->is_marked = false;
+        resolve(*tunnel, false);
+    }
+}
+
+void Tunnels::mark(Tunnel& tunnel) {
+    if (!tunnel.is_marked) {
+        tunnel.is_marked = true;
+        marked_.push_back(&tunnel);
+    }
+}
+
+void Tunnels::mark_all() {
+    for (auto& [key, tunnel] : tunnels_) {
+        mark(tunnel);
+    }
+}
+
+void Tunnels::path_changed(const net::IpAddress& remote) {
+    if (remote.is_unspecified()) {
+        mark_all();
+        return;
+    }
+    auto at = by_remote_.lower_bound({remote, nullptr});
+    for (; at != by_remote_.end() && at->first == remote; ++at) {
+        mark(*at->second);
+    }
+}
+
+// What leaves by the link, and by what stands on it.
+void Tunnels::mark_by_link(LinkId link) {
+    std::set<LinkId> seen;
+    std::vector<LinkId> links{link};
+    while (!links.empty()) {
+        const LinkId next = links.back();
+        links.pop_back();
+        if (next == kNoLink || !seen.insert(next).second) {
+            continue;
+        }
+        for (Tunnel* tunnel : by_link_.at(next)) {
+            mark(*tunnel);
+            links.push_back(tunnel->key->first);
+        }
+        if (const LinkRecord* record = core_.links().find(next); record != nullptr) {
+            links.push_back(record->master);
+            const std::vector<LinkId> uppers = core_.links().uppers_of(next);
+            links.insert(links.end(), uppers.begin(), uppers.end());
+        }
+    }
+}
+
+void Tunnels::mark_by_source(const net::IpAddress& source) {
+    for (Tunnel* tunnel : by_source_.at(source)) {
+        mark(*tunnel);
+    }
+}
+
+void Tunnels::note(const Event& event) {
+    switch (event.object) {
+    case Event::Object::route:
+        note_route(event.route);
+        break;
+    case Event::Object::neighbour:
+        for (Tunnel* tunnel : by_hop_.at({event.neighbour.link, event.neighbour.address})) {
+            mark(*tunnel);
+        }
+        break;
+    case Event::Object::address:
+        link_changed(event.address.link);
+        mark_by_source(event.address.prefix.address);
+        mark_by_source({});
+        break;
+    default:
+        break;
+    }
+}
+
+void Tunnels::note_route(const route::Route& route) {
+    auto at = by_remote_.lower_bound({route.prefix.network().address, nullptr});
+    for (; at != by_remote_.end() && route.prefix.contains(at->first); ++at) {
+        mark(*at->second);
+    }
+    if (route.type == route::RouteType::local) {
+        // A source must be an address of ours.
+        mark_by_source(route.prefix.address);
+        mark_by_source({});
+    }
+}
+
+// Under what a change finds it.
+void Tunnels::enter(Tunnel& tunnel) {
+    const LinkRecord* device = core_.links().find(tunnel.key->first);
+    const LinkId via = tunnel.key->second.via;
+    tunnel.watched = via != kNoLink ? via : tunnel.path.link;
+    tunnel.source = device != nullptr ? local_of(*device) : net::IpAddress{};
+    if (tunnel.source.is_unspecified()) {
+        tunnel.source = tunnel.path.link == kNoLink ? kNobody : tunnel.path.source;
+    }
+    by_source_.add(tunnel.source, tunnel);
+    by_link_.add(tunnel.watched, tunnel);
+    by_hop_.add({tunnel.path.link, tunnel.path.next_hop}, tunnel);
+}
+
+void Tunnels::leave(Tunnel& tunnel) {
+    by_source_.remove(tunnel.source, tunnel);
+    by_link_.remove(tunnel.watched, tunnel);
+    by_hop_.remove({tunnel.path.link, tunnel.path.next_hop}, tunnel);
+}
+
+// VXLAN-TX-20: the output link is the remote's alone; `dev` of the device counts for its default
+// remote, whose entry carries it.
+void Tunnels::find_way(Tunnel& tunnel) {
+    ++looks_;
+    leave(tunnel);
+    const LinkRecord* device = core_.links().find(tunnel.key->first);
+    const fdb::Remote& remote = tunnel.key->second;
+    tunnel.path = {};
+    if (device != nullptr && !remote.address.is_unspecified()) {
+        tunnel.path = core_.routing().lookup(remote.address, remote.via, local_of(*device));
+    }
+    enter(tunnel);
+}
+
+}  // namespace culvert::control
