@@ -300,6 +300,7 @@ void NeighbourDiscovery::address_changed(const route::Address& address, bool rem
         // Not all at once after a power failure.
         std::uniform_int_distribution<std::uint64_t> delay(0, kAskDelayMs - 1);
         at->second.due_ms = core_.now_ms() + delay(random_);
+        next_due_ms_ = std::min(next_due_ms_, at->second.due_ms);
         std::uniform_int_distribution<unsigned> byte(0, 255);
         for (std::uint8_t& one : at->second.nonce) {
             one = static_cast<std::uint8_t>(byte(random_));
@@ -308,6 +309,9 @@ void NeighbourDiscovery::address_changed(const route::Address& address, bool rem
 }
 
 std::uint64_t NeighbourDiscovery::tick(std::uint64_t now_ms) {
+    if (now_ms < next_due_ms_) {
+        return next_due_ms_;
+    }
     std::vector<std::pair<LinkId, net::IpAddress>> passed;
     std::uint64_t next_ms = std::numeric_limits<std::uint64_t>::max();
     for (auto& [key, detection] : detections_) {
@@ -327,6 +331,7 @@ std::uint64_t NeighbourDiscovery::tick(std::uint64_t now_ms) {
         }
         next_ms = std::min(next_ms, detection.due_ms);
     }
+    next_due_ms_ = next_ms;
     for (const auto& key : passed) {
         detections_.erase(key);
         core_.routing().end_detection(key.first, key.second, false);

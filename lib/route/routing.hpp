@@ -119,6 +119,7 @@ public:
     virtual void neighbour_changed(const Neighbour& neighbour, bool removed) = 0;
     virtual void route_changed(const Route& route, bool removed) = 0;
     virtual void address_changed(const Address& address, bool removed) = 0;
+
     // What is known of the way to it (learn_path_mtu) is another; unspecified = of any.
     virtual void path_mtu_changed(const net::IpAddress& /*destination*/) {}
 };
