@@ -316,9 +316,11 @@ std::uint64_t NeighbourDiscovery::tick(std::uint64_t now_ms) {
     std::uint64_t next_ms = std::numeric_limits<std::uint64_t>::max();
     for (auto& [key, detection] : detections_) {
         if (detection.due_ms <= now_ms) {
-            const LinkRecord* record = core_.links().find(key.first);
-            // Without regard to the carrier, which not every device tells rightly.
-            const bool is_up = record != nullptr && record->admin_up && record->master == kNoLink;
+            // A bridge without members has no carrier in Linux. Devices' own is not asked for,
+            // since not every one tells it rightly.
+            const pipeline::Link* link = core_.published_links().read(key.first);
+            const bool is_up = link != nullptr && link->up && link->master == kNoLink &&
+                               (link->kind != pipeline::LinkKind::bridge || !link->members.empty());
             if (is_up && detection.has_asked) {
                 passed.push_back(key);
                 continue;
