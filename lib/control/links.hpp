@@ -243,6 +243,7 @@ private:
         const std::string& master,
         LinkRecord& next
     ) const;
+    Result<void> apply_kind(const LinkRecord& old, const LinkRecord& next);
     Result<void> apply_host_tap(const LinkRecord& old, const LinkRecord& next);
     Result<void> apply_device(const LinkRecord& old, const LinkRecord& next);
     void commit(const LinkRecord& old, LinkRecord& next);

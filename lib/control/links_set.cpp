@@ -40,15 +40,25 @@ Result<void> LinkManager::set(LinkId link, const LinkSetRequest& request) {
     LinkRecord next = old;
     CULVERT_CHECK(plan("link set " + old.name, old, request, next));
     CULVERT_CHECK(apply_host_tap(old, next));
-    if (old.kind == pipeline::LinkKind::port) {
-        CULVERT_CHECK(apply_device(old, next));
-    } else if (old.kind == pipeline::LinkKind::vxlan) {
-        CULVERT_CHECK(apply_vxlan(old, next));
-    } else if (pipeline::is_ip_tunnel(old.kind)) {
-        CULVERT_CHECK(apply_ip_tunnel(old, next));
+    if (auto done = apply_kind(old, next); !done) {
+        if (next.host_tap != old.host_tap) {
+            core_.host_taps().close(old.id);
+        }
+        return done;
     }
     commit(old, next);
     return {};
+}
+
+// May fail, and then nothing has changed.
+Result<void> LinkManager::apply_kind(const LinkRecord& old, const LinkRecord& next) {
+    if (old.kind == pipeline::LinkKind::port) {
+        return apply_device(old, next);
+    }
+    if (old.kind == pipeline::LinkKind::vxlan) {
+        return apply_vxlan(old, next);
+    }
+    return pipeline::is_ip_tunnel(old.kind) ? apply_ip_tunnel(old, next) : Result<void>{};
 }
 
 Result<void> LinkManager::plan_identity(
@@ -227,7 +237,6 @@ Result<void> LinkManager::plan_master(
     return {};
 }
 
-// May fail; what else may fail after it leaves a tap that the next try replaces.
 Result<void> LinkManager::apply_host_tap(const LinkRecord& old, const LinkRecord& next) {
     if (next.host_tap == old.host_tap) {
         return {};

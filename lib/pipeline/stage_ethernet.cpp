@@ -113,7 +113,7 @@ take_odd(Worker& worker, rte_mbuf* packet, const Arrival& arrival, Again& again)
     if (arrival.link == nullptr || !arrival.link->up) {
         const Drop reason = arrival.link == nullptr ? Drop::link_gone : Drop::link_down_rx;
         worker.drop(packet, arrival.id, reason);
-    } else if (is_tag(type_of(packet))) {
+    } else if (is_tag(type_of(packet)) && vlan_of(worker, packet, arrival.id) != kNoLink) {
         take_tagged(worker, packet, *arrival.link, again);
     } else {
         enter_bridge(worker, packet);

@@ -21,31 +21,40 @@ Macs macs_of(const rte_mbuf* packet) noexcept {
     return macs;
 }
 
+constexpr std::uint16_t kTaggedLen = sizeof(net::EtherHeader) + kTagLen;
+
+// Precondition: kTaggedLen bytes.
+VlanKey key_of(const rte_mbuf* packet, LinkId lower) noexcept {
+    const auto* ether = rte_pktmbuf_mtod(packet, const net::EtherHeader*);
+    const auto* tag = reinterpret_cast<const net::VlanHeader*>(ether + 1);
+    const auto id = static_cast<std::uint16_t>(tag->tci.host() & kVlanIdMask);
+    return VlanKey::make(lower, ether->type.host(), id);
+}
+
 }  // namespace
+
+LinkId vlan_of(const Worker& worker, const rte_mbuf* packet, LinkId lower) noexcept {
+    std::uint64_t id = kNoLink;
+    if (rte_pktmbuf_data_len(packet) >= kTaggedLen) {
+        (void)worker.tables.vlans.find(key_of(packet, lower), id);
+    }
+    return static_cast<LinkId>(id);
+}
 
 // vlan_do_receive()
 const Link* untag(Worker& worker, rte_mbuf* packet, const Link& lower) noexcept {
-    constexpr std::uint16_t kTaggedLen = sizeof(net::EtherHeader) + kTagLen;
     if (rte_pktmbuf_data_len(packet) < kTaggedLen) {
         worker.drop(packet, lower.id, Drop::ether_truncated);
         return nullptr;
     }
-    const auto* ether = rte_pktmbuf_mtod(packet, const net::EtherHeader*);
-    const auto* tag = reinterpret_cast<const net::VlanHeader*>(ether + 1);
-    const std::uint16_t vlan_id = tag->tci.host() & kVlanIdMask;
-    std::uint64_t id = kNoLink;
-    const Link* link = &lower;
-    const bool is_known =
-        worker.tables.vlans.find(VlanKey::make(lower.id, ether->type.host(), vlan_id), id);
-    if (is_known) {
-        link = worker.tables.links.read(static_cast<LinkId>(id));
-    }
+    const LinkId id = vlan_of(worker, packet, lower.id);
+    const bool is_known = id != kNoLink;
+    const Link* link = is_known ? worker.tables.links.read(id) : &lower;
     if (link == nullptr || !link->up) {
-        const auto gone_to = static_cast<LinkId>(id);
-        worker.drop(packet, gone_to, link == nullptr ? Drop::link_gone : Drop::link_down_rx);
+        worker.drop(packet, id, link == nullptr ? Drop::link_gone : Drop::link_down_rx);
         return nullptr;
     }
-    if (!is_known && vlan_id != 0) {
+    if (!is_known && key_of(packet, lower.id).id != 0) {
         worker.drop(packet, lower.id, Drop::vlan_unknown);
         return nullptr;
     }

@@ -179,7 +179,8 @@ TEST_CASE_METHOD(Router, "ICMP-01 what is not answered", "[control][icmp]") {
         cases.emplace_back(what, options);
     };
     add("a later fragment", [](Options& options) { options.flags_and_offset = 0x2001; });
-    for (const std::uint8_t type : {1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 19}) {
+    for (const std::uint8_t type :
+         std::initializer_list<std::uint8_t>{1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 19}) {
         add("an ICMP error, or what may be one", [type](Options& options) {
             options.protocol = net::ip_protocol::kIcmp;
             options.payload[0] = type;

@@ -219,6 +219,10 @@ TEST_CASE("a vlan link is a bridge's member, beside its lower link too", "[pipel
         machine.run();
         CHECK(machine.sent(third) == std::vector<Bytes>{frame});
         CHECK(machine.sent(access).empty());
+        // With a tag that no vlan link has, too, and with it.
+        machine.receive(port, tagged(frame, {{kQ, 101}}));
+        machine.run();
+        CHECK(machine.sent(third) == std::vector<Bytes>{tagged(frame, {{kQ, 101}})});
     }
     machine.receive(port, tagged(frame, {{kQ, 100}}));
     machine.run();
