@@ -300,6 +300,7 @@ void NeighbourDiscovery::address_changed(const route::Address& address, bool rem
         // Not all at once after a power failure.
         std::uniform_int_distribution<std::uint64_t> delay(0, kAskDelayMs - 1);
         at->second.due_ms = core_.now_ms() + delay(random_);
+        next_due_ms_ = std::min(next_due_ms_, at->second.due_ms);
         std::uniform_int_distribution<unsigned> byte(0, 255);
         for (std::uint8_t& one : at->second.nonce) {
             one = static_cast<std::uint8_t>(byte(random_));
@@ -308,13 +309,18 @@ void NeighbourDiscovery::address_changed(const route::Address& address, bool rem
 }
 
 std::uint64_t NeighbourDiscovery::tick(std::uint64_t now_ms) {
+    if (now_ms < next_due_ms_) {
+        return next_due_ms_;
+    }
     std::vector<std::pair<LinkId, net::IpAddress>> passed;
     std::uint64_t next_ms = std::numeric_limits<std::uint64_t>::max();
     for (auto& [key, detection] : detections_) {
         if (detection.due_ms <= now_ms) {
-            const LinkRecord* record = core_.links().find(key.first);
-            // Without regard to the carrier, which not every device tells rightly.
-            const bool is_up = record != nullptr && record->admin_up && record->master == kNoLink;
+            // A bridge without members has no carrier in Linux. Devices' own is not asked for,
+            // since not every one tells it rightly.
+            const pipeline::Link* link = core_.published_links().read(key.first);
+            const bool is_up = link != nullptr && link->up && link->master == kNoLink &&
+                               (link->kind != pipeline::LinkKind::bridge || !link->members.empty());
             if (is_up && detection.has_asked) {
                 passed.push_back(key);
                 continue;
@@ -327,6 +333,7 @@ std::uint64_t NeighbourDiscovery::tick(std::uint64_t now_ms) {
         }
         next_ms = std::min(next_ms, detection.due_ms);
     }
+    next_due_ms_ = next_ms;
     for (const auto& key : passed) {
         detections_.erase(key);
         core_.routing().end_detection(key.first, key.second, false);

@@ -78,6 +78,7 @@ private:
     Ip6Output& output_;
     std::minstd_rand random_;
     std::map<std::pair<LinkId, net::IpAddress>, Detection> detections_;
+    std::uint64_t next_due_ms_ = 0;  // of them, at the earliest
 };
 
 }  // namespace culvert::control

@@ -47,6 +47,10 @@ public:
         LinkId link, const net::IpAddress& destination, const std::function<bool(LinkId)>& usable
     ) const;
 
+    // The route to an IPv6 address's network. Those of link-local ones are not in the RIB: each
+    // link has the same one, and who asks for such a destination names its link.
+    [[nodiscard]] static Route network_route6(const Address& address);
+
 private:
     static void add_kernel_routes6(const Address& address, std::vector<Route>& routes);
     // Not the first of its link in its subnet: it has no connected route and is not chosen as a

@@ -35,6 +35,15 @@ std::uint8_t scope_number(const net::IpAddress& address) noexcept {
 
 }  // namespace
 
+Route AddressTable::network_route6(const Address& address) {
+    Route route;
+    route.link = address.link;
+    route.protocol = "kernel";
+    route.prefix = address.prefix.network();
+    route.metric = kKernelMetric;
+    return route;
+}
+
 // addrconf: the host route when the address is ours for certain, the network's at once.
 void AddressTable::add_kernel_routes6(const Address& address, std::vector<Route>& routes) {
     Route route;
@@ -45,10 +54,9 @@ void AddressTable::add_kernel_routes6(const Address& address, std::vector<Route>
         route.type = RouteType::local;
         routes.push_back(route);
     }
-    if (!address.noprefixroute && !address.prefix.is_host()) {
-        route.prefix = address.prefix.network();
-        route.type = RouteType::unicast;
-        route.metric = kKernelMetric;
+    if (!address.noprefixroute && !address.prefix.is_host() &&
+        !address.prefix.address.is_link_local_v6()) {
+        route = network_route6(address);
         if (std::find(routes.begin(), routes.end(), route) == routes.end()) {
             routes.push_back(route);
         }

@@ -147,7 +147,7 @@ Result<void> Routing::del_route(const Route& pattern) {
 }
 
 void Routing::for_each_route(const std::function<void(const Route&)>& visit) const {
-    impl_->rib().for_each(visit);
+    impl_->for_each_route(visit);
 }
 
 Path Routing::lookup(const net::IpAddress& destination, LinkId link, const net::IpAddress& source)

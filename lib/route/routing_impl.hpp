@@ -71,6 +71,7 @@ public:
     std::uint64_t tick(std::uint64_t now_ms);
 
     // routing_ip6.cpp
+    void for_each_route(const std::function<void(const Route&)>& visit) const;
     [[nodiscard]] bool is_local_on(LinkId link, const net::IpAddress& address) const;
     void end_detection(LinkId link, const net::IpAddress& address, bool is_duplicate);
     [[nodiscard]] net::IpAddress
@@ -123,6 +124,7 @@ private:
     void take_down(LinkId link, std::optional<net::Family> family);
     Result<void> sync_kernel_routes(LinkId link);
     void forget_address(const Address& address);
+    [[nodiscard]] std::vector<Address> addresses_of(LinkId link) const;
     [[nodiscard]] Address prepared6(const Address& address) const;
     void add_link_local(LinkId link);
     void drop_link_local(LinkId link);

@@ -84,30 +84,47 @@ void Routing::Impl::add_link_local(LinkId link) {
 }
 
 void Routing::Impl::drop_link_local(LinkId link) {
-    const std::vector<Address> all = addresses_.all();
-    for (const Address& address : all) {
-        if (address.link == link && address.automatic) {
-            static_cast<void>(del_address(link, address.prefix));
-        }
+    std::vector<Address> automatic = addresses_of(link);
+    std::erase_if(automatic, [](const Address& address) { return !address.automatic; });
+    for (const Address& address : automatic) {
+        static_cast<void>(del_address(link, address.prefix));
     }
 }
 
 // The link is up again: who is on it now may have our addresses.
 void Routing::Impl::detect_again(LinkId link) {
-    const std::vector<Address> all = addresses_.all();
-    for (const Address& address : all) {
-        Address* own = addresses_.find(address.link, address.prefix.address);
-        if (address.link != link || address.prefix.address.is_v4() || address.nodad ||
-            address.tentative || !has_link_layer(link)) {
+    for (const Address& address : addresses_of(link)) {
+        if (address.prefix.address.is_v4() || address.nodad || address.tentative ||
+            !has_link_layer(link)) {
             continue;
         }
-        own->tentative = true;
+        addresses_.find(link, address.prefix.address)->tentative = true;
         static_cast<void>(sync_kernel_routes(link));
-        actions_.address_changed(Address{*own}, false);
+        actions_.address_changed(Address{*addresses_.find(link, address.prefix.address)}, false);
     }
 }
 
+std::vector<Address> Routing::Impl::addresses_of(LinkId link) const {
+    std::vector<Address> found;
+    for (const Address& address : addresses_.all()) {
+        if (address.link == link) {
+            found.push_back(address);
+        }
+    }
+    return found;
+}
+
 // --- routes
+
+void Routing::Impl::for_each_route(const std::function<void(const Route&)>& visit) const {
+    rib_.for_each(visit);
+    for (const Address& address : addresses_.all()) {
+        if (address.prefix.address.is_link_local_v6() && is_up(address.link) &&
+            !address.noprefixroute && !address.prefix.is_host()) {
+            visit(AddressTable::network_route6(address));
+        }
+    }
+}
 
 // ip6_validate_gw(). The link of a link-local gateway cannot be guessed.
 Result<void> Routing::Impl::check_gateway6(Route& route) const {

@@ -121,10 +121,18 @@ Result<void> Routing::Impl::add_address(const Address& address, bool replace) {
     if (!address.prefix.address.is_v4()) {
         labelled = prepared6(labelled);
     }
-    AddressTable before = addresses_;
+    // Only a replacement has something to put back.
+    AddressTable before;
+    if (replace) {
+        before = addresses_;
+    }
     CULVERT_CHECK(addresses_.add(labelled, replace));
     if (Result<void> synced = sync_kernel_routes(address.link); !synced) {
-        addresses_ = std::move(before);
+        if (replace) {
+            addresses_ = std::move(before);
+        } else {
+            static_cast<void>(addresses_.remove(address.link, address.prefix));
+        }
         static_cast<void>(sync_kernel_routes(address.link));
         return synced;
     }
@@ -157,9 +165,8 @@ void Routing::Impl::forget_address(const Address& address) {
 
 std::size_t Routing::Impl::flush_addresses(LinkId link) {
     std::size_t removed = 0;
-    const std::vector<Address> all = addresses_.all();
-    for (const Address& address : all) {
-        if (address.link == link && del_address(link, address.prefix)) {
+    for (const Address& address : addresses_of(link)) {
+        if (del_address(link, address.prefix)) {
             ++removed;
         }
     }

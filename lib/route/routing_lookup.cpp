@@ -53,8 +53,11 @@ Path Routing::Impl::lookup(
         return path;
     }
     if (link == kNoLink || !is_group) {
-        route = rib_.longest_match(destination, [link](const Route& other) {
-            return link == kNoLink || is_refusal(other) || other.link == link;
+        const bool is_link_local = destination.is_link_local_v6();
+        route = rib_.longest_match(destination, [&](const Route& other) {
+            // A link-local one is on its link, whatever routes say.
+            return (!is_link_local || other.type == RouteType::local) &&
+                   (link == kNoLink || is_refusal(other) || other.link == link);
         });
     }
     // With a link given, a destination that routes refuse is on-link there all the same (RT-02).
@@ -154,6 +157,12 @@ Path Routing::Impl::on_link_path(const net::IpAddress& destination, LinkId link)
     path.link = link;
     path.next_hop = destination;
     path.mtu = mtu_of(link, 0);
+    if (destination.is_link_local_v6()) {
+        const Route network = AddressTable::network_route6({link, {destination, 64}});
+        path.metric = network.metric;
+        path.protocol = network.protocol;
+        path.prefix_length = network.prefix.length;
+    }
     path.source = destination.is_v4() ? select_source(link, {}, Scope::link)
                                       : select_source6(link, destination);
     complete(path, {link, {}, 0, AdjacencyKind::glean, destination.family()});

@@ -56,7 +56,7 @@ def routed(lab, extra="", near_mtu=1500, far_mtu=1500):
         Port(near, addresses=[f"{NEAR}/64"], mtu=near_mtu, mac=NEAR_MAC),
         Port(far, addresses=[f"{FAR}/64"], mtu=far_mtu, mac=FAR_MAC),
     ]
-    culvert = lab.culvert(ports, SETUP + extra)
+    culvert = lab.culvert(ports, SETUP + extra, link_local=True)
     near.ip(f"-6 route add default via {NEAR_GATEWAY} dev eth0")
     far.ip(f"-6 route add default via {FAR_GATEWAY} dev eth0")
     wait_until(lambda: is_settled(culvert), 10, "the end of duplicate address detection")
