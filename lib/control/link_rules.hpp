@@ -2,6 +2,7 @@
 // What links*.cpp share: the kernel's limits, and how a refusal reads. For them only.
 #pragma once
 
+#include "lib/control/links.hpp"
 #include "lib/net/ether.hpp"
 #include "lib/net/result.hpp"
 
