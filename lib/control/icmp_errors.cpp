@@ -22,6 +22,7 @@ namespace {
 
 constexpr std::uint32_t kMostBytes = 576;     // of the whole message's packet (ICMP-02)
 constexpr std::uint32_t kDummy = 0xc0000008;  // 192.0.0.8 (RFC 7600): a router without an address
+constexpr std::uint32_t kLimitedBroadcast = 0xffffffff;
 constexpr std::uint8_t kInternetControl = 0xc0;
 constexpr std::uint8_t kTosMask = 0x1e;
 constexpr std::uint32_t kHeadersLen = sizeof(net::Ipv4Header) + sizeof(net::IcmpHeader);
@@ -110,7 +111,7 @@ bool IcmpErrors::is_due(const Quote& quote, const IcmpError& error) const {
     if (ip.version() != 4 || to_link_group || ip.fragment_offset_bytes() != 0) {
         return false;
     }
-    if (target.is_multicast() ||
+    if (target.is_multicast() || target.v4() == kLimitedBroadcast ||
         core_.routing().lookup(target).kind == route::AdjacencyKind::broadcast) {
         return false;
     }

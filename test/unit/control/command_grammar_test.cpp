@@ -207,7 +207,7 @@ TEST_CASE("wrong arguments are named, in iproute2's words", "[control][grammar]"
     );
     CHECK(
         why_not("link add v type frob") ==
-        "Unknown device type \"frob\"; there is: vxlan, ipip, gre, gretap, bridge, dummy"
+        "Unknown device type \"frob\"; there is: vxlan, ipip, gre, gretap, bridge, vlan, dummy"
     );
     CHECK(why_not("link set vx0 mtu x") == "argument \"x\" is wrong: Invalid \"mtu\" value");
     CHECK(why_not("link set nope up") == "Cannot find device \"nope\"");
@@ -346,7 +346,7 @@ TEST_CASE(
     CHECK(complete("link set v") == List{"vx0"});
     CHECK(complete("link set vx0 m") == List{"master", "mtu"});
     CHECK(complete("link set vx0 master p") == List{"port0"});
-    CHECK(complete("link add vx1 type v") == List{"vxlan"});
+    CHECK(complete("link add vx1 type v") == List{"vlan", "vxlan"});
     CHECK(complete("link add vx1 type vxlan df ") == List{"inherit", "set", "unset"});
     CHECK(
         complete("link add vx1 type vxlan nol") ==

@@ -126,6 +126,15 @@ struct CoreFixture {
         return core->links().add_port(port).value();
     }
 
+    // Without an IPv6 address of its own, whose detection of duplicates would be among what is sent.
+    LinkId add_quiet_port(std::uint16_t number) {
+        const LinkId port = add_port(number);
+        LinkSetRequest request;
+        request.link_local = false;
+        REQUIRE(core->links().set(port, request));
+        return port;
+    }
+
     LinkId add_link(const std::string& name, pipeline::LinkKind kind) {
         LinkAddRequest request;
         request.name = name;

@@ -55,8 +55,8 @@ Bytes frame_of(const Options& options) {
 
 struct Router : CoreFixture {
     Router() {
-        port = add_port(0);
-        other = add_port(1);
+        port = add_quiet_port(0);
+        other = add_quiet_port(1);
         add_address(port, "192.0.2.1/24");
         add_address(other, "203.0.113.1/24");
         for (const char* host : {"192.0.2.2", "192.0.2.3"}) {

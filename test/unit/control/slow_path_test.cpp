@@ -92,7 +92,7 @@ Bytes echo_request(
 
 struct Host : CoreFixture {
     Host() {
-        port = add_port(0);
+        port = add_quiet_port(0);
         add_address(port, "192.0.2.1/24");
         (void)drain();
     }

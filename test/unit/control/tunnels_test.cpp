@@ -18,7 +18,7 @@ constexpr net::MacAddress kAllZeros{};
 
 struct Underlay : CoreFixture {
     Underlay() {
-        port = add_port(0);
+        port = add_quiet_port(0);
         add_address(port, "192.0.2.1/24");
     }
 
@@ -237,7 +237,7 @@ TEST_CASE_METHOD(
 TEST_CASE_METHOD(
     Underlay, "VXLAN-TX-20 an entry's own output link rules its route", "[control][tunnels]"
 ) {
-    const LinkId other = add_port(1);
+    const LinkId other = add_quiet_port(1);
     const LinkId link = tunnel_to("192.0.2.2");
     fdb::VxlanFdbRequest request;
     request.mac = mac("02:00:00:00:01:01");
@@ -272,8 +272,9 @@ TEST_CASE_METHOD(
     for (std::uint64_t now = 1000; now <= 20000; now += 100) {
         core->set_now_ms(now);
         core->turn();
-        while (!sent_bytes().empty()) {
-            ++asked;
+        for (auto frame = sent_bytes(); !frame.empty(); frame = sent_bytes()) {
+            const bool is_arp = frame.at(12) == 0x08 && frame.at(13) == 0x06;
+            asked += is_arp ? 1U : 0U;
         }
     }
     CHECK(asked == 3);  // NEI-02
