@@ -126,7 +126,8 @@ struct CoreFixture {
         return core->links().add_port(port).value();
     }
 
-    // Without an IPv6 address of its own, whose detection of duplicates would be among what is sent.
+    // Without an IPv6 address of its own, whose detection of duplicates would be among what is
+    // sent.
     LinkId add_quiet_port(std::uint16_t number) {
         const LinkId port = add_port(number);
         LinkSetRequest request;
