@@ -36,6 +36,7 @@ int fail(int status, const std::string& what) {
 // itself malloc() learns from the first of them to keep such blocks.
 void give_large_blocks_back() {
     constexpr int kLargeBytes = 1 << 20;
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): there are no threads yet
     (void)mallopt(M_MMAP_THRESHOLD, kLargeBytes);
 }
 

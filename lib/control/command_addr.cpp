@@ -58,18 +58,23 @@ Result<void> addr_del(Context& context, const Arguments& arguments) {
     return context.core.routing().del_address(link, *arguments.get<net::Prefix>("local"));
 }
 
-Result<void> addr_flush(Context& context, const Arguments& arguments) {
-    LinkId link = *arguments.get<LinkId>("dev");
+// How many there were.
+Result<std::size_t> flush_addresses(route::Routing& routing, LinkId link, int family) {
     std::size_t count = 0;
-    const std::vector<route::Address> all = context.core.routing().addresses();
+    const std::vector<route::Address> all = routing.addresses();
     for (const route::Address& address : all) {
-        const int family = address.prefix.address.is_v4() ? 4 : 6;
-        const bool is_wanted = context.options.family == 0 || context.options.family == family;
+        const bool is_wanted = family == 0 || family == (address.prefix.address.is_v4() ? 4 : 6);
         if (address.link == link && is_wanted) {
-            CULVERT_CHECK(context.core.routing().del_address(link, address.prefix));
+            CULVERT_CHECK(routing.del_address(link, address.prefix));
             ++count;
         }
     }
+    return count;
+}
+
+Result<void> addr_flush(Context& context, const Arguments& arguments) {
+    const LinkId link = *arguments.get<LinkId>("dev");
+    CULVERT_TRY(count, flush_addresses(context.core.routing(), link, context.options.family));
     if (context.options.statistics > 0 && !context.out.is_json()) {
         context.out.text(
             count == 0 ? std::string("Nothing to flush.\n")

@@ -244,7 +244,7 @@ Result<void> show_snmp(Context& context, const Arguments& /*arguments*/) {
         }
     }
     if (context.out.is_json()) {
-        context.out.document(std::move(all));
+        context.out.document(all);
     }
     return {};
 }

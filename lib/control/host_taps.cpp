@@ -137,12 +137,15 @@ Result<void> HostTaps::open(const LinkRecord& link, const std::string& name) {
     if (epoll_ < 0) {
         epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
     }
+    if (epoll_ < 0) {
+        return refused(name, "watching it");
+    }
     const int fd = ::open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
-    if (fd < 0 || epoll_ < 0) {
+    if (fd < 0) {
         return refused(name, "/dev/net/tun");
     }
     const auto fail = [&](const char* what) {
-        const Error error = refused(name, what);
+        Error error = refused(name, what);
         ::close(fd);
         return error;
     };

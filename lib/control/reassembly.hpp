@@ -76,6 +76,7 @@ private:
         std::uint64_t addresses = 0;
         std::uint16_t identification = 0;
         std::uint8_t protocol = 0;
+        // NOLINTNEXTLINE(modernize-use-nullptr): it takes the operator's 0 for a pointer
         friend auto operator<=>(const Key&, const Key&) = default;
     };
 

@@ -21,7 +21,4 @@ namespace culvert::pipeline {
 // the frame is gone. Precondition: as above.
 [[nodiscard]] const Link* untag(Worker& worker, rte_mbuf* packet, const Link& lower) noexcept;
 
-// The way of Worker::output() for a VLAN link: the frame leaves by the lower link, with its tag.
-void output_tagged(Worker& worker, rte_mbuf* packet, const Link& vlan) noexcept;
-
 }  // namespace culvert::pipeline

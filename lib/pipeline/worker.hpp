@@ -245,7 +245,7 @@ void ip_tunnel_pop_stage(Worker& worker) noexcept;
 void ip_tunnel_push_stage(Worker& worker) noexcept;
 void port_tx_stage(Worker& worker) noexcept;
 
-// vlan.hpp
+// Worker::output() to a VLAN link: the frame leaves by the lower link, with its tag (vlan.cpp).
 void output_tagged(Worker& worker, rte_mbuf* packet, const Link& vlan) noexcept;
 
 inline void Worker::output(rte_mbuf* packet, const Link& link) noexcept {

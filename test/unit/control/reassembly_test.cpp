@@ -293,7 +293,12 @@ TEST_CASE("TUN-RX-12 memory is bounded, whatever comes", "[control][fragment]") 
     const bool one_datagram = GENERATE(true, false);
     for (std::uint16_t i = 0; i < 2000; ++i) {
         const Datagram datagram{.id = one_datagram ? std::uint16_t{1} : i};
-        CHECK(assembler.add(fragment(datagram, 8U * (2U * i + 1), counted(8), true)).empty());
+        CHECK(
+            assembler
+                .add(fragment(datagram, std::size_t{8} * (std::size_t{2} * i + 1), counted(8), true)
+                )
+                .empty()
+        );
         REQUIRE(assembler.reassembly.memory() <= 2 * kMemory + 4096);
     }
     CHECK(assembler.drops[Drop::fragment_memory] > 1900);

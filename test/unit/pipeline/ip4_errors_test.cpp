@@ -93,7 +93,7 @@ TEST_CASE(
 TEST_CASE("VXLAN-SOCK-09 UDP to a port that nothing listens on", "[pipeline][icmp]") {
     Telling router;
     const bool is_vxlan = GENERATE(true, false);
-    const std::size_t option_bytes = GENERATE(0, 8);
+    const auto option_bytes = GENERATE(std::size_t{0}, std::size_t{8});
     Packet packet;
     packet.ether(router.port_mac(0), mac(1))
         .ipv4({.source = kPeer, .destination = kRouter, .option_bytes = option_bytes})

@@ -222,7 +222,7 @@ TEST_CASE(
     std::uint16_t expected = 0;
     for (const Bytes& frame : frames) {
         if (ip_of(frame).is_fragment()) {
-            CHECK(ip_of(frame).fragment_offset_bytes() == expected * 552U);
+            CHECK(ip_of(frame).fragment_offset_bytes() == expected * std::size_t{552});
             expected = static_cast<std::uint16_t>((expected + 1) % 3);
         }
     }

@@ -220,7 +220,7 @@ TEST_CASE("TUN-PMTU-07 without DF the outer packet goes in fragments", "[ip_tunn
     }
     CHECK(ids.size() == 3);
     CHECK(sender.tx_packets(sender.tunnel) == 3);
-    CHECK(sender.tx_bytes(sender.tunnel) == 3 * 1220);
+    CHECK(sender.tx_bytes(sender.tunnel) == std::uint64_t{3} * 1220);
     CHECK(sender.total(&CounterBlock::replicated) == 6);
 }
 
