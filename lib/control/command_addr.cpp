@@ -43,6 +43,16 @@ Result<void> add(Context& context, const Arguments& arguments, bool replace) {
     return context.core.routing().add_address(address, replace);
 }
 
+// Those of `link`; family 4 or 6, 0 = both.
+std::vector<route::Address> addresses_on(const route::Routing& routing, LinkId link, int family) {
+    std::vector<route::Address> all = routing.addresses();
+    std::erase_if(all, [&](const route::Address& address) {
+        const int its_family = address.prefix.address.is_v4() ? 4 : 6;
+        return address.link != link || (family != 0 && family != its_family);
+    });
+    return all;
+}
+
 }  // namespace
 
 Result<void> addr_add(Context& context, const Arguments& arguments) {
@@ -58,27 +68,17 @@ Result<void> addr_del(Context& context, const Arguments& arguments) {
     return context.core.routing().del_address(link, *arguments.get<net::Prefix>("local"));
 }
 
-// How many there were.
-Result<std::size_t> flush_addresses(route::Routing& routing, LinkId link, int family) {
-    std::size_t count = 0;
-    const std::vector<route::Address> all = routing.addresses();
-    for (const route::Address& address : all) {
-        const bool is_wanted = family == 0 || family == (address.prefix.address.is_v4() ? 4 : 6);
-        if (address.link == link && is_wanted) {
-            CULVERT_CHECK(routing.del_address(link, address.prefix));
-            ++count;
-        }
-    }
-    return count;
-}
-
 Result<void> addr_flush(Context& context, const Arguments& arguments) {
     const LinkId link = *arguments.get<LinkId>("dev");
-    CULVERT_TRY(count, flush_addresses(context.core.routing(), link, context.options.family));
+    route::Routing& routing = context.core.routing();
+    const std::vector<route::Address> gone = addresses_on(routing, link, context.options.family);
+    for (const route::Address& address : gone) {
+        CULVERT_CHECK(routing.del_address(link, address.prefix));
+    }
     if (context.options.statistics > 0 && !context.out.is_json()) {
         context.out.text(
-            count == 0 ? std::string("Nothing to flush.\n")
-                       : fmt::format("{} addresses deleted\n", count)
+            gone.empty() ? std::string("Nothing to flush.\n")
+                         : fmt::format("{} addresses deleted\n", gone.size())
         );
     }
     return {};
