@@ -7,8 +7,8 @@
 #include "lib/net/ipv4.hpp"
 #include "lib/pipeline/ip4_fragment.hpp"
 #include "lib/pipeline/ip4_input.hpp"
+#include "lib/pipeline/ip_chunk.hpp"
 #include "lib/pipeline/link_header.hpp"
-#include "lib/pipeline/scratch.hpp"
 #include "lib/pipeline/worker.hpp"
 
 #include <cstring>
@@ -17,17 +17,7 @@ namespace culvert::pipeline {
 
 namespace {
 
-constexpr std::uint32_t kChunk = 64;
-
-// Neighbours in the burst to the same address are a run: looked up once.
-struct Chunk {
-    Scratch<rte_mbuf*, kChunk> packets;
-    Scratch<std::uint8_t, kChunk + 1> first;      // packet of each run, and one past the last run's
-    Scratch<std::uint32_t, kChunk> destinations;  // of the runs
-    Scratch<route::AdjacencyId, kChunk> adjacencies;
-    std::uint32_t count = 0;
-    std::uint32_t run_count = 0;
-};
+using Chunk = IpChunk<std::uint32_t>;
 
 // Where the packets of one adjacency go.
 struct Way {
@@ -71,24 +61,6 @@ void read_headers(
     chunk.first[runs] = static_cast<std::uint8_t>(count);
     chunk.count = count;
     chunk.run_count = runs;
-}
-
-void look_up(const Worker& worker, Chunk& chunk) noexcept {
-    const route::AdjacencyTable& table = worker.tables.adjacencies;
-    worker.tables.fib4.lookup_bulk(&chunk.destinations[0], &chunk.adjacencies[0], chunk.run_count);
-    route::AdjacencyId different = 0;
-    for (std::uint32_t k = 0; k < chunk.run_count; ++k) {
-        different |= chunk.adjacencies[k] ^ chunk.adjacencies[0];
-    }
-    if (different == 0) {
-        return;
-    }
-    for (std::uint32_t k = 0; k < chunk.run_count; ++k) {
-        table.prefetch(chunk.adjacencies[k]);
-    }
-    for (std::uint32_t k = 0; k < chunk.run_count; ++k) {
-        __builtin_prefetch(table.read(chunk.adjacencies[k]));
-    }
 }
 
 // For this processor, but not whole UDP.
@@ -371,11 +343,11 @@ void ip4_stage(Worker& worker) noexcept {
          worker.vector(Stage::ip_tunnel_pop).room()}
     );
     const std::uint32_t n = std::min(in.count, room);
-    for (std::uint32_t done = 0; done < n; done += kChunk) {
+    for (std::uint32_t done = 0; done < n; done += Chunk::kPackets) {
         Chunk chunk;
-        read_headers(worker, &in.packets[done], std::min(n - done, kChunk), chunk);
+        read_headers(worker, &in.packets[done], std::min(n - done, Chunk::kPackets), chunk);
         if (chunk.count != 0) {
-            look_up(worker, chunk);
+            look_up(worker.tables.fib4, worker.tables.adjacencies, chunk);
             send_on(worker, chunk);
         }
     }
