@@ -10,6 +10,8 @@
 
 namespace culvert::pipeline {
 
+inline constexpr std::uint64_t kGroupBit = std::uint64_t{1} << 56;  // of a MAC in the upper 48 bits
+
 // The six bytes as the machine loads them: to compare with another such number, nothing else.
 [[nodiscard]] inline std::uint64_t mac_of(const std::uint8_t* mac) noexcept {
     std::uint32_t first = 0;

@@ -11,9 +11,8 @@ namespace culvert::pipeline {
 
 namespace {
 
-constexpr std::uint32_t kChunk = 64;                         // packets
-constexpr std::uint64_t kLinkLocalGroup = 0x0180c2000000;    // 01:80:c2:00:00:00 to :0f
-constexpr std::uint64_t kGroupBit = std::uint64_t{1} << 56;  // of a MAC in the upper 48 bits
+constexpr std::uint32_t kChunk = 64;                       // packets
+constexpr std::uint64_t kLinkLocalGroup = 0x0180c2000000;  // 01:80:c2:00:00:00 to :0f
 
 using Home = fdb::Table::View::Home;
 

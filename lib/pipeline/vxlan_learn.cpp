@@ -7,12 +7,6 @@
 
 namespace culvert::pipeline {
 
-namespace {
-
-constexpr std::uint64_t kGroupBit = std::uint64_t{1} << 56;  // of a MAC in the upper 48 bits
-
-}  // namespace
-
 // Asks for the lines of the inner sources.
 void VxlanPop::find_sources() noexcept {
     const Link* last = nullptr;
