@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """culvert as an IPv6 router between two Linux hosts: neighbour discovery, detection of duplicates, echo and errors."""
 
+import collections
 import re
 import socket
 import time
@@ -85,6 +86,8 @@ def own_link_local(culvert, device):
 def echo():
     with Lab() as lab:
         culvert, near, far = routed(lab)
+        # Detection of duplicates begins before the hosts have their ends of the taps, and may lose a frame there.
+        before = collections.Counter(culvert.drops())
         must_answer(near, NEAR_GATEWAY)
         must_answer(near, f"{own_link_local(culvert, 'port0')}%eth0")
         must_answer(near, "ff02::1%eth0")
@@ -97,7 +100,8 @@ def echo():
         assert neighbour["lladdr"] == culvert.ports[0].mac and "router" in neighbour, neighbour
         ours = {n["dst"]: n for n in culvert.json("-6 neigh show")}
         assert ours[FAR]["lladdr"] == FAR_MAC, ours
-        assert set(culvert.drops()) <= {"ip6_group_unknown"}, culvert.drops()
+        lost = collections.Counter(culvert.drops()) - before
+        assert set(lost) <= {"ip6_group_unknown"}, lost
 
 
 @case("ICMPv6: hop limit, no route, prohibited, too big, no port")
