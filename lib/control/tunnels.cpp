@@ -343,7 +343,11 @@ Tunnels::reason(const LinkRecord& device, const TunnelView& view, const route::P
         if (device.kind != pipeline::LinkKind::vxlan) {
             return address + " is ourselves";
         }
-        if (core_.vxlan_demux().find(encap::VxlanKey::make(remote.port, remote.vni), target)) {
+        if (core_.vxlan_demux().find(
+                remote.address.is_v4() ? encap::VxlanKey::make(remote.port, remote.vni)
+                                       : encap::VxlanKey::make_ipv6(remote.port, remote.vni),
+                target
+            )) {
             return "";
         }
         return fmt::format(
