@@ -58,6 +58,7 @@ private:
     ) noexcept;
     void dispatch(rte_mbuf* packet, const Run& run) noexcept;
     void send(rte_mbuf* packet, const Run& run) noexcept;
+    void refuse_without_remote(rte_mbuf* packet, const Link& device) noexcept;
     void ask_for_remote(rte_mbuf* packet, const Run& run) noexcept;
 
     // GRE-HDR-04: numbers for `count` packets; some of them may fail.
@@ -76,6 +77,20 @@ private:
     Scratch<Run, kChunk + 1> runs_;  // the first run_count_ are set, and where the next would begin
 };
 
+// TUN-TX-04: of an IPv6 packet on-link, what its destination says if that is ::a.b.c.d.
+[[gnu::noinline]] std::uint32_t remote_in_ipv6(const rte_mbuf* packet) noexcept {
+    const auto* frame = rte_pktmbuf_mtod(packet, const std::uint8_t*);
+    const bool is_whole =
+        packet->data_len >= sizeof(net::EtherHeader) + sizeof(net::Ipv6Header) &&
+        reinterpret_cast<const net::EtherHeader*>(frame)->type.host() == net::ether_type::kIpv6;
+    if (!is_whole) {
+        return 0;
+    }
+    const auto& ip = *reinterpret_cast<const net::Ipv6Header*>(frame + sizeof(net::EtherHeader));
+    const auto destination = net::IpAddress::from_v6(ip.destination);
+    return destination.is_v4_compatible() ? net::Be32{destination.v4()}.raw() : 0;
+}
+
 // As on the wire; 0 = nobody says. Precondition: the device has no remote of its own.
 std::uint32_t IpTunnelPush::remote_of(const Link& device, const rte_mbuf* packet) noexcept {
     constexpr std::size_t kDestination =
@@ -87,8 +102,10 @@ std::uint32_t IpTunnelPush::remote_of(const Link& device, const rte_mbuf* packet
     const auto gateway = net::detail::load<std::uint32_t>(frame);
     const bool is_ipv4 =
         reinterpret_cast<const net::EtherHeader*>(frame)->type.host() == net::ether_type::kIpv4;
-    return gateway != 0 || !is_ipv4 ? gateway
-                                    : net::detail::load<std::uint32_t>(frame + kDestination);
+    if (gateway == 0 && !is_ipv4) [[unlikely]] {
+        return remote_in_ipv6(packet);
+    }
+    return gateway != 0 ? gateway : net::detail::load<std::uint32_t>(frame + kDestination);
 }
 
 // Asks for the lines of the remotes, too.
@@ -164,7 +181,7 @@ bool IpTunnelPush::is_direct(const Run& run) noexcept {
 ) noexcept {
     const encap::IpTunnelInner inner = encap::inspect_inner(packet);
     const encap::IpTunnelTraits& kind = encap::traits(outer.kind);
-    if (kind.ipv4_only && inner.type != net::ether_type::kIpv4) {
+    if (!encap::sends(device.ip_tunnel, inner.type)) {
         worker_.drop(packet, device.id, Drop::ip_tunnel_payload_type);
         return false;
     }
@@ -222,11 +239,31 @@ IpTunnelPush::push_run(rte_mbuf* const* packets, std::uint32_t count, const Run&
     tx_.add(run.device->id, bytes - std::uint64_t{plain} * sizeof(net::EtherHeader), plain);
 }
 
+// TUN-TX-02, -04: an IPv6 packet's sender is told.
+[[gnu::cold]] void
+IpTunnelPush::refuse_without_remote(rte_mbuf* packet, const Link& device) noexcept {
+    constexpr std::uint8_t kAddressUnreachable = 3;
+    const encap::IpTunnelInner inner = encap::inspect_inner(packet);
+    if (has_link_layer(device.kind) || inner.l3 != net::L3::ipv6 || inner.truncated) {
+        worker_.drop(packet, device.id, Drop::ip_tunnel_no_remote);
+        return;
+    }
+    note(packet).l3_offset = static_cast<std::uint8_t>(inner.l3_offset);
+    worker_.drop_and_tell(
+        packet,
+        device.id,
+        Drop::ip_tunnel_no_remote6,
+        {.type = net::icmpv6_type::kDestinationUnreachable,
+         .code = kAddressUnreachable,
+         .as_received = false}
+    );
+}
+
 // Not known yet: control looks for the way, and sends the packet then. To a device with a remote of
 // its own that is so only while it comes or goes.
 [[gnu::cold]] void IpTunnelPush::ask_for_remote(rte_mbuf* packet, const Run& run) noexcept {
     if (run.remote.address == 0) {
-        worker_.drop(packet, run.device->id, Drop::ip_tunnel_no_remote);
+        refuse_without_remote(packet, *run.device);
         return;
     }
     note(packet).link_out = run.device->id;
