@@ -39,10 +39,6 @@ Place place_of(const Arguments& arguments) {
     return place;
 }
 
-fdb::VxlanFdbDefaults defaults_of(const LinkRecord& link) {
-    return {link.id, link.vxlan.vni, link.vxlan.destination_port, net::Family::ipv4};
-}
-
 std::uint8_t flags_of(const Arguments& arguments) {
     unsigned flags = arguments.has("router") ? fdb::ntf::kRouter : 0U;
     flags |= arguments.has("extern_learn") ? fdb::ntf::kExtLearned : 0U;
@@ -130,7 +126,7 @@ Result<void> modify(Context& context, const Arguments& arguments, fdb::FdbVerb v
     if (place.own && link.kind == pipeline::LinkKind::vxlan) {
         CULVERT_TRY(request, vxlan_request(context, arguments, verb));
         CULVERT_CHECK(
-            context.core.vxlan_fdb().modify(defaults_of(link), request, context.core.now_s())
+            context.core.vxlan_fdb().modify(vxlan_fdb_defaults(link), request, context.core.now_s())
         );
         if (!place.master) {
             return {};
@@ -159,7 +155,7 @@ Result<void> fdb_del(Context& context, const Arguments& arguments) {
     const LinkRecord& link = *context.core.links().find(place.link);
     if (place.own && link.kind == pipeline::LinkKind::vxlan) {
         CULVERT_TRY(request, vxlan_request(context, arguments, fdb::FdbVerb::replace));
-        CULVERT_CHECK(context.core.vxlan_fdb().del(defaults_of(link), request));
+        CULVERT_CHECK(context.core.vxlan_fdb().del(vxlan_fdb_defaults(link), request));
         if (!place.master) {
             return {};
         }

@@ -93,28 +93,34 @@ inline constexpr Keyword encap_port(std::string_view name, std::string_view comp
         .help = "UDP port of encap"};
 }
 
-inline constexpr auto kIpip = std::to_array<Keyword>({
-    kTunnelRemote,
-    kTunnelLocal,
-    kTunnelDev,
-    kTunnelTtl,
-    kTunnelTos,
-    kTunnelPmtudisc,
-    {.name = "mode",
-     .kind = Kind::choice,
-     .words = "ipip mplsip any",
-     .complaint = "Cannot guess tunnel mode.",
-     .help = "which payloads it takes; any if not said. mplsip is not supported yet"},
-    kTunnelExternal,
-    kTunnelFwmark,
-    kTunnelEncap,
-    kTunnelNoencap,
-    encap_port("encap-sport", "Invalid source port."),
-    encap_port("encap-dport", "Invalid destination port."),
-    off_toggle("encap-csum", "UDP checksum of encap"),
-    off_toggle("encap-csum6", "UDP checksum of encap over IPv6"),
-    off_toggle("encap-remcsum", "remote checksum offload of encap"),
-});
+// ipip and sit differ in their modes.
+inline constexpr auto plain_tunnel(std::string_view modes) {
+    return std::to_array<Keyword>({
+        kTunnelRemote,
+        kTunnelLocal,
+        kTunnelDev,
+        kTunnelTtl,
+        kTunnelTos,
+        kTunnelPmtudisc,
+        {.name = "mode",
+         .kind = Kind::choice,
+         .words = modes,
+         .complaint = "Cannot guess tunnel mode.",
+         .help = "which payloads it takes; any if not said"},
+        kTunnelExternal,
+        kTunnelFwmark,
+        kTunnelEncap,
+        kTunnelNoencap,
+        encap_port("encap-sport", "Invalid source port."),
+        encap_port("encap-dport", "Invalid destination port."),
+        off_toggle("encap-csum", "UDP checksum of encap"),
+        off_toggle("encap-csum6", "UDP checksum of encap over IPv6"),
+        off_toggle("encap-remcsum", "remote checksum offload of encap"),
+    });
+}
+
+inline constexpr auto kIpip = plain_tunnel("ipip mplsip any");
+inline constexpr auto kSit = plain_tunnel("ip6ip ipip any");
 
 inline constexpr auto kGre = std::to_array<Keyword>({
     kTunnelRemote,
@@ -152,7 +158,7 @@ inline constexpr auto kGre = std::to_array<Keyword>({
 inline constexpr Keyword kTunnelMode = {
     .name = "mode",
     .kind = Kind::choice,
-    .words = "ipip gre ip/ip gre/ip",
+    .words = "ipip gre sit ip/ip gre/ip ipv6/ip",
     .complaint = "Unknown tunnel mode",
     .help = "the kind of tunnel"};
 inline constexpr Keyword kTunnelName = {

@@ -195,6 +195,7 @@ constexpr auto kLinkTypes = std::to_array<LinkType>({
     {"ipip", kIpip, "IPv4 in IPv4 (RFC 2003, and Linux where it differs)"},
     {"gre", kGre, "packets in GRE (RFC 2784, 2890)"},
     {"gretap", kGre, "Ethernet frames in GRE"},
+    {"sit", kSit, "IPv6 in IPv4 (RFC 4213), and IPv4 in IPv4"},
     {"bridge", kBridge, "learning Ethernet bridge; IP addresses on it are usable"},
     {"vlan", kVlanLink, "frames of another link with a tag (802.1Q, 802.1ad)"},
     {"dummy", {}, "takes all packets and keeps none"},

@@ -13,7 +13,7 @@ using pipeline::LinkKind;
 
 // The kinds that ip-tunnel(8) knows: gretap is none of them.
 bool is_tunnel_of_old(LinkKind kind) {
-    return kind == LinkKind::ipip || kind == LinkKind::gre;
+    return kind == LinkKind::ipip || kind == LinkKind::gre || kind == LinkKind::sit;
 }
 
 std::optional<LinkKind> said_kind(const Arguments& arguments) {
@@ -21,13 +21,17 @@ std::optional<LinkKind> said_kind(const Arguments& arguments) {
     if (mode.empty()) {
         return std::nullopt;
     }
+    if (mode == "sit" || mode == "ipv6/ip") {
+        return LinkKind::sit;
+    }
     return mode.starts_with("gre") ? LinkKind::gre : LinkKind::ipip;
 }
 
 // As the kernel names what has no name: gre1, tunl1, ...
 std::string free_name(const LinkManager& links, LinkKind kind) {
     for (unsigned number = 1;; ++number) {
-        std::string name = fmt::format("{}{}", kind == LinkKind::gre ? "gre" : "tunl", number);
+        const std::string_view fallback = encap::traits(pipeline::ip_tunnel_kind(kind)).fallback;
+        std::string name = fmt::format("{}{}", fallback.substr(0, fallback.size() - 1), number);
         if (links.find(name) == nullptr) {
             return name;
         }
@@ -62,7 +66,7 @@ Result<const LinkRecord*> find_tunnel(Context& context, const Arguments& argumen
         return Error{std::errc::no_such_device, fmt::format("Cannot find device \"{}\"", name)};
     }
     if (!is_tunnel_of_old(link->kind)) {
-        return Error{std::errc::operation_not_supported, "it is no ipip or gre link"};
+        return Error{std::errc::operation_not_supported, "it is no ipip, gre or sit link"};
     }
     return link;
 }
@@ -83,7 +87,7 @@ bool is_shown(const LinkRecord& link, const Arguments& filter) {
 Result<void> tunnel_add(Context& context, const Arguments& arguments) {
     const auto kind = said_kind(arguments);
     if (!kind) {
-        return syntax_error(context, "cannot determine tunnel mode (ipip or gre)");
+        return syntax_error(context, "cannot determine tunnel mode (ipip, gre or sit)");
     }
     LinkAddRequest request;
     request.kind = *kind;
@@ -95,6 +99,8 @@ Result<void> tunnel_add(Context& context, const Arguments& arguments) {
     request.ip_tunnel = std::move(options);
     if (*kind == LinkKind::ipip) {
         request.ip_tunnel.mode = encap::IpTunnelMode::ipip;
+    } else if (*kind == LinkKind::sit) {
+        request.ip_tunnel.mode = encap::IpTunnelMode::ip6ip;
     }
     CULVERT_TRY(link, context.core.links().add(request));
     (void)link;

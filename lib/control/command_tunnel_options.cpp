@@ -112,15 +112,24 @@ std::optional<net::IpAddress> address(const Arguments& arguments, std::string_vi
     return arguments.get<net::IpAddress>(name).value_or(net::IpAddress::from_v4(0));
 }
 
-Result<void> apply_mode(const Arguments& arguments, IpTunnelOptions& options) {
-    const std::string_view mode = arguments.text("mode");
-    if (mode == "mplsip") {
-        return Error{std::errc::operation_not_supported, "mode mplsip is not supported yet"};
+struct Mode {
+    std::string_view name;
+    encap::IpTunnelMode mode;
+};
+
+constexpr auto kModes = std::to_array<Mode>({
+    {"any", encap::IpTunnelMode::any},
+    {"ipip", encap::IpTunnelMode::ipip},
+    {"ip6ip", encap::IpTunnelMode::ip6ip},
+    {"mplsip", encap::IpTunnelMode::mplsip},
+});
+
+void apply_mode(const Arguments& arguments, IpTunnelOptions& options) {
+    for (const Mode& mode : kModes) {
+        if (mode.name == arguments.text("mode")) {
+            options.mode = mode.mode;
+        }
     }
-    if (mode == "any" || mode == "ipip") {
-        options.mode = mode == "any" ? encap::IpTunnelMode::any : encap::IpTunnelMode::ipip;
-    }
-    return {};
 }
 
 }  // namespace
@@ -145,7 +154,7 @@ Result<IpTunnelOptions> ip_tunnel_options(Context& context, const Arguments& arg
             std::errc::operation_not_supported,
             fmt::format("encap {} is not supported yet", arguments.text("encap"))};
     }
-    CULVERT_CHECK(apply_mode(arguments, options));
+    apply_mode(arguments, options);
     for (const Argument& argument : arguments.given()) {
         CULVERT_CHECK(apply_gre(context, argument, options));
     }

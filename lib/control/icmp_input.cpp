@@ -94,6 +94,8 @@ LinkId IcmpInput::ip_tunnel_of(const Quote& quote) const {
             std::memcpy(&number, quote.payload + at, sizeof(number));
         }
         key = encap::IpTunnelKey::make(kind, key.local, key.remote, has_key, number.host());
+    } else if (quote.ip.protocol == net::ip_protocol::kIpv6) {
+        key = encap::IpTunnelKey::make(encap::IpTunnelKind::sit, key.local, key.remote);
     } else if (quote.ip.protocol != net::ip_protocol::kIpip) {
         return kNoLink;
     }
@@ -126,6 +128,7 @@ void IcmpInput::note_fault(const Quote& quote) {
 bool IcmpInput::is_of_tunnel(const Quote& quote) const {
     switch (quote.ip.protocol) {
     case net::ip_protocol::kIpip:
+    case net::ip_protocol::kIpv6:
         return is_of_ipip(quote);
     case net::ip_protocol::kGre:
         return is_of_gre(quote);
@@ -138,10 +141,7 @@ bool IcmpInput::is_of_tunnel(const Quote& quote) const {
 
 // IPIP-ERR-01: the tunnel that would take an answer.
 bool IcmpInput::is_of_ipip(const Quote& quote) const {
-    const auto key = encap::IpTunnelKey::make(
-        encap::IpTunnelKind::ipip, quote.ip.source.raw(), quote.ip.destination.raw()
-    );
-    return core_.ip_tunnels().lookup.find(key, quote.link_in) != kNoLink;
+    return ip_tunnel_of(quote) != kNoLink;
 }
 
 // GRE-ERR-01: what is quoted must be GRE; of which tunnel does not count for the path's MTU.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The kinds ipip, gre and gretap: what may be configured and changed, and what follows from it
+// The kinds ipip, gre, gretap and sit: what may be configured and changed, and what follows from it
 // (catalogue 1.2 to 1.4, 2.4).
 #include "lib/control/core.hpp"
 #include "lib/control/link_rules.hpp"
@@ -67,8 +67,14 @@ Result<void> LinkManager::check_ip_tunnel(
     if (!kind.has_gre && has_gre_options(options)) {
         return invalid(fmt::format("{} has no keys, checksums or sequence numbers", kind.name));
     }
-    if (config.kind != encap::IpTunnelKind::ipip && options.mode) {
+    if (kind.has_gre && options.mode) {
         return invalid(fmt::format("{} has no mode", kind.name));
+    }
+    // IPIP-CRE-08
+    const auto other = config.kind == encap::IpTunnelKind::sit ? encap::IpTunnelMode::mplsip
+                                                               : encap::IpTunnelMode::ip6ip;
+    if (config.mode == other) {
+        return invalid(fmt::format("{} has no such mode", kind.name));
     }
     for (const net::IpAddress& address : {config.local, config.remote}) {
         if (!address.is_unspecified() && !address.is_v4()) {
@@ -106,7 +112,7 @@ std::uint32_t LinkManager::ip_tunnel_mtu(const encap::IpTunnelConfig& config) co
     const std::uint32_t base =
         below != nullptr ? std::min(below->mtu, kMaxLinkMtu) : kDefaultLowerMtu;
     const std::uint32_t overhead = encap::overhead_bytes(config);
-    return std::max(base, kMinLinkMtu + overhead) - overhead;
+    return std::max(base, encap::traits(config.kind).min_mtu + overhead) - overhead;
 }
 
 // IPIP-FB-01, GRE-CRE-13: with the first of its module comes the device that takes what no other

@@ -129,6 +129,7 @@ std::string_view kind_name(pipeline::LinkKind kind) {
     case pipeline::LinkKind::ipip:
     case pipeline::LinkKind::gre:
     case pipeline::LinkKind::gretap:
+    case pipeline::LinkKind::sit:
         return encap::traits(pipeline::ip_tunnel_kind(kind)).name;
     }
     return "";

@@ -133,6 +133,7 @@ std::string link_info_text(const Context& context, const LinkRecord& link) {
     case pipeline::LinkKind::ipip:
     case pipeline::LinkKind::gre:
     case pipeline::LinkKind::gretap:
+    case pipeline::LinkKind::sit:
         text = "    " + ip_tunnel_info_text(context, link.ip_tunnel);
         break;
     case pipeline::LinkKind::port:

@@ -16,7 +16,17 @@ std::string address_or_any(const net::IpAddress& address) {
 }
 
 std::string_view mode_name(encap::IpTunnelMode mode) {
-    return mode == encap::IpTunnelMode::ipip ? "ipip" : "any";
+    switch (mode) {
+    case encap::IpTunnelMode::ipip:
+        return "ipip";
+    case encap::IpTunnelMode::ip6ip:
+        return "ip6ip";
+    case encap::IpTunnelMode::mplsip:
+        return "mplsip";
+    case encap::IpTunnelMode::any:
+        break;
+    }
+    return "any";
 }
 
 // Keys look like addresses in `link show`, and like numbers in `tunnel show`.
@@ -61,7 +71,17 @@ std::string tunnel_mode(const encap::IpTunnelConfig& tunnel) {
     if (encap::traits(tunnel.kind).has_gre) {
         return "gre/ip";
     }
-    return tunnel.mode == encap::IpTunnelMode::ipip ? "ip/ip" : "any/ip";
+    switch (tunnel.mode) {
+    case encap::IpTunnelMode::ipip:
+        return "ip/ip";
+    case encap::IpTunnelMode::ip6ip:
+        return "ipv6/ip";
+    case encap::IpTunnelMode::mplsip:
+        return "mpls/ip";
+    case encap::IpTunnelMode::any:
+        break;
+    }
+    return "any/ip";
 }
 
 // TOS 0x11 is "inherit" for IP packets and 0x10 for others (TUN-TX-07).

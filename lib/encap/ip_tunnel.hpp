@@ -14,6 +14,7 @@
 #include "lib/net/gre.hpp"
 #include "lib/net/ip_protocol.hpp"
 #include "lib/net/ipv4.hpp"
+#include "lib/net/ipv6.hpp"
 #include "lib/net/link_id.hpp"
 #include "lib/rcu/hash_table.hpp"
 #include "lib/rcu/published_array.hpp"
@@ -29,15 +30,31 @@
 
 namespace culvert::encap {
 
-enum class IpTunnelKind : std::uint8_t { ipip, gre, gretap };
+enum class IpTunnelKind : std::uint8_t { ipip, gre, gretap, sit };
 
-// Which payloads an ipip device takes and makes (IPIP-CRE-08). mplsip is not supported.
-enum class IpTunnelMode : std::uint8_t { any, ipip };
+// Which payloads an ipip or sit device takes and makes (IPIP-CRE-08).
+enum class IpTunnelMode : std::uint8_t { any, ipip, ip6ip, mplsip };
+
+inline constexpr std::uint16_t kEtherTypeMpls = 0x8847;
+
+[[nodiscard]] constexpr bool fits_mode(IpTunnelMode mode, std::uint16_t ether_type) noexcept {
+    switch (mode) {
+    case IpTunnelMode::any:
+        break;
+    case IpTunnelMode::ipip:
+        return ether_type == net::ether_type::kIpv4;
+    case IpTunnelMode::ip6ip:
+        return ether_type == net::ether_type::kIpv6;
+    case IpTunnelMode::mplsip:
+        return ether_type == kEtherTypeMpls;
+    }
+    return true;
+}
 
 // A device as configured. Immutable once published.
 struct IpTunnelConfig {
     IpTunnelKind kind = IpTunnelKind::ipip;
-    IpTunnelMode mode = IpTunnelMode::any;  // kind ipip
+    IpTunnelMode mode = IpTunnelMode::any;  // kinds ipip and sit
     net::IpAddress local;                   // unspecified = any, chosen by route
     net::IpAddress remote;                  // unspecified = any; then NBMA
     LinkId lower = kNoLink;                 // dev
@@ -62,17 +79,28 @@ struct IpTunnelTraits {
     std::uint8_t protocol = 0;  // of the outer IP header
     bool has_gre = false;
     bool carries_frames = false;  // Ethernet inside, else packets
-    bool ipv4_only = false;       // IPIP-TX-01
+    bool takes_ipv6 = true;       // into the tunnel (IPIP-TX-01)
+    std::uint32_t min_mtu = 68;   // of the device by itself
 };
 
-inline constexpr std::array<IpTunnelTraits, 3> kIpTunnelKinds{{
-    {"ipip", "tunl0", net::ip_protocol::kIpip, false, false, true},
-    {"gre", "gre0", net::ip_protocol::kGre, true, false, false},
-    {"gretap", "gretap0", net::ip_protocol::kGre, true, true, false},
+inline constexpr std::array<IpTunnelTraits, 4> kIpTunnelKinds{{
+    {"ipip", "tunl0", net::ip_protocol::kIpip, false, false, false},
+    {"gre", "gre0", net::ip_protocol::kGre, true, false},
+    {"gretap", "gretap0", net::ip_protocol::kGre, true, true},
+    {"sit", "sit0", net::ip_protocol::kIpv6, false, false, true, net::kIpv6MinMtu},
 }};
 
 [[nodiscard]] constexpr const IpTunnelTraits& traits(IpTunnelKind kind) noexcept {
     return kIpTunnelKinds[static_cast<std::size_t>(kind)];
+}
+
+// Whether the device sends such a payload.
+[[nodiscard]] constexpr bool
+sends(const IpTunnelConfig& config, std::uint16_t ether_type) noexcept {
+    const IpTunnelTraits& kind = traits(config.kind);
+    const bool is_ip = ether_type == net::ether_type::kIpv4 ||
+                       (ether_type == net::ether_type::kIpv6 && kind.takes_ipv6);
+    return kind.has_gre || (is_ip && fits_mode(config.mode, ether_type));
 }
 
 // The flags of the GRE header that the device sends; 0 for a kind without one.
@@ -151,6 +179,7 @@ struct alignas(64) IpTunnelTemplate {
     bool df = false;               // DF is in bytes
     bool df_inherit = false;       // else: the inner DF is copied
     bool inner_df_counts = false;  // TUN-TX-13: not with ignore-df
+    bool is_sit = false;           // the protocol in bytes is IPv6's
     // For ip_tunnel_push_plain(), all as the machine loads it:
     std::uint16_t plain_data_off = kNoPlain;  // least offset of the data in its buffer
     std::uint16_t added = 0;                  // bytes that the packet grows by

@@ -3,6 +3,7 @@
 
 #include "lib/encap/tunnel_path.hpp"
 #include "lib/net/checksum.hpp"
+#include "lib/net/ipv6.hpp"
 
 #include <algorithm>
 #include <array>
@@ -30,7 +31,7 @@ net::Ipv4Header ip_header(
     ip.type_of_service = static_cast<std::uint8_t>(config.tos & ~kEcnMask);
     ip.flags_and_offset = net::Be16{outer.df ? net::kIpv4DontFragment : std::uint16_t{0}};
     ip.time_to_live = config.ttl;
-    ip.protocol = traits(config.kind).protocol;
+    ip.protocol = traits(config.kind).protocol;  // of most payloads
     ip.source = net::Be32{local.is_v4() ? local.v4() : 0};
     ip.destination = net::Be32{remote.v4()};
     return ip;
@@ -51,9 +52,12 @@ void write_gre(const IpTunnelConfig& config, std::uint8_t* bytes) {
 }
 
 // What of a packet decides nothing, and what is copied (IpTunnelTemplate's last fields).
-void find_plain(IpTunnelTemplate& outer) {
+void find_plain(const IpTunnelConfig& config, IpTunnelTemplate& outer) {
     const std::uint8_t stripped = outer.carries_frames ? 0 : IpTunnelTemplate::kLinkHeaderLen;
     outer.added = outer.length - stripped;
+    if (outer.is_sit || !sends(config, net::ether_type::kIpv4)) {
+        return;
+    }
     const std::uint8_t tos = outer.bytes[outer.ip_offset() + 1];
     if (outer.patches_gre || (outer.tos_inherit && tos != 0)) {
         return;
@@ -97,9 +101,13 @@ IpTunnelTemplate build_ip_tunnel_template(
     outer.sequence = traits(config.kind).has_gre && config.out_sequence;
     outer.patches_gre = outer.checksum || outer.sequence;
     outer.ttl_inherit = config.ttl == 0;
-    outer.tos_inherit = (config.tos & kInheritTos) != 0;
+    outer.is_sit = config.kind == IpTunnelKind::sit;
+    outer.tos_inherit = outer.is_sit ? config.tos == kInheritTos : (config.tos & kInheritTos) != 0;
     // TUN-TX-13; TUN-TX-20: a route with a locked MTU sends without DF.
     outer.df = config.pmtudisc && !path.mtu_locked;
+    if (outer.is_sit && outer.mtu < net::kIpv6MinMtu + sizeof(net::Ipv4Header)) {
+        outer.df = false;  // ipip6_tunnel_xmit(): what IPv6 may count on goes in fragments
+    }
     outer.inner_df_counts = !config.ignore_df;
     outer.df_inherit = outer.inner_df_counts && !config.pmtudisc && !path.mtu_locked;
 
@@ -121,7 +129,7 @@ IpTunnelTemplate build_ip_tunnel_template(
         outer.link_out = neighbour->link_out;
         std::memcpy(end - outer.length, neighbour->header.data(), IpTunnelTemplate::kLinkHeaderLen);
     }
-    find_plain(outer);
+    find_plain(config, outer);
     return outer;
 }
 

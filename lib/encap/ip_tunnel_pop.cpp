@@ -3,6 +3,7 @@
 
 #include "lib/encap/gre.hpp"
 #include "lib/encap/ipip.hpp"
+#include "lib/encap/sit.hpp"
 
 namespace culvert::encap {
 
@@ -13,6 +14,8 @@ ip_tunnel_parse(const rte_mbuf* packet, std::uint16_t l3_offset, IpTunnelOuter& 
     case net::ip_protocol::kIpip:
     case net::ip_protocol::kMplsInIp:
         return ipip_parse(packet, l3_offset, outer);
+    case net::ip_protocol::kIpv6:
+        return sit_parse(packet, l3_offset, outer);
     case net::ip_protocol::kGre:
         return gre_parse(packet, l3_offset, outer);
     default:
@@ -28,6 +31,10 @@ bool IpTunnelWords::load(
     const auto behind = static_cast<std::uint16_t>(outer.payload_offset - l3_offset - kIp);
     if (packet->data_len < l3_offset + kIp + kLeast || outer.has_checksum || outer.has_sequence ||
         payload_offset_of(packet, l3_offset) != l3_offset + kIp || behind > kBoth) {
+        return false;
+    }
+    // More must be there than is_like() asks for.
+    if (outer.key.kind_and_flags == static_cast<std::uint32_t>(IpTunnelKind::sit)) {
         return false;
     }
     const auto* ip = rte_pktmbuf_mtod_offset(packet, const std::uint8_t*, l3_offset);

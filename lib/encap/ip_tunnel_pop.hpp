@@ -34,7 +34,7 @@ struct IpTunnelOuter {
 // The order of the kernel's checks, where a packet is wrong in two ways.
 enum class IpTunnelVerdict : std::uint8_t {
     good,
-    ipip_truncated,  // IPIP-RX-01
+    ipip_truncated,  // IPIP-RX-01; sit, too
     gre_truncated,   // GRE-RX-01, -04
     gre_version,     // GRE-RX-02
     gre_flags,       // GRE-RX-03
@@ -61,6 +61,21 @@ key_of_packet(const rte_mbuf* packet, std::uint16_t l3_offset, IpTunnelKind kind
 // The outer headers of a packet of any protocol that tunnels have; `outer` is set if good.
 [[nodiscard]] IpTunnelVerdict
 ip_tunnel_parse(const rte_mbuf* packet, std::uint16_t l3_offset, IpTunnelOuter& outer) noexcept;
+
+// Whose packet it is when no device of its own kind takes it: frames in GRE are a gre device's
+// (GRE-RX-09), IPv4 in IPv4 a sit device's (its handler is asked after ipip's). False: nobody's.
+[[nodiscard]] constexpr bool
+find_second_key(const IpTunnelOuter& outer, IpTunnelKey& key) noexcept {
+    constexpr auto kKinds = ~(IpTunnelKey::kHasKey - 1);
+    const auto kind = static_cast<IpTunnelKind>(outer.key.kind_and_flags & ~kKinds);
+    if (kind != IpTunnelKind::gretap && kind != IpTunnelKind::ipip) {
+        return false;
+    }
+    const auto second = kind == IpTunnelKind::gretap ? IpTunnelKind::gre : IpTunnelKind::sit;
+    key = outer.key;
+    key.kind_and_flags = (key.kind_and_flags & kKinds) | static_cast<std::uint32_t>(second);
+    return true;
+}
 
 // What neighbours in a burst mostly share: all that the outer headers say but lengths, id, TTL and
 // checksum. A packet that has these words from one that ip_tunnel_parse() took, and as much behind

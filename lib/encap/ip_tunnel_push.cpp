@@ -69,6 +69,9 @@ void patch_gre(
     std::uint32_t sequence,
     std::uint64_t sum
 ) noexcept {
+    if (outer.gre_len == 0) {
+        return;
+    }
     std::uint64_t header = outer.gre_sum;
     if (!outer.carries_frames && inner.type != net::ether_type::kIpv4) {
         const net::Be16 type{inner.type};
@@ -168,6 +171,12 @@ IpTunnelPushed ip_tunnel_push(
         const net::Be16 flag{net::kIpv4DontFragment};
         ip.flags_and_offset = flag;
         sum += flag.raw();
+    }
+    if (outer.is_sit && inner.type == net::ether_type::kIpv4) {
+        ip.protocol = net::ip_protocol::kIpip;
+        // RFC 1624: out with the old byte, in with the new one.
+        sum += std::uint32_t{static_cast<std::uint16_t>(~net::Be16{net::ip_protocol::kIpv6}.raw())};
+        sum += net::Be16{net::ip_protocol::kIpip}.raw();
     }
     ip.total_length = ip_length;
     ip.identification = id;

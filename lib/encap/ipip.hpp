@@ -7,8 +7,6 @@
 
 namespace culvert::encap {
 
-inline constexpr std::uint16_t kEtherTypeMpls = 0x8847;
-
 [[nodiscard]] inline IpTunnelVerdict
 ipip_parse(const rte_mbuf* packet, std::uint16_t l3_offset, IpTunnelOuter& outer) noexcept {
     const std::uint16_t offset = payload_offset_of(packet, l3_offset);

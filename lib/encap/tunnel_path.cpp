@@ -32,6 +32,10 @@ TunnelState judge_path(
     case route::AdjacencyKind::blackhole:
         return TunnelState::no_route;
     }
+    // Nothing to send from yet: addresses that are being looked at for duplicates.
+    if (!remote.is_v4() && local.is_unspecified() && path.source.is_unspecified()) {
+        return TunnelState::no_route;
+    }
     if (path.link == device) {
         return TunnelState::loop;
     }

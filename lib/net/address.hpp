@@ -106,6 +106,16 @@ public:
         return bytes_[0] == 0xfe && (bytes_[1] & 0xc0) == 0x80;
     }
 
+    // ::a.b.c.d (RFC 4291 2.5.5.1), but for :: and ::1.
+    [[nodiscard]] constexpr bool is_v4_compatible() const noexcept {
+        for (std::size_t i = 0; i < 12; ++i) {
+            if (bytes_[i] != 0) {
+                return false;
+            }
+        }
+        return bytes_[12] != 0 || bytes_[13] != 0 || bytes_[14] != 0 || bytes_[15] > 1;
+    }
+
     // 127.0.0.0/8 or ::1.
     [[nodiscard]] bool is_loopback() const noexcept;
 

@@ -196,7 +196,11 @@ enum class Direction : std::uint8_t { rx, tx };
       tx,                                                                                          \
       tx_dropped,                                                                                  \
       "outer packet larger than the path's MTU, and not to be fragmented (VXLAN-PMTU-03)")         \
-    X(ipip_truncated, rx, none, "less than 20 bytes behind the outer IP header (IPIP-RX-01)")      \
+    X(vxlan6_too_big,                                                                              \
+      tx,                                                                                          \
+      tx_aborted_errors | KernelCounters::tx_errors,                                               \
+      "outer IPv6 packet larger than the path's MTU: these are not fragmented (TUN-TX-21)")        \
+    X(ipip_truncated, rx, none, "no whole IP header behind the outer one (IPIP-RX-01)")            \
     X(gre_truncated, rx, none, "shorter than GRE's header and 8 bytes more (GRE-RX-01)")           \
     X(gre_version, rx, none, "a GRE version other than 0, or reserved bits beside it (GRE-RX-02)") \
     X(gre_routing, rx, none, "GRE with source routing (GRE-RX-03)")                                \
@@ -240,6 +244,10 @@ enum class Direction : std::uint8_t { rx, tx };
       tx,                                                                                          \
       tx_fifo_errors | KernelCounters::tx_errors,                                                  \
       "the link has no remote, and no route says one (TUN-TX-02)")                                 \
+    X(ip_tunnel_no_remote6,                                                                        \
+      tx,                                                                                          \
+      tx_errors,                                                                                   \
+      "the link has no remote, and the IPv6 next hop is no ::a.b.c.d (TUN-TX-04)")                 \
     X(ip_tunnel_no_route,                                                                          \
       tx,                                                                                          \
       tx_carrier_errors | KernelCounters::tx_errors,                                               \

@@ -15,7 +15,7 @@
 
 namespace culvert::pipeline {
 
-enum class LinkKind : std::uint8_t { port, bridge, vxlan, dummy, vlan, ipip, gre, gretap };
+enum class LinkKind : std::uint8_t { port, bridge, vxlan, dummy, vlan, ipip, gre, gretap, sit };
 
 // One engine moves packets for all of these (encap/ip_tunnel.hpp).
 [[nodiscard]] constexpr bool is_ip_tunnel(LinkKind kind) noexcept {
@@ -38,7 +38,7 @@ enum class LinkKind : std::uint8_t { port, bridge, vxlan, dummy, vlan, ipip, gre
     return static_cast<encap::IpTunnelKind>(static_cast<std::uint8_t>(kind) - kFirst);
 }
 
-static_assert(link_kind(encap::IpTunnelKind::gretap) == LinkKind::gretap);
+static_assert(link_kind(encap::IpTunnelKind::sit) == LinkKind::sit);
 
 // Frames have addresses there; ipip and gre have none (encap/ip_tunnel.hpp).
 [[nodiscard]] constexpr bool has_link_layer(LinkKind kind) noexcept {

@@ -185,11 +185,8 @@ void IpTunnelPop::find_links() noexcept {
     for (std::uint32_t k = 0; k < run_count_; ++k) {
         Run& run = runs_[k];
         LinkId id = lookup_.find(run.home, run.outer.key, run.link_in);
-        if (id == kNoLink && run.outer.payload_type == net::ether_type::kTeb) [[unlikely]] {
-            // GRE-RX-09: frames that no gretap takes are a gre device's.
-            encap::IpTunnelKey key = run.outer.key;
-            key.kind_and_flags = (key.kind_and_flags & encap::IpTunnelKey::kHasKey) |
-                                 static_cast<std::uint32_t>(encap::IpTunnelKind::gre);
+        encap::IpTunnelKey key;
+        if (id == kNoLink && encap::find_second_key(run.outer, key)) [[unlikely]] {
             id = lookup_.find(lookup_.prefetch(key), key, run.link_in);
         }
         run.link = worker_.tables.links.read(id);
@@ -211,8 +208,7 @@ bool IpTunnelPop::is_refused(const Run& run, Drop& reason) const noexcept {
     const std::uint16_t type = run.outer.payload_type;
     if (!run.link->up) [[unlikely]] {
         reason = Drop::link_down_rx;
-    } else if (config.kind == encap::IpTunnelKind::ipip && type != net::ether_type::kIpv4 && config.mode != encap::IpTunnelMode::any)
-        [[unlikely]] {
+    } else if (!encap::fits_mode(config.mode, type)) [[unlikely]] {
         reason = Drop::ip_tunnel_mode;
     } else if (run.outer.has_checksum != config.in_checksum) [[unlikely]] {
         reason = Drop::ip_tunnel_checksum_rule;

@@ -3,6 +3,7 @@
 // front (catalogue 1.9, 2.3). The remote is the link's or, where it has none (NBMA), what stands at
 // the packet's front: a route's gateway, or nothing, and then the packet's own destination.
 #include "lib/encap/ip_tunnel_push.hpp"
+#include "lib/pipeline/ip_tunnel_nbma.hpp"
 #include "lib/pipeline/scratch.hpp"
 #include "lib/pipeline/tally.hpp"
 #include "lib/pipeline/tunnel_oversize.hpp"
@@ -98,8 +99,10 @@ std::uint32_t IpTunnelPush::remote_of(const Link& device, const rte_mbuf* packet
     const auto gateway = net::detail::load<std::uint32_t>(frame);
     const bool is_ipv4 =
         reinterpret_cast<const net::EtherHeader*>(frame)->type.host() == net::ether_type::kIpv4;
-    return gateway != 0 || !is_ipv4 ? gateway
-                                    : net::detail::load<std::uint32_t>(frame + kDestination);
+    if (gateway == 0 && !is_ipv4) [[unlikely]] {
+        return remote_in_ipv6(packet);
+    }
+    return gateway != 0 ? gateway : net::detail::load<std::uint32_t>(frame + kDestination);
 }
 
 // Whether a packet to the run's device goes to its remote.
@@ -193,7 +196,7 @@ bool IpTunnelPush::is_direct(const Run& run) noexcept {
 ) noexcept {
     const encap::IpTunnelInner inner = encap::inspect_inner(packet);
     const encap::IpTunnelTraits& kind = encap::traits(outer.kind);
-    if (kind.ipv4_only && inner.type != net::ether_type::kIpv4) {
+    if (!encap::sends(device.ip_tunnel, inner.type)) {
         worker_.drop(packet, device.id, Drop::ip_tunnel_payload_type);
         return false;
     }
@@ -255,7 +258,7 @@ bool IpTunnelPush::is_direct(const Run& run) noexcept {
         is_own ? run.device->ip_tunnel.remote
                : net::IpAddress::from_v4(net::Be32::from_raw(run.remote.address).host());
     if (remote.is_unspecified()) {
-        worker_.drop(packet, run.device->id, Drop::ip_tunnel_no_remote);
+        refuse_without_remote(worker_, packet, *run.device);
         return;
     }
     note(packet).link_out = run.device->id;

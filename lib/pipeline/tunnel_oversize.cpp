@@ -110,7 +110,7 @@ void refuse_oversize6(
         device.master == kNoLink && !inner.truncated &&
         (inner.l3 == net::L3::ipv6 || (inner.l3 == net::L3::ipv4 && inner.dont_fragment));
     if (!is_told) {
-        worker.drop(packet, device.id, Drop::vxlan_too_big);
+        worker.drop(packet, device.id, Drop::vxlan6_too_big);
         return;
     }
     IcmpError error = fragmentation_needed(mtu);
@@ -120,7 +120,7 @@ void refuse_oversize6(
     }
     error.as_received = false;
     note(packet).l3_offset = static_cast<std::uint8_t>(inner.l3_offset);
-    worker.drop_and_tell(packet, device.id, Drop::vxlan_too_big, error);
+    worker.drop_and_tell(packet, device.id, Drop::vxlan6_too_big, error);
 }
 
 }  // namespace

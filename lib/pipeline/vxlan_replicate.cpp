@@ -125,6 +125,7 @@ bool VxlanPush::has_room_for(const encap::VxlanTemplate* outer) noexcept {
     case LinkKind::ipip:
     case LinkKind::gre:
     case LinkKind::gretap:
+    case LinkKind::sit:
         return has_room(Stage::ip_tunnel_push);
     case LinkKind::vlan:
         return worker_.output_room() != 0;

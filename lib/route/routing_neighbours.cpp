@@ -30,7 +30,7 @@ net::EtherHeader pseudo_header(const net::IpAddress& next_hop, net::Family famil
     const bool is_v4 = family == net::Family::ipv4;
     net::EtherHeader header{
         {}, {}, net::Be16(is_v4 ? net::ether_type::kIpv4 : net::ether_type::kIpv6)};
-    if (next_hop.is_v4()) {
+    if (next_hop.is_v4() || next_hop.is_v4_compatible()) {
         std::copy_n(next_hop.bytes().begin() + 12, 4, header.destination.bytes.begin());
     }
     return header;

@@ -153,4 +153,4 @@ def link_local():
         culvert.do("neigh flush dev port0")
         ping_both_ways(near, far)
         rows = [r for r in culvert.json("fdb show dev vx42") if r["mac"] == far.mac("vx42") and "dst" in r]
-        assert [(r["dst"], r.get("via")) for r in rows] == [("fe80::2", "port0")], rows
+        assert [(r["dst"], r.get("viaIf")) for r in rows] == [("fe80::2", "port0")], rows

@@ -207,7 +207,7 @@ TEST_CASE_METHOD(Lab, "what ip refuses is refused in its words", "[control][comm
         refused("link add t1 type ipip key 3", 1).find("\"key\" is unknown") != std::string::npos
     );
     for (const char* words :
-         {"mode mplsip", "external", "fwmark 5", "encap fou", "encap-dport 5555", "encap-csum"}) {
+         {"external", "fwmark 5", "encap fou", "encap-dport 5555", "encap-csum"}) {
         CHECK(refused(std::string("link add t1 type ipip ") + words, 2).ends_with("(EOPNOTSUPP)"));
     }
     run("link add t2 type ipip remote 192.0.2.9 noencap encap-sport 0 fwmark 0 noexternal "
@@ -286,6 +286,26 @@ TEST_CASE_METHOD(Lab, "tunnel show", "[control][command]") {
     );
 }
 
+TEST_CASE_METHOD(Lab, "IPIP-CRE-08 modes of ipip and sit", "[control][command]") {
+    run("link add m1 type ipip remote 192.0.2.71 mode mplsip");
+    CHECK(tunnel("m1").mode == encap::IpTunnelMode::mplsip);
+    run("link add m2 type ipip remote 192.0.2.72");
+    CHECK(tunnel("m2").mode == encap::IpTunnelMode::any);
+    CHECK(
+        refused("link add m3 type ipip remote 192.0.2.73 mode ip6ip", 1) ==
+        "Error: link add: argument \"ip6ip\" is wrong: Cannot guess tunnel mode."
+    );
+    run("link add s1 type sit remote 192.0.2.74 local 192.0.2.1 mode ip6ip ttl 9");
+    CHECK(tunnel("s1").mode == encap::IpTunnelMode::ip6ip);
+    CHECK(core->links().find("s1")->mtu == 1480);
+    CHECK(core->links().find("sit0") != nullptr);
+    run("tunnel add s2 mode sit remote 192.0.2.75");
+    CHECK(tunnel("s2").mode == encap::IpTunnelMode::ip6ip);
+    CHECK(run("tunnel show s2").starts_with("s2: ipv6/ip remote 192.0.2.75 local any"));
+    CHECK(run("-d link show s1").find("sit ip6ip remote 192.0.2.74") != std::string::npos);
+    CHECK_FALSE(refused("link add s3 type sit remote 192.0.2.74 local 192.0.2.1", 2).empty());
+}
+
 TEST_CASE_METHOD(Lab, "tunnel add, change and del", "[control][command]") {
     run("tunnel add l1 mode ipip remote 192.0.2.41 local 192.0.2.1");
     CHECK(tunnel("l1").mode == encap::IpTunnelMode::ipip);
@@ -305,10 +325,10 @@ TEST_CASE_METHOD(Lab, "tunnel add, change and del", "[control][command]") {
          "Error: tunnel add l4: ttl != 0 and nopmtudisc are incompatible"},
         {"tunnel add l5 mode ipip remote 192.0.2.45 key 5",
          "Error: tunnel add l5: Keys are not allowed with ipip and sit tunnels"},
-        {"tunnel add l7 mode sit remote 192.0.2.45",
-         "Error: tunnel add: argument \"sit\" is wrong: Unknown tunnel mode"},
+        {"tunnel add l7 mode vti remote 192.0.2.45",
+         "Error: tunnel add: argument \"vti\" is wrong: Unknown tunnel mode"},
         {"tunnel add l8 remote 192.0.2.47",
-         "Error: tunnel add l8: cannot determine tunnel mode (ipip or gre)"},
+         "Error: tunnel add l8: cannot determine tunnel mode (ipip, gre or sit)"},
         {"tunnel change l1 mode gre",
          "Error: tunnel change l1: You managed to ask for more than one tunnel mode."},
     };
@@ -326,7 +346,7 @@ TEST_CASE_METHOD(Lab, "tunnel add, change and del", "[control][command]") {
     run("link add h1 type gretap remote 192.0.2.38");
     CHECK(
         refused("tunnel del h1", 2) ==
-        "Error: tunnel del h1: it is no ipip or gre link (EOPNOTSUPP)"
+        "Error: tunnel del h1: it is no ipip, gre or sit link (EOPNOTSUPP)"
     );
     run("tunnel del l1");
     CHECK(core->links().find("l1") == nullptr);

@@ -162,7 +162,7 @@ TEST_CASE("GRE-RX-06 WCCP is IPv4, of version 2 with four bytes in front", "[enc
 TEST_CASE("GRE-RX-07 protocols that no kind has", "[encap]") {
     const Pool pool;
     IpTunnelOuter outer{};
-    CHECK(parse(pool, outer_of(41, Bytes(40, 0x60)), outer) == IpTunnelVerdict::no_device);
+    CHECK(parse(pool, outer_of(50, Bytes(40, 0x60)), outer) == IpTunnelVerdict::no_device);
     CHECK(parse_gre(pool, gre_of({0x10, 0, 0x88, 0xbe, 0, 0, 0, 1})) == IpTunnelVerdict::no_device);
     CHECK(parse_gre(pool, gre_of({0x10, 0, 0x22, 0xeb, 0, 0, 0, 1})) == IpTunnelVerdict::no_device);
     CHECK(parse_gre(pool, gre_of({0, 0, 0x88, 0xbe})) == IpTunnelVerdict::good);

@@ -164,6 +164,14 @@ TEST_CASE("VXLAN-TX-25 a source of the other family leads nowhere", "[encap][vxl
     CHECK(make_template6(config).state == TunnelState::no_route);
 }
 
+TEST_CASE("VXLAN-TX-25 without a source address nothing is sent", "[encap][vxlan6]") {
+    route::Path path = direct_path();
+    path.source = {};
+    const VxlanRemote remote{address("2001:db8::2"), 42, 8472, kNoLink};
+    const auto outer = build_vxlan_template(config6(), 7, remote, path, direct_neighbour());
+    CHECK(outer.state == TunnelState::no_route);
+}
+
 TEST_CASE("VXLAN-RX-09 what the outer headers over IPv6 say", "[encap][vxlan6]") {
     const Pool pool;
     const Packet packet = make_packet(pool, golden6());
