@@ -3,7 +3,7 @@
 
 #include "lib/encap/mbuf.hpp"
 #include "lib/net/icmp.hpp"
-#include "lib/pipeline/ip4_fragment.hpp"
+#include "lib/pipeline/ip_fragment.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -26,12 +26,13 @@ void cut(Worker& worker, rte_mbuf* packet, const Template& outer) noexcept {
     fragment_cut_of(packet) = {
         static_cast<std::uint16_t>(std::min<std::uint32_t>(outer.mtu, kLargest)),
         0,
-        outer.state == encap::TunnelState::unresolved};
-    worker.enqueue(Stage::ip4_fragment, packet);
+        outer.state == encap::TunnelState::unresolved,
+        worker.fragment_ids.next()};
+    worker.enqueue(Stage::ip_fragment, packet);
 }
 
 bool has_room(Worker& worker, rte_mbuf* packet, LinkId device) noexcept {
-    if (worker.vector(Stage::ip4_fragment).room() == 0) {
+    if (worker.vector(Stage::ip_fragment).room() == 0) {
         worker.drop(packet, device, Drop::vector_full);
         return false;
     }
@@ -112,11 +113,11 @@ bool is_answerable(const rte_mbuf* packet, std::uint32_t mtu) noexcept {
     const auto& ip = *reinterpret_cast<const net::Ipv4Header*>(frame + kEther);
     const auto source = net::IpAddress::from_v4(ip.source.host());
     const auto destination = net::IpAddress::from_v4(ip.destination.host());
-    constexpr std::uint32_t kLimitedBroadcast = 0xffffffff;
     if (ip.header_len_bytes() < sizeof(ip) ||
         ip.flags_and_offset.host() != net::kIpv4DontFragment || destination.is_multicast() ||
-        destination.v4() == kLimitedBroadcast || source.v4() >> 24 == 0 || source.is_loopback() ||
-        source.is_multicast() || source.v4() == kLimitedBroadcast) {
+        destination.v4() == net::kIpv4LimitedBroadcast || source.v4() >> 24 == 0 ||
+        source.is_loopback() || source.is_multicast() ||
+        source.v4() == net::kIpv4LimitedBroadcast) {
         return false;
     }
     if (ip.protocol != net::ip_protocol::kIcmp) {
@@ -235,9 +236,8 @@ void tell_of_fault(Worker& worker, rte_mbuf* packet, const Link& device) noexcep
     }
     IcmpError error = unreachable(net::icmp_unreachable::kHost);
     if (inner.l3 == net::L3::ipv6) {
-        constexpr std::uint8_t kAddressUnreachable = 3;
         error.type = net::icmpv6_type::kDestinationUnreachable;
-        error.code = kAddressUnreachable;
+        error.code = net::icmpv6_unreachable::kAddress;
     }
     error.as_received = false;
     note(copy).l3_offset = static_cast<std::uint8_t>(inner.l3_offset);
