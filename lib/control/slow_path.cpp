@@ -4,6 +4,7 @@
 #include "lib/control/core.hpp"
 #include "lib/control/host_taps.hpp"
 #include "lib/control/ip_options.hpp"
+#include "lib/control/tcp_reset.hpp"
 #include "lib/control/tunnels.hpp"
 #include "lib/net/checksum.hpp"
 #include "lib/net/header.hpp"
@@ -105,7 +106,11 @@ void SlowPath::handle(rte_mbuf* packet) {
         return;
     case Punt::icmp_error: {
         const pipeline::IcmpDemand demand = pipeline::icmp_demand_of(packet);
-        tell(packet, demand.error, demand.reason);
+        const bool is_knock = demand.reason == Drop::ip4_protocol_unknown ||
+                              demand.reason == Drop::ip6_next_header_unknown;
+        if (!is_knock || !answer_with_reset(core_, output_, packet)) {
+            tell(packet, demand.error, demand.reason);
+        }
         core_.drop(packet, demand.link, demand.reason);
         return;
     }

@@ -5,7 +5,7 @@ from cases import case
 from culvert_lab import Lab, Port, wait_until
 from echo import error_of
 from topology import FAR_MAC, NEAR_MAC, first_tunnel
-from wire import ICMP, IP, UDP, Ether, Raw, Wire
+from wire import ICMP, IP, TCP, UDP, Ether, Raw, Wire
 
 NARROW = 600
 ROUTES = ("unreachable 10.66.1.0/24", "prohibit 10.66.2.0/24", "blackhole 10.66.3.0/24")
@@ -162,6 +162,22 @@ def probes():
     def ping(src, length=1400):
         return IP(src=src, dst=router, id=99) / ICMP(type=8, id=1) / Raw((body * 3)[:length])
 
+    # Options that the answer brings back: room for two addresses, for one, and none.
+    for room, record in enumerate((b"\x07\x07\x08\x0a\x01\x00\x09\x00", b"\x07\x07\x04" + bytes(5), b"\x07\x0b\x04" + bytes(9))):
+        message = bytes(ICMP(type=8, id=1) / Raw(body[:40]))
+
+        def recorded(src, record=record, message=message):
+            header = IP(src=src, dst=router, proto=1, id=99, ihl=5 + len(record) // 4, options=[])
+            return [IP(bytes(header / Raw(record + message)))]
+
+        yield f"ping that records its route, room for {room}", recorded, False
+
+    def knock(flags, port=81, **more):
+        return lambda src: [IP(src=src, dst=router, tos=0x10) / TCP(sport=1234, dport=port, flags=flags, **more) / Raw(body[:10])]
+
+    for flags in ("S", "A", "FA", "F", "", "FPU", "R", "SA", "SF"):
+        yield f"TCP to a closed port, flags '{flags}'", knock(flags, seq=1000, ack=77 if "A" in flags else 0), False
+    yield "TCP with a wrong checksum", knock("S", chksum=0x1234), False
     yield "ping in fragments", (lambda src: cut(ping(src), 0, 256, 800)), False
     yield "ping in fragments, last first", (lambda src: cut(ping(src), 0, 256, 800)[::-1]), False
     yield "ping in fragments, one twice", (lambda src: [*cut(ping(src), 0, 256)[:1] * 2, *cut(ping(src), 0, 256)[1:]]), False

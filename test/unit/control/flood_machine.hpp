@@ -99,6 +99,7 @@ public:
             config.tx_paths[i] = {true, 0, 0};
         }
         workers_ = WorkerPool::create(*core_, {config}).value();
+        core_->workers().front()->receiving = nullptr;  // always
         add_address(links_[0], "10.0.0.1/24");
         add_address(links_[0], "2001:db8::1/64");
         add_address(links_[1], "20.0.0.1/8");
