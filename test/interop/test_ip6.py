@@ -109,6 +109,32 @@ def fragments():
                 raise AssertionError("no report of the new address's group")
 
 
+@case("IPv6: closed ports refuse at once, and proxies are answered for")
+def closed_ports():
+    with Lab() as lab:
+        culvert, near, _ = routed(lab)
+        for address in (NEAR_GATEWAY, FAR_GATEWAY):
+            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                with near.inside():
+                    knocker = socket.socket(socket.AF_INET6, kind)
+                with knocker:
+                    knocker.settimeout(5 * SLOW)
+                    try:
+                        knocker.connect((address, 81))
+                        knocker.send(b"who is there?")
+                        knocker.recv(100)
+                        raise AssertionError(f"port 81 of {address} is open")
+                    except ConnectionRefusedError:
+                        pass
+        # An address beyond culvert that near believes to be on its own link.
+        near.ip("addr add 2001:db8:b::99/64 dev eth0")
+        good, _ = ping(near, FAR, "-I", NEAR, count=1)
+        assert not good, "answered without a proxy"
+        near.ip("neigh flush dev eth0")
+        culvert.do(f"neigh add proxy {FAR} dev port0")
+        must_answer(near, FAR, "-I", NEAR)
+
+
 @case("NEI-04 NEI-10 IPv6: ping on the link, link-local, to all nodes, and through culvert")
 def echo():
     with Lab() as lab:
