@@ -256,6 +256,10 @@ Fragment read_fragment(rte_mbuf* packet, LinkId scope) {
     return pipeline::is_ip6(packet) ? read_fragment6(packet, scope) : read_fragment4(packet, scope);
 }
 
+bool has_fragment_header(rte_mbuf* packet) {
+    return find_fragment_header(packet).offset != 0;
+}
+
 bool fits_into_header(const FragmentPiece& first, std::uint32_t length) {
     const std::size_t not_counted =
         pipeline::is_ip6(first.packet) ? sizeof(net::Ipv6Header) : std::size_t{0};

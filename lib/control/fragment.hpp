@@ -48,6 +48,9 @@ struct Fragment {
 // Of a packet whose IP header, note().l3_offset bytes behind its data's start, was checked.
 [[nodiscard]] Fragment read_fragment(rte_mbuf* packet, LinkId scope);
 
+// Whether the IPv6 packet, or an atomic fragment of one, says that it was cut.
+[[nodiscard]] bool has_fragment_header(rte_mbuf* packet);
+
 // A copy in buffers of `pool` with the first one's link header, note and IP header, `ecn` marked in
 // it, and all payloads. Everything up to the inner transport header lies in the first buffer,
 // however small the fragments were. nullptr = some buffer was not to be had. Precondition: the

@@ -2,6 +2,7 @@
 #include "lib/control/icmp6.hpp"
 
 #include "lib/control/core.hpp"
+#include "lib/control/fragment.hpp"
 #include "lib/control/host_taps.hpp"
 #include "lib/net/checksum.hpp"
 #include "lib/net/header.hpp"
@@ -63,6 +64,11 @@ void Icmp6::handle(rte_mbuf* packet) {
     const auto destination = net::IpAddress::from_v6(header.destination);
     if (icmp->type >= net::icmpv6_type::kRouterSolicitation &&
         icmp->type <= net::icmpv6_type::kRedirect) {
+        // RFC 6980: who cuts such a message means to hide it.
+        if (has_fragment_header(packet)) {
+            core_.drop(packet, note.link_in, Drop::icmp_malformed);
+            return;
+        }
         core_.host_taps().copy_packet(packet);  // the kernel may have asked, or be asked
         discovery_.handle(packet, header, offset);
     } else if (!destination.is_multicast() && !core_.routing().is_local_on(note.link_in, destination)) {

@@ -10,6 +10,7 @@
 #include "lib/net/header.hpp"
 #include "lib/net/icmp.hpp"
 #include "lib/net/ip_protocol.hpp"
+#include "lib/net/parse.hpp"
 #include "lib/pipeline/note.hpp"
 
 #include <rte_mbuf.h>
@@ -58,6 +59,24 @@ std::uint64_t sum_packet(const rte_mbuf* packet, std::size_t offset, std::size_t
 bool is_ip6(rte_mbuf* packet) {
     const auto* first = header_in<std::uint8_t>(packet, pipeline::note(packet).l3_offset);
     return first != nullptr && *first >> 4 == 6;
+}
+
+// A message of neighbour discovery.
+bool is_discovery(rte_mbuf* packet) {
+    if (!is_ip6(packet)) {
+        return false;
+    }
+    const net::ParsedPacket parsed = net::parse_l3(
+        rte_pktmbuf_mtod(packet, const std::uint8_t*),
+        packet->data_len,
+        pipeline::note(packet).l3_offset,
+        net::ether_type::kIpv6
+    );
+    const auto* type = parsed.l4_offset == 0 || parsed.protocol != net::ip_protocol::kIcmpv6
+                           ? nullptr
+                           : header_in<std::uint8_t>(packet, parsed.l4_offset);
+    return type != nullptr && *type >= net::icmpv6_type::kRouterSolicitation &&
+           *type <= net::icmpv6_type::kRedirect;
 }
 
 Drop reason_of(route::QueueVerdict why) {
@@ -219,7 +238,11 @@ void SlowPath::handle_fragment(rte_mbuf* packet) {
             packet, is_link_own ? note.link_in : kNoLink, core_.pool(), core_.now_ms()
         );
     }
-    if (datagram != nullptr) {
+    if (datagram != nullptr && is_discovery(datagram)) {
+        // RFC 6980: who cuts such a message means to hide it.
+        core_.own_counters().originated.add(1);
+        core_.drop(datagram, pipeline::note(datagram).link_in, Drop::icmp_malformed);
+    } else if (datagram != nullptr) {
         core_.deliver(datagram);
     }
 }

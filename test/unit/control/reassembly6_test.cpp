@@ -336,6 +336,31 @@ TEST_CASE("IPv6 fragments to another's link-local address", "[control][fragment]
     CHECK(node.drops(Drop::ip6_not_local) == 2);
 }
 
+TEST_CASE("IPv6 fragments: neighbour discovery is not cut (RFC 6980)", "[control][fragment]") {
+    FragmentNode node;
+    const Bytes question = discovery(135, 0, "2001:db8::1", mac_option(1, kPeer));
+    SECTION("in two") {
+        CHECK(
+            node.ask(
+                {.source = "2001:db8::3", .destination = "2001:db8::1", .message = question}, 16
+            ) == nullptr
+        );
+    }
+    SECTION("in one") {
+        const Bytes whole =
+            frame({.source = "2001:db8::3", .destination = "2001:db8::1", .message = question});
+        Part atomic = at(0, false);
+        atomic.source = "2001:db8::3";
+        atomic.protocol = net::ip_protocol::kIcmpv6;
+        Bytes bytes = fragment6(atomic, Bytes(whole.begin() + kIcmpAt, whole.end()));
+        bytes[14 + 7] = 255;
+        node.punt(bytes, Punt::icmp6, node.port);
+    }
+    CHECK(node.drops(Drop::icmp_malformed) == 1);
+    CHECK(node.neighbour("2001:db8::3") == nullptr);
+    CHECK(node.sent_bytes().empty());
+}
+
 TEST_CASE("IPv6 fragments: the sender hears that the rest did not come", "[control][fragment]") {
     FragmentNode node;
     Part first = at(0, true);
