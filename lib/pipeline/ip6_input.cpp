@@ -271,9 +271,7 @@ void punt_icmp6(Worker& worker, rte_mbuf* packet, std::size_t offset) noexcept {
     } else if (upper.protocol == net::ip_protocol::kNoNextHeader) {
         worker.consume(packet);
     } else if (upper.protocol == net::ip_protocol::kUdp) {
-        worker.drop_and_tell(
-            packet, link, Drop::udp_no_port, unreachable6(net::icmpv6_unreachable::kPort)
-        );
+        worker.enqueue(Stage::vxlan_pop6, packet);
     } else {
         worker.drop_and_tell(
             packet,
