@@ -206,17 +206,14 @@ struct alignas(64) Worker {
     LoopCounters loop;
     Counter learn_events_lost;
     std::uint64_t tsc_hz = 0;
-    std::uint64_t next_second_tsc = 0;         // when now_s changes
-    std::uint64_t round_tsc = 0;               // start of this round
-    std::uint32_t now_s = 0;                   // culvert's monotonic clock, set once a round
-    std::uint64_t icmp_paid_until_tsc = 0;     // icmp_demand.cpp's allowance
-    std::uint64_t host_paid_until_tsc = 0;     // and that for the host's taps
-    std::uint64_t resolve_paid_until_tsc = 0;  // worker.cpp's, for next hops
-    std::array<std::uint64_t, 64> discovery_paid_until_tsc{};  // and by link_in's lower bits
-    std::array<std::uint64_t, 64> others_paid_until_tsc{};
-    std::uint16_t ip_identification = 0;  // of the next outer header (TUN-TX-19)
-    bool punted = false;                  // something was put into a ring to control in this round
-    bool round_was_busy = false;          // the last one
+    std::uint64_t next_second_tsc = 0;      // when now_s changes
+    std::uint64_t round_tsc = 0;            // start of this round
+    std::uint32_t now_s = 0;                // culvert's monotonic clock, set once a round
+    std::uint64_t icmp_paid_until_tsc = 0;  // icmp_demand.cpp's allowance
+    std::uint64_t host_paid_until_tsc = 0;  // and that for the host's taps
+    std::uint16_t ip_identification = 0;    // of the next outer header (TUN-TX-19)
+    bool punted = false;          // something was put into a ring to control in this round
+    bool round_was_busy = false;  // the last one
     // vxlan_push: remotes already served of the packet at its vector's front
     std::uint32_t push_resume = 0;
     // Changes whenever a push or ip_fragment got anywhere, or a tag was taken off: a tunnel in a
@@ -230,6 +227,11 @@ struct alignas(64) Worker {
     std::atomic<bool>* stop = nullptr;  // control: wo; ends worker_loop
     std::atomic<bool>* receiving =
         nullptr;  // control: wo; false = `stop` at the prompt: queues are not read
+    // is_permitted()'s allowances: for next hops, and by link_in's lower bits for ARP and neighbour
+    // discovery. Behind what each round needs.
+    std::uint64_t resolve_paid_until_tsc = 0;
+    std::array<std::uint64_t, 64> discovery_paid_until_tsc{};
+    std::array<std::uint64_t, 64> others_paid_until_tsc{};
 
 private:
     [[nodiscard]] bool is_permitted(rte_mbuf* packet, Punt why) noexcept;

@@ -10,12 +10,16 @@
 #include <rte_cycles.h>
 #include <rte_eal.h>
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstdlib>
+#include <filesystem>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <vector>
 
 using culvert::control::test::Flood;
@@ -60,6 +64,10 @@ void report(std::string_view name, double clocks, double hz, std::uint64_t lost)
     );
 }
 
+std::string prefix() {
+    return "culvert_flood_bench_" + std::to_string(getpid());
+}
+
 bool init_eal() {
     std::array<std::string, 9> words{
         "flood_bench",
@@ -67,7 +75,7 @@ bool init_eal() {
         "--no-shconf",
         "--no-pci",
         "--no-telemetry",
-        "--file-prefix=culvert_flood_bench",
+        "--file-prefix=" + prefix(),
         "-m",
         "512",
         "--log-level=error"};
@@ -104,5 +112,7 @@ int main(int argc, char** argv) {
         report(name_of(flood), own, hz, lost);
     }
     rte_eal_cleanup();
+    std::error_code ignored;
+    std::filesystem::remove_all("/var/run/dpdk/" + prefix(), ignored);
     return 0;
 }
