@@ -53,6 +53,7 @@ Result<void> neigh_add(Context& context, const Arguments& arguments);
 Result<void> neigh_replace(Context& context, const Arguments& arguments);
 Result<void> neigh_change(Context& context, const Arguments& arguments);
 Result<void> neigh_del(Context& context, const Arguments& arguments);
+Result<void> neigh_get(Context& context, const Arguments& arguments);
 Result<void> neigh_show(Context& context, const Arguments& arguments);
 Result<void> neigh_flush(Context& context, const Arguments& arguments);
 Result<void> fdb_add(Context& context, const Arguments& arguments);

@@ -188,6 +188,11 @@ inline constexpr auto kNeighAdd = std::to_array<Keyword>({
      .words = "permanent noarp reachable stale none incomplete delay probe failed",
      .help = "its state; permanent if not said"},
     {.name = "router", .help = "it routes"},
+    {.name = "proxy", .help = "no neighbour: the link answers for an address that is elsewhere"},
+    {.name = "use", .help = "asked for at once, as if a packet went to it"},
+    {.name = "managed", .help = "asked for, and kept resolved without traffic"},
+    {.name = "extern_learn", .help = "learned by somebody else: never collected as garbage"},
+    {.name = "protocol", .kind = Kind::text, .value = "PROTO", .help = "who says so"},
 });
 inline constexpr auto kNeighDel = std::to_array<Keyword>({
     {.name = "to",
@@ -197,7 +202,18 @@ inline constexpr auto kNeighDel = std::to_array<Keyword>({
      .required = true,
      .help = "its IP address"},
     kDevRequired,
+    {.name = "proxy", .help = "the entry of proxies, not the neighbour"},
     {.name = "lladdr", .kind = Kind::mac, .value = "MAC", .help = "accepted and ignored"},
+});
+inline constexpr auto kNeighGet = std::to_array<Keyword>({
+    {.name = "to",
+     .kind = Kind::address,
+     .value = "ADDR",
+     .positional = true,
+     .required = true,
+     .help = "its IP address"},
+    kDevRequired,
+    {.name = "proxy", .help = "the entry of proxies, not the neighbour"},
 });
 inline constexpr auto kNeighShow = std::to_array<Keyword>({
     {.name = "to",
@@ -210,6 +226,8 @@ inline constexpr auto kNeighShow = std::to_array<Keyword>({
      .kind = Kind::choice,
      .words = "all permanent noarp reachable stale none incomplete delay probe failed",
      .help = "only in this state"},
+    {.name = "proxy", .help = "the entries of proxies instead"},
+    {.name = "nomaster", .help = "only of links that are in no bridge"},
 });
 
 }  // namespace culvert::control

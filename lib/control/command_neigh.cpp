@@ -41,26 +41,99 @@ bool stays(const route::Neighbour& neighbour) {
            neighbour.state == route::NeighbourState::none;
 }
 
-Result<void> set(Context& context, const Arguments& arguments, route::NeighbourTable::Verb verb) {
-    route::NeighbourKey key{*arguments.get<LinkId>("dev"), *arguments.get<net::IpAddress>("to")};
+route::NeighbourKey key_of(const Arguments& arguments) {
+    return {*arguments.get<LinkId>("dev"), *arguments.get<net::IpAddress>("to")};
+}
+
+// NTF_USE and NTF_EXT_MANAGED: what the neighbour is told is found out, not said.
+Result<void> ask_for(
+    Context& context,
+    const route::NeighbourKey& key,
+    const route::NeighbourTraits& traits,
+    route::NeighbourTable::Verb verb
+) {
     route::NeighbourTable& table = context.core.routing().neighbours();
+    const route::Neighbour* known = table.find(key);
+    const bool exists = known != nullptr && known->state != route::NeighbourState::none;
+    if (exists ? verb == route::NeighbourTable::Verb::add
+               : verb == route::NeighbourTable::Verb::change) {
+        return Error{
+            exists ? std::errc::file_exists : std::errc::no_such_file_or_directory,
+            fmt::format(
+                "neighbour {}: {}",
+                key.address.to_string(),
+                exists ? "it exists" : "there is none to change"
+            )};
+    }
+    const std::uint64_t now_ms = context.core.now_ms();
+    CULVERT_CHECK(table.create(key, now_ms));
+    table.request(key, now_ms);
+    table.set_traits(key, traits, now_ms);
+    return {};
+}
+
+Result<void> set(Context& context, const Arguments& arguments, route::NeighbourTable::Verb verb) {
+    const route::NeighbourKey key = key_of(arguments);
+    route::NeighbourTable& table = context.core.routing().neighbours();
+    const route::NeighbourTraits traits{
+        .router = arguments.has("router"),
+        .extern_learn = arguments.has("extern_learn"),
+        .managed = arguments.has("managed"),
+        .protocol = std::string(arguments.text("protocol"))};
+    if (arguments.has("proxy")) {
+        return table.set_proxy({key, traits.router, traits.protocol});
+    }
+    if ((arguments.has("use") || traits.managed) && !arguments.has("nud")) {
+        return ask_for(context, key, traits, verb);
+    }
     // Tunnels ask for their next hops before anybody else names them; such a question is no
     // neighbour yet.
     const route::Neighbour* known = table.find(key);
     if (verb == route::NeighbourTable::Verb::add && known != nullptr && !known->has_mac) {
         verb = route::NeighbourTable::Verb::replace;
     }
-    return table.set(
+    CULVERT_CHECK(table.set(
         verb,
         key,
         arguments.get<net::MacAddress>("lladdr"),
         arguments.has("nud") ? state_of(arguments.text("nud")) : route::NeighbourState::permanent,
-        arguments.has("router"),
+        traits.router,
         context.core.now_ms()
-    );
+    ));
+    table.set_traits(key, traits, context.core.now_ms());
+    return {};
 }
 
-// show and flush: `is_default` decides where no state is asked for.
+// What show and flush say of links and prefixes.
+bool is_wanted(const Context& context, const Arguments& arguments, const route::NeighbourKey& key) {
+    const auto link = arguments.get<LinkId>("dev");
+    const auto prefix = arguments.get<net::Prefix>("to");
+    const int family = key.address.is_v4() ? 4 : 6;
+    if (arguments.has("nomaster")) {
+        const LinkRecord* record = context.core.links().find(key.link);
+        if (record != nullptr && record->master != kNoLink) {
+            return false;
+        }
+    }
+    return (context.options.family == 0 || context.options.family == family) &&
+           (!link || key.link == *link) && (!prefix || prefix->contains(key.address));
+}
+
+void show_proxies(Context& context, const Arguments& arguments) {
+    using Proxy = route::NeighbourTable::Proxy;
+    context.core.routing().neighbours().for_each_proxy([&](const Proxy& proxy) {
+        if (!is_wanted(context, arguments, proxy.key)) {
+            return;
+        }
+        if (context.out.is_json()) {
+            context.out.entry(proxy_json(context, proxy, !arguments.has("dev")));
+        } else {
+            context.out.text(proxy_text(context, proxy, !arguments.has("dev")));
+        }
+    });
+}
+
+// The same with the state: `is_default` decides where no state is asked for.
 template <typename IsDefault>
 bool is_wanted(
     const Context& context,
@@ -68,12 +141,7 @@ bool is_wanted(
     const route::Neighbour& neighbour,
     IsDefault is_default
 ) {
-    auto link = arguments.get<LinkId>("dev");
-    auto prefix = arguments.get<net::Prefix>("to");
-    const int family = neighbour.key.address.is_v4() ? 4 : 6;
-    const bool is_other = context.options.family != 0 && context.options.family != family;
-    if (is_other || (link && neighbour.key.link != *link) ||
-        (prefix && !prefix->contains(neighbour.key.address))) {
+    if (!is_wanted(context, arguments, neighbour.key)) {
         return false;
     }
     std::string_view state = arguments.text("nud");
@@ -98,14 +166,45 @@ Result<void> neigh_change(Context& context, const Arguments& arguments) {
 }
 
 Result<void> neigh_del(Context& context, const Arguments& arguments) {
-    return context.core.routing().neighbours().del(
-        {*arguments.get<LinkId>("dev"), *arguments.get<net::IpAddress>("to")}
-    );
+    route::NeighbourTable& table = context.core.routing().neighbours();
+    return arguments.has("proxy") ? table.del_proxy(key_of(arguments))
+                                  : table.del(key_of(arguments));
+}
+
+Result<void> neigh_get(Context& context, const Arguments& arguments) {
+    const route::NeighbourKey key = key_of(arguments);
+    const route::NeighbourTable& table = context.core.routing().neighbours();
+    const route::Neighbour* neighbour = table.find(key);
+    const auto* proxy = table.find_proxy(key);
+    const bool is_proxy = arguments.has("proxy");
+    const bool exists =
+        is_proxy ? proxy != nullptr
+                 : neighbour != nullptr && neighbour->state != route::NeighbourState::none;
+    if (!exists) {
+        return Error{
+            std::errc::no_such_file_or_directory,
+            fmt::format("neighbour {}: there is none", key.address.to_string())};
+    }
+    if (context.out.is_json()) {
+        context.out.list();
+        context.out.entry(
+            is_proxy ? proxy_json(context, *proxy, true) : neighbour_json(context, *neighbour, true)
+        );
+    } else {
+        context.out.text(
+            is_proxy ? proxy_text(context, *proxy, true) : neighbour_text(context, *neighbour, true)
+        );
+    }
+    return {};
 }
 
 Result<void> neigh_show(Context& context, const Arguments& arguments) {
     if (context.out.is_json()) {
         context.out.list();
+    }
+    if (arguments.has("proxy")) {
+        show_proxies(context, arguments);
+        return {};
     }
     // UI-NEI-02
     auto is_default = [](const route::Neighbour& neighbour) {
@@ -132,6 +231,17 @@ Result<void> neigh_flush(Context& context, const Arguments& arguments) {
     }
     route::NeighbourTable& table = context.core.routing().neighbours();
     std::vector<route::NeighbourKey> doomed;
+    if (arguments.has("proxy")) {
+        table.for_each_proxy([&](const route::NeighbourTable::Proxy& proxy) {
+            if (is_wanted(context, arguments, proxy.key)) {
+                doomed.push_back(proxy.key);
+            }
+        });
+        for (const route::NeighbourKey& key : doomed) {
+            CULVERT_CHECK(table.del_proxy(key));
+        }
+        return {};
+    }
     table.for_each([&](const route::Neighbour& neighbour) {
         if (is_wanted(context, arguments, neighbour, [](const route::Neighbour& n) {
                 return !stays(n);

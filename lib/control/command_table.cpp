@@ -99,6 +99,7 @@ constexpr auto kCommands = std::to_array<Command>({
     {"neigh", "change", "chg", kNeighAdd, false, neigh_change, "changes a neighbour that exists"},
     {"neigh", "replace", "", kNeighAdd, false, neigh_replace, "adds a neighbour or changes it"},
     {"neigh", "del", "delete", kNeighDel, false, neigh_del, "deletes a neighbour"},
+    {"neigh", "get", "", kNeighGet, false, neigh_get, "shows one neighbour"},
     {"neigh", "show", "list lst", kNeighShow, false, neigh_show, "lists neighbours"},
     {"neigh",
      "flush",

@@ -4,6 +4,7 @@
 #include "lib/control/core.hpp"
 #include "lib/encap/mbuf.hpp"
 #include "lib/net/ether.hpp"
+#include "lib/pipeline/note.hpp"
 
 #include <fmt/format.h>
 #include <rte_mbuf.h>
@@ -209,6 +210,25 @@ void HostTaps::deliver(LinkId link, rte_mbuf* frame) {
 void HostTaps::copy(LinkId link, const rte_mbuf* frame) {
     if (const auto tap = taps_.find(link); tap != taps_.end()) {
         (void)write(tap->second, frame);
+    }
+}
+
+void HostTaps::give(rte_mbuf* packet) {
+    const pipeline::Note& note = pipeline::note(packet);
+    const LinkId link = note.link_in;
+    constexpr std::size_t kEther = sizeof(net::EtherHeader);
+    if (note.l3_offset < kEther ||
+        rte_pktmbuf_adj(packet, static_cast<std::uint16_t>(note.l3_offset - kEther)) == nullptr) {
+        core_.drop(packet, link, pipeline::Drop::ether_truncated);
+        return;
+    }
+    deliver(link, packet);
+}
+
+void HostTaps::copy_packet(rte_mbuf* packet) {
+    const pipeline::Note& note = pipeline::note(packet);
+    if (note.l3_offset == sizeof(net::EtherHeader)) {
+        copy(note.link_in, packet);
     }
 }
 

@@ -43,6 +43,10 @@ public:
     void deliver(LinkId link, rte_mbuf* frame);
     // The same, but the packet stays the caller's, and is not counted.
     void copy(LinkId link, const rte_mbuf* frame);
+    // Both of a packet whose note says by which link it came, and where its IP header is: a plain
+    // Ethernet header stands in front of that.
+    void give(rte_mbuf* packet);
+    void copy_packet(rte_mbuf* packet);
 
     // Readable when the kernel has sent something; -1 before the first open().
     [[nodiscard]] int fd() const noexcept { return epoll_; }

@@ -2,6 +2,8 @@
 #include "lib/control/icmp6.hpp"
 
 #include "lib/control/core.hpp"
+#include "lib/control/fragment.hpp"
+#include "lib/control/host_taps.hpp"
 #include "lib/net/checksum.hpp"
 #include "lib/net/header.hpp"
 #include "lib/net/icmp.hpp"
@@ -62,13 +64,30 @@ void Icmp6::handle(rte_mbuf* packet) {
     const auto destination = net::IpAddress::from_v6(header.destination);
     if (icmp->type >= net::icmpv6_type::kRouterSolicitation &&
         icmp->type <= net::icmpv6_type::kRedirect) {
+        // RFC 6980: who cuts such a message means to hide it.
+        if (has_fragment_header(packet)) {
+            core_.drop(packet, note.link_in, Drop::icmp_malformed);
+            return;
+        }
+        core_.host_taps().copy_packet(packet);  // the kernel may have asked, or be asked
         discovery_.handle(packet, header, offset);
     } else if (!destination.is_multicast() && !core_.routing().is_local_on(note.link_in, destination)) {
-        core_.drop(packet, note.link_in, Drop::ip6_not_local);
+        give_away(packet, Drop::ip6_not_local);
     } else if (icmp->type == net::icmpv6_type::kEchoRequest) {
         reply_to_echo(packet, header, offset);
+    } else if (icmp->type == net::icmpv6_type::kListenerQuery && listener_.handle(packet, header, offset)) {
+        core_.consume(packet, note.link_in);
     } else {
-        core_.drop(packet, note.link_in, Drop::icmp_not_handled);
+        give_away(packet, Drop::icmp_not_handled);
+    }
+}
+
+void Icmp6::give_away(rte_mbuf* packet, Drop reason) {
+    const LinkId link = pipeline::note(packet).link_in;
+    if (core_.host_taps().has(link)) {
+        core_.host_taps().give(packet);
+    } else {
+        core_.drop(packet, link, reason);
     }
 }
 

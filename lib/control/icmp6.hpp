@@ -4,6 +4,7 @@
 
 #include "lib/control/icmp_limit.hpp"
 #include "lib/control/ip6_output.hpp"
+#include "lib/control/listener_reports.hpp"
 #include "lib/control/neighbour_discovery.hpp"
 #include "lib/pipeline/icmp_demand.hpp"
 
@@ -18,7 +19,8 @@ public:
     explicit Icmp6(Core& core)
         : core_(core)
         , output_(core)
-        , discovery_(core, output_) {}
+        , discovery_(core, output_)
+        , listener_(core, output_) {}
 
     // A packet with an ICMPv6 message, to one of our addresses, a link-local one or a group. The
     // worker has checked the headers in front. Takes the packet.
@@ -29,7 +31,11 @@ public:
 
     [[nodiscard]] NeighbourDiscovery& discovery() noexcept { return discovery_; }
 
+    [[nodiscard]] ListenerReports& listener() noexcept { return listener_; }
+
 private:
+    // Nothing here takes it: the host may.
+    void give_away(rte_mbuf* packet, pipeline::Drop reason);
     void reply_to_echo(rte_mbuf* packet, const net::Ipv6Header& request, std::size_t offset);
     [[nodiscard]] bool is_due(const rte_mbuf* packet, const pipeline::IcmpError& error) const;
     [[nodiscard]] bool
@@ -38,6 +44,7 @@ private:
     Core& core_;
     Ip6Output output_;
     NeighbourDiscovery discovery_;
+    ListenerReports listener_;
     IcmpLimit limit_;
 };
 

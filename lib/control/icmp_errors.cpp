@@ -22,10 +22,8 @@ namespace {
 
 constexpr std::uint32_t kMostBytes = 576;     // of the whole message's packet (ICMP-02)
 constexpr std::uint32_t kDummy = 0xc0000008;  // 192.0.0.8 (RFC 7600): a router without an address
-constexpr std::uint32_t kLimitedBroadcast = 0xffffffff;
 constexpr std::uint8_t kInternetControl = 0xc0;
 constexpr std::uint8_t kTosMask = 0x1e;
-constexpr std::uint32_t kHeadersLen = sizeof(net::Ipv4Header) + sizeof(net::IcmpHeader);
 
 bool is_fragmentation_needed(const IcmpError& error) {
     return error.type == net::icmp_type::kDestinationUnreachable &&
@@ -75,30 +73,57 @@ void IcmpErrors::tell(rte_mbuf* packet, const IcmpError& error, Drop reason) {
     if (!is_permitted(quote, error, reason)) {
         return;
     }
-    const auto sender = net::IpAddress::from_v4(quote.ip.source.host());
-    const auto target = net::IpAddress::from_v4(quote.ip.destination.host());
-    const route::Path back = core_.routing().lookup(sender);
-    if (!leads_on(back)) {
+    Answer answer;
+    if (!address(quote, answer)) {
         suppress(IpCounter::icmp_no_way);
         return;
     }
+    const auto sender = net::IpAddress::from_v4(quote.ip.source.host());
     if (!is_fragmentation_needed(error) &&
         !limit_.permits_to(sender, core_.now_ms(), IcmpLimit::kTimeoutMs)) {
         suppress(IpCounter::icmp_limited_host);
         return;
     }
-    // ICMP-03
-    net::IpAddress source = core_.routing().is_local(target) ? target : back.source;
-    if (source.is_unspecified()) {
-        source = net::IpAddress::from_v4(kDummy);
-    }
-    rte_mbuf* message = make(quote, error, back, source);
+    rte_mbuf* message = make(quote, error, answer);
     if (message == nullptr) {
         suppress(IpCounter::icmp_no_way);
         return;
     }
     core_.own_counters().originated.add(1);
     output_.send(message);
+}
+
+// ICMP-03, and the options of ICMP-04. False: there is no way back, or what the packet's options
+// say of it is malformed.
+bool IcmpErrors::address(const Quote& quote, Answer& answer) const {
+    const route::Routing& routing = core_.routing();
+    const auto sender = net::IpAddress::from_v4(quote.ip.source.host());
+    const auto target = net::IpAddress::from_v4(quote.ip.destination.host());
+    const std::span<const std::uint8_t> options =
+        options_of(quote.packet, quote.offset, quote.ip.header_len_bytes());
+    OptionContext context = option_context(routing, quote.ip.source.host());
+    // Once to know where it goes first, and again when that is known.
+    for (int round = 0; round < (options.empty() ? 1 : 2); ++round) {
+        const auto made = answer_options(options, context);
+        if (!made.has_value()) {
+            return false;
+        }
+        answer.options = *made;
+        const net::IpAddress first =
+            made->first_hop.has_value() ? net::IpAddress::from_v4(*made->first_hop) : sender;
+        answer.back = routing.lookup(first);
+        if (!leads_on(answer.back)) {
+            return false;
+        }
+        const bool is_local = routing.is_local(target);
+        answer.source = is_local ? target : answer.back.source;
+        if (answer.source.is_unspecified()) {
+            answer.source = net::IpAddress::from_v4(kDummy);
+        }
+        context.source = answer.source.v4();
+        context.received_at = context.source;
+    }
+    return true;
 }
 
 // ICMP-01
@@ -111,7 +136,7 @@ bool IcmpErrors::is_due(const Quote& quote, const IcmpError& error) const {
     if (ip.version() != 4 || to_link_group || ip.fragment_offset_bytes() != 0) {
         return false;
     }
-    if (target.is_multicast() || target.v4() == kLimitedBroadcast ||
+    if (target.is_multicast() || target.v4() == net::kIpv4LimitedBroadcast ||
         core_.routing().lookup(target).kind == route::AdjacencyKind::broadcast) {
         return false;
     }
@@ -143,40 +168,41 @@ bool IcmpErrors::is_permitted(const Quote& quote, const IcmpError& error, Drop r
 }
 
 // ICMP-02, ICMP-04. nullptr = there is no packet buffer, or no room for a quotation.
-rte_mbuf* IcmpErrors::make(
-    const Quote& quote, const IcmpError& error, const route::Path& back, net::IpAddress source
-) {
-    const std::uint32_t room = std::min(back.mtu, kMostBytes);
-    if (room <= kHeadersLen + sizeof(net::Ipv4Header)) {
+rte_mbuf* IcmpErrors::make(const Quote& quote, const IcmpError& error, const Answer& answer) {
+    const std::uint32_t room = std::min(answer.back.mtu, kMostBytes);
+    const AnswerOptions& options = answer.options;
+    const auto ip_len = static_cast<std::uint32_t>(sizeof(net::Ipv4Header) + options.len);
+    const auto headers_len = static_cast<std::uint32_t>(ip_len + sizeof(net::IcmpHeader));
+    if (room <= headers_len + sizeof(net::Ipv4Header)) {
         return nullptr;
     }
     rte_mbuf* message = rte_pktmbuf_alloc(core_.pool());
     if (message == nullptr) {
         return nullptr;
     }
-    const std::uint32_t quoted = std::min(quote.packet->pkt_len - quote.offset, room - kHeadersLen);
-    const std::uint32_t len = kHeadersLen + quoted;
+    const std::uint32_t quoted = std::min(quote.packet->pkt_len - quote.offset, room - headers_len);
+    const std::uint32_t len = headers_len + quoted;
     auto* data =
         reinterpret_cast<std::uint8_t*>(rte_pktmbuf_append(message, static_cast<std::uint16_t>(len))
         );
-    std::uint8_t* quotation = data + kHeadersLen;
+    std::uint8_t* quotation = data + headers_len;
     if (const void* from = rte_pktmbuf_read(quote.packet, quote.offset, quoted, quotation);
         from != quotation) {
         std::memcpy(quotation, from, quoted);
     }
     const net::IcmpHeader icmp{error.type, error.code, net::Be16{0}, net::Be32{error.info}};
-    std::uint8_t* body = data + sizeof(net::Ipv4Header);
+    std::uint8_t* body = data + ip_len;
     std::memcpy(body, &icmp, sizeof(icmp));
-    const net::Be16 checksum =
-        net::checksum_from_sum(net::sum_bytes(body, len - sizeof(net::Ipv4Header)));
+    const net::Be16 checksum = net::checksum_from_sum(net::sum_bytes(body, len - ip_len));
     std::memcpy(body + offsetof(net::IcmpHeader, checksum), &checksum, sizeof(checksum));
 
+    const net::Be32 destination =
+        options.first_hop.has_value() ? net::Be32{*options.first_hop} : quote.ip.source;
     net::Ipv4Header ip =
-        output_.header(net::ip_protocol::kIcmp, len, net::Be32{source.v4()}, quote.ip.source);
+        output_.header(net::ip_protocol::kIcmp, len, net::Be32{answer.source.v4()}, destination);
     ip.type_of_service =
         static_cast<std::uint8_t>((quote.ip.type_of_service & kTosMask) | kInternetControl);
-    ip.checksum = net::ipv4_header_checksum(ip);
-    std::memcpy(data, &ip, sizeof(ip));
+    put_header(data, ip, options);
 
     pipeline::CounterBlock& counters = core_.own_counters();
     counters.count(IpCounter::icmp_out_errors);

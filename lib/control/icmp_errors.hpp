@@ -7,6 +7,7 @@
 #pragma once
 
 #include "lib/control/icmp_limit.hpp"
+#include "lib/control/ip_options.hpp"
 #include "lib/net/ipv4.hpp"
 #include "lib/pipeline/icmp_demand.hpp"
 #include "lib/pipeline/ip_counters.hpp"
@@ -42,12 +43,17 @@ private:
     [[nodiscard]] bool is_due(const Quote& quote, const pipeline::IcmpError& error) const;
     [[nodiscard]] bool
     is_permitted(const Quote& quote, const pipeline::IcmpError& error, pipeline::Drop reason);
-    [[nodiscard]] rte_mbuf* make(
-        const Quote& quote,
-        const pipeline::IcmpError& error,
-        const route::Path& back,
-        net::IpAddress source
-    );
+
+    // Where it goes, and what it says of that.
+    struct Answer {
+        route::Path back;
+        net::IpAddress source;
+        AnswerOptions options{};
+    };
+
+    [[nodiscard]] bool address(const Quote& quote, Answer& answer) const;
+    [[nodiscard]] rte_mbuf*
+    make(const Quote& quote, const pipeline::IcmpError& error, const Answer& answer);
     void suppress(pipeline::IpCounter why);
 
     Core& core_;

@@ -7,9 +7,12 @@
 #include "lib/net/ether.hpp"
 #include "lib/net/icmp.hpp"
 #include "lib/net/ip_protocol.hpp"
+#include "lib/pipeline/ip_fragment.hpp"
 
 #include <rte_mbuf.h>
 
+#include <algorithm>
+#include <array>
 #include <cstring>
 
 namespace culvert::control {
@@ -17,8 +20,15 @@ namespace culvert::control {
 namespace {
 
 using pipeline::Drop;
+using pipeline::IpCounter;
 
 constexpr std::size_t kIpLen = sizeof(net::Ipv6Header);
+// Next header, length, router alert: multicast listener discovery, two bytes of padding.
+constexpr std::array<std::uint8_t, 8> kRouterAlert{net::ip_protocol::kIcmpv6, 0, 5, 2, 0, 0, 1, 0};
+
+std::size_t headers_of(const Ip6Output::Envelope& envelope) {
+    return envelope.router_alert ? kIpLen + kRouterAlert.size() : kIpLen;
+}
 
 // Where a packet of ours cannot go.
 Drop reason_of(route::AdjacencyKind kind) {
@@ -50,15 +60,20 @@ void Ip6Output::finish(rte_mbuf* packet, const Envelope& envelope) {
     net::Ipv6Header ip{};
     ip.version_class_flow = net::Ipv6Header::make_first_word(envelope.traffic_class, 0);
     ip.payload_length = net::Be16{static_cast<std::uint16_t>(packet->pkt_len - kIpLen)};
-    ip.next_header = net::ip_protocol::kIcmpv6;
+    ip.next_header =
+        envelope.router_alert ? net::ip_protocol::kHopByHop : net::ip_protocol::kIcmpv6;
     ip.hop_limit = envelope.hop_limit;
     ip.source = envelope.source.bytes();
     ip.destination = envelope.destination.bytes();
     auto* data = rte_pktmbuf_mtod(packet, std::uint8_t*);
     std::memcpy(data, &ip, sizeof(ip));
-    auto* icmp = reinterpret_cast<net::Icmpv6Header*>(data + kIpLen);
+    if (envelope.router_alert) {
+        std::copy(kRouterAlert.begin(), kRouterAlert.end(), data + kIpLen);
+    }
+    const std::size_t icmp_at = headers_of(envelope);
+    auto* icmp = reinterpret_cast<net::Icmpv6Header*>(data + icmp_at);
     icmp->checksum = net::Be16{0};
-    icmp->checksum = net::checksum_from_sum(icmp6_sum(packet, kIpLen, ip));
+    icmp->checksum = net::checksum_from_sum(icmp6_sum(packet, icmp_at, ip));
 }
 
 rte_mbuf* Ip6Output::make(const Envelope& envelope, std::span<const std::uint8_t> message) const {
@@ -66,12 +81,13 @@ rte_mbuf* Ip6Output::make(const Envelope& envelope, std::span<const std::uint8_t
     if (packet == nullptr) {
         return nullptr;
     }
-    char* data = rte_pktmbuf_append(packet, static_cast<std::uint16_t>(kIpLen + message.size()));
+    const std::size_t headers = headers_of(envelope);
+    char* data = rte_pktmbuf_append(packet, static_cast<std::uint16_t>(headers + message.size()));
     if (data == nullptr) {
         rte_pktmbuf_free(packet);
         return nullptr;
     }
-    std::memcpy(data + kIpLen, message.data(), message.size());
+    std::memcpy(data + headers, message.data(), message.size());
     finish(packet, envelope);
     return packet;
 }
@@ -84,19 +100,51 @@ void Ip6Output::send(rte_mbuf* packet, LinkId link) {
     const bool leads_on = path.kind == route::AdjacencyKind::glean ||
                           path.kind == route::AdjacencyKind::incomplete ||
                           path.kind == route::AdjacencyKind::rewrite;
+    core_.own_counters().count(IpCounter::ip6_out_requests);
     if (!leads_on) {
+        core_.own_counters().count(IpCounter::ip6_out_no_routes);
         core_.drop(packet, link, reason_of(path.kind));
         return;
     }
-    if (packet->pkt_len > path.mtu) {
+    pipeline::note(packet).l3_offset = 0;
+    if (packet->pkt_len <= path.mtu) {
+        send_by(packet, path);
+    } else if (pipeline::may_fragment6(packet, path.mtu)) {
+        send_in_fragments(packet, path);
+    } else {
+        core_.own_counters().count(IpCounter::ip6_frag_fails);
         core_.drop(packet, path.link, Drop::ip6_too_big);
-        return;
     }
+}
+
+void Ip6Output::send_by(rte_mbuf* packet, const route::Path& path) {
     if (rte_pktmbuf_prepend(packet, sizeof(net::EtherHeader)) == nullptr) {
         core_.drop(packet, path.link, Drop::ip6_no_headroom);
         return;
     }
     core_.routing().resolve(path.link, path.next_hop, packet, core_.now_ms());
+}
+
+void Ip6Output::send_in_fragments(rte_mbuf* packet, const route::Path& path) {
+    pipeline::CounterBlock& counters = core_.own_counters();
+    pipeline::FragmentCut cut{
+        static_cast<std::uint16_t>(std::min<std::uint32_t>(path.mtu, UINT16_MAX)),
+        0,
+        true,
+        fragment_ids_.next()};
+    while (!pipeline::is_cut(packet, cut)) {
+        rte_mbuf* fragment = pipeline::cut_fragment(packet, cut, core_.pool());
+        if (fragment == nullptr) {
+            counters.count(IpCounter::ip6_frag_fails);
+            core_.drop(packet, path.link, Drop::pool_exhausted);
+            return;
+        }
+        counters.replicated.add(1);
+        counters.count(IpCounter::ip6_frag_creates);
+        send_by(fragment, path);
+    }
+    counters.count(IpCounter::ip6_frag_oks);
+    core_.consume(packet, path.link);
 }
 
 void Ip6Output::send_message(

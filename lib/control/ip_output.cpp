@@ -3,7 +3,7 @@
 
 #include "lib/control/core.hpp"
 #include "lib/net/ether.hpp"
-#include "lib/pipeline/ip4_fragment.hpp"
+#include "lib/pipeline/ip_fragment.hpp"
 
 #include <rte_mbuf.h>
 
@@ -55,7 +55,9 @@ void IpOutput::send(rte_mbuf* packet) {
     const bool leads_on = path.kind == route::AdjacencyKind::glean ||
                           path.kind == route::AdjacencyKind::incomplete ||
                           path.kind == route::AdjacencyKind::rewrite;
+    core_.own_counters().count(IpCounter::out_requests);
     if (!leads_on) {
+        core_.own_counters().count(IpCounter::out_no_routes);
         core_.drop(packet, path.link, refusal_of(path.kind));
     } else if (packet->pkt_len <= path.mtu) {
         send_by(packet, path);

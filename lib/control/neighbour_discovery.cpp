@@ -97,6 +97,7 @@ void NeighbourDiscovery::handle(rte_mbuf* packet, const net::Ipv6Header& ip, std
     message.link = pipeline::note(packet).link_in;
     message.source = net::IpAddress::from_v6(ip.source);
     message.destination = net::IpAddress::from_v6(ip.destination);
+    message.is_unicast = (*rte_pktmbuf_mtod(packet, const std::uint8_t*) & 1) == 0;
     const std::span<const std::uint8_t> bytes(
         rte_pktmbuf_mtod_offset(packet, const std::uint8_t*, offset), packet->data_len - offset
     );
@@ -150,6 +151,10 @@ bool NeighbourDiscovery::on_solicitation(const Message& message) {
     }
     const route::Address* own = core_.routing().find_address(message.link, message.target);
     if (own == nullptr) {
+        const auto* proxy = core_.routing().neighbours().find_proxy({message.link, message.target});
+        if (proxy != nullptr) {
+            answer_as_proxy(message, *proxy);
+        }
         return true;
     }
     if (own->tentative) {
@@ -163,7 +168,7 @@ bool NeighbourDiscovery::on_solicitation(const Message& message) {
         return true;
     }
     if (is_detection) {
-        send_advertisement(message, true);
+        send_advertisement(message, true, true, true);
         return true;
     }
     if (core_.routing().is_local_on(message.link, message.source)) {
@@ -176,8 +181,33 @@ bool NeighbourDiscovery::on_solicitation(const Message& message) {
     core_.routing().neighbours().discovery_input(
         {message.link, message.source}, heard, core_.now_ms()
     );
-    send_advertisement(message, false);
+    send_advertisement(message, false, true, true);
     return true;
+}
+
+// The kernel asks its sysctl proxy_ndp besides; here the entry says it all.
+void NeighbourDiscovery::answer_as_proxy(
+    const Message& question, const route::NeighbourTable::Proxy& proxy
+) {
+    const bool is_detection = question.source == net::IpAddress{};
+    if (!is_detection) {
+        route::NeighbourTable::Heard heard;
+        heard.mac = question.source_mac;
+        heard.is_override = true;
+        heard.create = question.source_mac.has_value() || !question.destination.is_multicast();
+        core_.routing().neighbours().discovery_input(
+            {question.link, question.source}, heard, core_.now_ms()
+        );
+    }
+    if (question.is_unicast || !question.destination.is_multicast()) {
+        send_advertisement(question, is_detection, proxy.router, false);
+        return;
+    }
+    delayed_.add(core_.now_ms(), [this, question, is_detection, is_router = proxy.router] {
+        if (core_.links().find(question.link) != nullptr) {
+            send_advertisement(question, is_detection, is_router, false);
+        }
+    });
 }
 
 // ndisc_recv_na(). False: against the rules.
@@ -240,19 +270,27 @@ void NeighbourDiscovery::object(const Message& message) {
 }
 
 // ndisc_send_na(): to a question that came by unicast our MAC is no news.
-void NeighbourDiscovery::send_advertisement(const Message& question, bool is_detection) {
+// Who is asked itself overrides what proxies say.
+void NeighbourDiscovery::send_advertisement(
+    const Message& question, bool is_detection, bool is_router, bool is_ours
+) {
     const bool is_news = is_detection || question.destination.is_multicast();
-    std::uint8_t flags = flag::kRouter;
+    std::uint8_t flags = is_router ? flag::kRouter : std::uint8_t{0};
     flags |= is_detection ? std::uint8_t{0} : flag::kSolicited;
-    flags |= is_news ? flag::kOverride : std::uint8_t{0};
+    flags |= is_news && is_ours ? flag::kOverride : std::uint8_t{0};
     MessageBytes bytes =
         message_bytes(net::icmpv6_type::kNeighborAdvertisement, flags, question.target);
     if (is_news) {
         put_option(bytes, option::kTargetMac, core_.links().find(question.link)->mac.bytes);
     }
     Ip6Output::Envelope envelope;
-    envelope.source = question.target;
     envelope.destination = is_detection ? kAllNodes : question.source;
+    // Not from an address that is elsewhere (ndisc_send_na).
+    envelope.source = is_ours ? question.target
+                              : core_.routing().select_source6(question.link, envelope.destination);
+    if (envelope.source == net::IpAddress{}) {
+        return;
+    }
     envelope.hop_limit = kHopLimit;
     output_.send_message(
         question.link, envelope, std::span(bytes).first(is_news ? bytes.size() : kTargetEnd)
@@ -309,6 +347,10 @@ void NeighbourDiscovery::address_changed(const route::Address& address, bool rem
 }
 
 std::uint64_t NeighbourDiscovery::tick(std::uint64_t now_ms) {
+    return std::min(delayed_.tick(now_ms), detect(now_ms));
+}
+
+std::uint64_t NeighbourDiscovery::detect(std::uint64_t now_ms) {
     if (now_ms < next_due_ms_) {
         return next_due_ms_;
     }

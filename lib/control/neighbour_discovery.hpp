@@ -3,6 +3,7 @@
 // router, by the kernel's rules (ndisc.c, addrconf.c). Control only.
 #pragma once
 
+#include "lib/control/delayed.hpp"
 #include "lib/control/ip6_output.hpp"
 #include "lib/net/ether.hpp"
 #include "lib/net/ipv6.hpp"
@@ -41,8 +42,8 @@ public:
 
     // An address came, went or changed: one that is tentative is asked for.
     void address_changed(const route::Address& address, bool removed);
-    // Asks, and ends what nobody objected to. Returns when it wants to be called next (ms),
-    // UINT64_MAX = never.
+    // Asks, answers for proxies, and ends what nobody objected to. Returns when it wants to be
+    // called next (ms), UINT64_MAX = never.
     std::uint64_t tick(std::uint64_t now_ms);
 
 private:
@@ -60,7 +61,8 @@ private:
         net::IpAddress source;
         net::IpAddress destination;
         net::IpAddress target;
-        std::uint8_t flags = 0;  // of an advertisement
+        std::uint8_t flags = 0;   // of an advertisement
+        bool is_unicast = false;  // the frame was sent to our MAC
         std::optional<net::MacAddress> source_mac{};
         std::optional<net::MacAddress> target_mac{};
         std::optional<Nonce> nonce{};
@@ -71,7 +73,10 @@ private:
     bool on_advertisement(const Message& message);
     bool on_router_solicitation(const Message& message);
     void object(const Message& message);
-    void send_advertisement(const Message& question, bool is_detection);
+    void answer_as_proxy(const Message& question, const route::NeighbourTable::Proxy& proxy);
+    void
+    send_advertisement(const Message& question, bool is_detection, bool is_router, bool is_ours);
+    std::uint64_t detect(std::uint64_t now_ms);
     void ask(LinkId link, const net::IpAddress& address, Detection& detection);
 
     Core& core_;
@@ -79,6 +84,7 @@ private:
     std::minstd_rand random_;
     std::map<std::pair<LinkId, net::IpAddress>, Detection> detections_;
     std::uint64_t next_due_ms_ = 0;  // of them, at the earliest
+    Delayed delayed_;
 };
 
 }  // namespace culvert::control

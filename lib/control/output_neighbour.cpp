@@ -48,6 +48,8 @@ neighbour_text(const Context& context, const route::Neighbour& neighbour, bool w
         text += fmt::format("lladdr {} ", neighbour.mac.to_string());
     }
     text += neighbour.router ? "router " : "";
+    text += neighbour.managed ? "managed " : "";
+    text += neighbour.extern_learn ? "extern_learn " : "";
     if (context.options.statistics > 0) {
         text += neighbour.references == 0 ? "" : fmt::format(" ref {}", neighbour.references);
         text += fmt::format(
@@ -58,7 +60,42 @@ neighbour_text(const Context& context, const route::Neighbour& neighbour, bool w
             neighbour.probes
         );
     }
+    if (!neighbour.protocol.empty()) {
+        return fmt::format(
+            "{}{}  proto {} \n", text, state_name(neighbour.state), neighbour.protocol
+        );
+    }
     return fmt::format("{}{} \n", text, state_name(neighbour.state));
+}
+
+std::string
+proxy_text(const Context& context, const route::NeighbourTable::Proxy& proxy, bool with_device) {
+    std::string text = proxy.key.address.to_string() + " ";
+    if (with_device) {
+        text += fmt::format("dev {} ", context.core.links().name_of(proxy.key.link));
+    }
+    text += proxy.router ? "router " : "";
+    text += "proxy ";
+    text += proxy.protocol.empty() ? "" : fmt::format(" proto {} ", proxy.protocol);
+    return text + "\n";
+}
+
+Json proxy_json(
+    const Context& context, const route::NeighbourTable::Proxy& proxy, bool with_device
+) {
+    Json json;
+    json["dst"] = proxy.key.address.to_string();
+    if (with_device) {
+        json["dev"] = context.core.links().name_of(proxy.key.link);
+    }
+    if (proxy.router) {
+        json["router"] = nullptr;
+    }
+    json["proxy"] = nullptr;
+    if (!proxy.protocol.empty()) {
+        json["protocol"] = proxy.protocol;
+    }
+    return json;
 }
 
 Json neighbour_json(const Context& context, const route::Neighbour& neighbour, bool with_device) {
@@ -72,6 +109,15 @@ Json neighbour_json(const Context& context, const route::Neighbour& neighbour, b
     }
     if (neighbour.router) {
         json["router"] = nullptr;
+    }
+    if (neighbour.managed) {
+        json["managed"] = nullptr;
+    }
+    if (neighbour.extern_learn) {
+        json["extern_learn"] = nullptr;
+    }
+    if (!neighbour.protocol.empty()) {
+        json["protocol"] = neighbour.protocol;
     }
     if (context.options.statistics > 0) {
         if (neighbour.references != 0) {

@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "lib/control/reassembly.hpp"
 
-#include "lib/encap/mbuf.hpp"
-#include "lib/net/checksum.hpp"
 #include "lib/net/ecn.hpp"
-#include "lib/pipeline/note.hpp"
 
 #include <rte_mbuf.h>
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 namespace culvert::control {
@@ -18,14 +14,6 @@ using pipeline::Drop;
 using pipeline::IpCounter;
 
 namespace {
-
-constexpr std::uint32_t kLargest = 65535;
-constexpr std::uint32_t kUnit = 8;
-
-const net::Ipv4Header& header_of(const rte_mbuf* packet) {
-    const std::uint16_t offset = pipeline::note(const_cast<rte_mbuf*>(packet)).l3_offset;
-    return *rte_pktmbuf_mtod_offset(packet, const net::Ipv4Header*, offset);
-}
 
 // Bytes of packet buffers that it keeps from others.
 std::size_t memory_of(const rte_mbuf* packet) {
@@ -52,71 +40,16 @@ bool join_ecn(std::uint8_t seen, std::uint8_t& mark) {
     return true;
 }
 
-// A packet that grows by bytes, buffer after buffer, each filled before the next is taken.
-class Writer {
-public:
-    explicit Writer(rte_mempool* pool)
-        : pool_(pool)
-        , first_(rte_pktmbuf_alloc(pool))
-        , last_(first_)
-        , failed_(first_ == nullptr) {}
-
-    ~Writer() { rte_pktmbuf_free(first_); }
-
-    Writer(const Writer&) = delete;
-    Writer& operator=(const Writer&) = delete;
-
-    void append(const std::uint8_t* data, std::size_t len) {
-        while (len != 0 && !failed_) {
-            const std::size_t piece = std::min<std::size_t>(len, rte_pktmbuf_tailroom(last_));
-            if (piece == 0) {
-                grow();
-                continue;
-            }
-            std::memcpy(rte_pktmbuf_mtod_offset(last_, void*, last_->data_len), data, piece);
-            last_->data_len = static_cast<std::uint16_t>(last_->data_len + piece);
-            first_->pkt_len += static_cast<std::uint32_t>(piece);
-            data += piece;
-            len -= piece;
-        }
-    }
-
-    // `len` bytes from `offset` on; the packet has them.
-    void append(const rte_mbuf* packet, std::size_t offset, std::size_t len) {
-        for (; len != 0; packet = packet->next) {
-            if (offset >= packet->data_len) {
-                offset -= packet->data_len;
-                continue;
-            }
-            const std::size_t piece = std::min(len, packet->data_len - offset);
-            append(rte_pktmbuf_mtod_offset(packet, const std::uint8_t*, offset), piece);
-            offset = 0;
-            len -= piece;
-        }
-    }
-
-    // nullptr = some buffer was not to be had.
-    [[nodiscard]] rte_mbuf* take() { return failed_ ? nullptr : std::exchange(first_, nullptr); }
-
-private:
-    void grow() {
-        rte_mbuf* next = rte_pktmbuf_alloc(pool_);
-        failed_ = next == nullptr;
-        if (!failed_) {
-            next->data_off = 0;  // room in front is for the first one alone
-            last_->next = next;
-            last_ = next;
-            ++first_->nb_segs;
-        }
-    }
-
-    rte_mempool* pool_;
-    rte_mbuf* first_;
-    rte_mbuf* last_;
-    bool failed_;
-};
-
 }  // namespace
+
+Reassembly::Reassembly(ReassemblyActions& actions, ReassemblyLimits limits, net::Family family)
+    : actions_(actions)
+    , limits_(limits)
+    , counters_(
+          family == net::Family::ipv4
+              ? Counters{IpCounter::reasm_reqds, IpCounter::reasm_oks, IpCounter::reasm_fails, IpCounter::reasm_timeout, IpCounter::reasm_overlaps}
+              : Counters{IpCounter::ip6_reasm_reqds, IpCounter::ip6_reasm_oks, IpCounter::ip6_reasm_fails, IpCounter::ip6_reasm_timeout, IpCounter::ip6_reasm_overlaps}
+      ) {}
 
 Reassembly::~Reassembly() {
     give_up_all(Drop::shutdown);
@@ -128,55 +61,52 @@ void Reassembly::account(const rte_mbuf* packet, bool is_kept) {
     fragments_ = is_kept ? fragments_ + 1 : fragments_ - 1;
 }
 
-rte_mbuf* Reassembly::add(rte_mbuf* fragment, rte_mempool* pool, std::uint64_t now_ms) {
-    actions_.count(IpCounter::reasm_reqds);
-    const net::Ipv4Header& ip = header_of(fragment);
-    const Key key{
-        std::uint64_t{ip.source.raw()} << 32 | ip.destination.raw(),
-        ip.identification.raw(),
-        ip.protocol};
-    const bool more = ip.more_fragments();
-    const std::uint8_t ecn = ecn_bit(ip.type_of_service);
-    Piece piece;
-    piece.packet = fragment;
-    piece.begin = static_cast<std::uint32_t>(ip.fragment_offset_bytes());
-    piece.end =
-        piece.begin + ip.total_length.host() - static_cast<std::uint32_t>(ip.header_len_bytes());
+rte_mbuf* Reassembly::add(rte_mbuf* packet, LinkId scope, rte_mempool* pool, std::uint64_t now_ms) {
+    actions_.count(counters_.reqds);
+    const Fragment fragment = read_fragment(packet, scope);
+    if (fragment.wrong.has_value()) {
+        if (fragment.wrong->type != 0) {
+            actions_.complain(packet, *fragment.wrong);
+        }
+        actions_.drop_fragment(packet, Drop::fragment_malformed);
+        return nullptr;
+    }
+    const Key& key = fragment.key;
     const Queues::iterator at = find_or_begin(key, now_ms);
     if (at == queues_.end()) {
-        actions_.count(IpCounter::reasm_fails);
-        actions_.drop_fragment(fragment, Drop::fragment_memory);
+        actions_.count(counters_.fails);
+        actions_.drop_fragment(packet, Drop::fragment_memory);
         return nullptr;
     }
     Queue& queue = at->second;
     if (is_too_far(key, queue)) {
         // The datagram starts over with this one (ip_frag_reinit).
-        actions_.count(IpCounter::reasm_fails);
+        actions_.count(counters_.fails);
         drop_pieces(queue, Drop::fragment_distance);
         queue.born_ms = now_ms;
         by_age_.splice(by_age_.end(), by_age_, queue.age);
     }
-    if (!fits(queue, piece, more)) {
-        const bool is_large = piece.end + sizeof(net::Ipv4Header) > kLargest;
+    if (!fits(queue, fragment)) {
+        const bool is_large = fragment.piece.end > fragment.longest;
         const Drop reason = is_large ? Drop::fragment_too_big : Drop::fragment_malformed;
-        actions_.drop_fragment(fragment, reason);
+        actions_.drop_fragment(packet, reason);
         give_up(at, reason);
         return nullptr;
     }
-    switch (place(queue, piece)) {
+    switch (place(queue, fragment.piece)) {
     case Verdict::duplicate:
-        actions_.drop_fragment(fragment, Drop::fragment_duplicate);
+        actions_.drop_fragment(packet, Drop::fragment_duplicate);
         return nullptr;
     case Verdict::overlap:
-        actions_.count(IpCounter::reasm_overlaps);
-        actions_.drop_fragment(fragment, Drop::fragment_overlap);
+        actions_.count(counters_.overlaps);
+        actions_.drop_fragment(packet, Drop::fragment_overlap);
         give_up(at, Drop::fragment_overlap);
         return nullptr;
     case Verdict::kept:
         break;
     }
-    account(fragment, true);
-    queue.ecn |= ecn;
+    account(packet, true);
+    queue.ecn |= ecn_bit(fragment.ecn);
     return queue.has_last && queue.present == queue.length ? join(at, pool) : nullptr;
 }
 
@@ -192,23 +122,27 @@ Reassembly::Queues::iterator Reassembly::find_or_begin(const Key& key, std::uint
     const auto made = queues_.try_emplace(key).first;
     made->second.born_ms = now_ms;
     made->second.age = by_age_.insert(by_age_.end(), key);
-    ++sources_[key.addresses].datagrams;
+    if (limits_.max_distance != 0) {
+        ++sources_[{key.source, key.destination}].datagrams;
+    }
     return made;
 }
 
 // ipfrag_max_dist: identifications come round again, and half a datagram of the last time must not
 // be joined with half of this one (ip_frag_too_far).
 bool Reassembly::is_too_far(const Key& key, Queue& queue) {
-    const std::uint32_t count = ++sources_[key.addresses].fragments;
+    if (limits_.max_distance == 0) {
+        return false;
+    }
+    const std::uint32_t count = ++sources_[{key.source, key.destination}].fragments;
     const std::uint32_t distance = count - std::exchange(queue.source_count, count);
     return !queue.pieces.empty() && distance > limits_.max_distance;
 }
 
-// Whether it can belong to the datagram (ip_frag_queue). What is beyond a multiple of 8 is cut off
-// a fragment that is not the last.
-bool Reassembly::fits(Queue& queue, Piece& piece, bool more) {
-    if (more) {
-        piece.end &= ~(kUnit - 1);
+// Whether it can belong to the datagram (ip_frag_queue, ip6_frag_queue).
+bool Reassembly::fits(Queue& queue, const Fragment& fragment) {
+    const Piece& piece = fragment.piece;
+    if (fragment.more) {
         if (piece.end > queue.length) {
             if (queue.has_last) {
                 return false;
@@ -222,7 +156,7 @@ bool Reassembly::fits(Queue& queue, Piece& piece, bool more) {
         queue.has_last = true;
         queue.length = piece.end;
     }
-    return piece.end > piece.begin && piece.end + sizeof(net::Ipv4Header) <= kLargest;
+    return piece.end > piece.begin && piece.end <= fragment.longest;
 }
 
 Reassembly::Verdict Reassembly::place(Queue& queue, const Piece& piece) {
@@ -263,8 +197,8 @@ void Reassembly::drop_pieces(Queue& queue, Drop reason) {
 }
 
 void Reassembly::forget(Queues::iterator at) {
-    const auto source = sources_.find(at->first.addresses);
-    if (--source->second.datagrams == 0) {
+    const auto source = sources_.find({at->first.source, at->first.destination});
+    if (source != sources_.end() && --source->second.datagrams == 0) {
         sources_.erase(source);
     }
     by_age_.erase(at->second.age);
@@ -272,7 +206,7 @@ void Reassembly::forget(Queues::iterator at) {
 }
 
 void Reassembly::give_up(Queues::iterator at, Drop reason) {
-    actions_.count(IpCounter::reasm_fails);
+    actions_.count(counters_.fails);
     drop_pieces(at->second, reason);
     forget(at);
 }
@@ -294,48 +228,32 @@ std::uint64_t Reassembly::tick(std::uint64_t now_ms) {
         if (!pieces.empty() && pieces.front().begin == 0) {
             actions_.expired(pieces.front().packet);
         }
-        actions_.count(IpCounter::reasm_timeout);
+        actions_.count(counters_.timeout);
         give_up(oldest, Drop::fragment_timeout);
     }
     return UINT64_MAX;
 }
 
-// The first one's headers, then the payloads (ip_frag_reasm). Everything up to the inner transport
-// header is to lie in the first buffer, however small the fragments were: hence a copy.
+// ip_frag_reasm, ip6_frag_reasm.
 rte_mbuf* Reassembly::join(Queues::iterator at, rte_mempool* pool) {
     Queue& queue = at->second;
-    const rte_mbuf* first = queue.pieces.front().packet;
-    const std::uint16_t l3_offset = pipeline::note(const_cast<rte_mbuf*>(first)).l3_offset;
-    const std::size_t header_len = header_of(first).header_len_bytes();
-    const std::size_t total_length = header_len + queue.length;
     std::uint8_t mark = 0;
-    if (total_length > kLargest || !join_ecn(queue.ecn, mark)) {
-        give_up(at, total_length > kLargest ? Drop::fragment_too_big : Drop::fragment_ecn);
+    const bool is_small = fits_into_header(queue.pieces.front(), queue.length);
+    if (!is_small || !join_ecn(queue.ecn, mark)) {
+        give_up(at, is_small ? Drop::fragment_ecn : Drop::fragment_too_big);
         return nullptr;
     }
-    Writer writer(pool);
-    writer.append(first, 0, l3_offset + header_len);
-    for (const Piece& piece : queue.pieces) {
-        const std::size_t front = l3_offset + header_of(piece.packet).header_len_bytes();
-        writer.append(piece.packet, front, piece.end - piece.begin);
-    }
-    rte_mbuf* datagram = writer.take();
+    rte_mbuf* datagram = join_fragments(queue.pieces, mark, pool);
     if (datagram == nullptr) {
         give_up(at, Drop::pool_exhausted);
         return nullptr;
     }
-    pipeline::note(datagram) = pipeline::note(const_cast<rte_mbuf*>(first));
-    auto& ip = *rte_pktmbuf_mtod_offset(datagram, net::Ipv4Header*, l3_offset);
-    ip.type_of_service |= mark;
-    ip.total_length = net::Be16{static_cast<std::uint16_t>(total_length)};
-    ip.flags_and_offset = net::Be16{0};
-    ip.checksum = net::ipv4_header_checksum(ip, header_len);
     for (const Piece& piece : queue.pieces) {
         account(piece.packet, false);
         actions_.consume_fragment(piece.packet);
     }
     queue.pieces.clear();
-    actions_.count(IpCounter::reasm_oks);
+    actions_.count(counters_.oks);
     forget(at);
     return datagram;
 }

@@ -3,12 +3,14 @@
 
 #include "lib/control/core.hpp"
 #include "lib/control/host_taps.hpp"
+#include "lib/control/ip_options.hpp"
+#include "lib/control/tcp_reset.hpp"
 #include "lib/control/tunnels.hpp"
-#include "lib/net/arp.hpp"
 #include "lib/net/checksum.hpp"
 #include "lib/net/header.hpp"
 #include "lib/net/icmp.hpp"
 #include "lib/net/ip_protocol.hpp"
+#include "lib/net/parse.hpp"
 #include "lib/pipeline/note.hpp"
 
 #include <rte_mbuf.h>
@@ -26,8 +28,6 @@ using pipeline::Drop;
 using pipeline::Punt;
 
 constexpr std::uint16_t kEtherLen = sizeof(net::EtherHeader);
-constexpr std::uint8_t kAddressUnreachable6 = 3;  // RFC 4443, 3.1
-constexpr std::uint16_t kArpFrameLen = kEtherLen + sizeof(net::ArpHeader);
 
 // A header that lies wholly in the first segment; nullptr if it does not.
 template <typename Header>
@@ -59,6 +59,24 @@ std::uint64_t sum_packet(const rte_mbuf* packet, std::size_t offset, std::size_t
 bool is_ip6(rte_mbuf* packet) {
     const auto* first = header_in<std::uint8_t>(packet, pipeline::note(packet).l3_offset);
     return first != nullptr && *first >> 4 == 6;
+}
+
+// A message of neighbour discovery.
+bool is_discovery(rte_mbuf* packet) {
+    if (!is_ip6(packet)) {
+        return false;
+    }
+    const net::ParsedPacket parsed = net::parse_l3(
+        rte_pktmbuf_mtod(packet, const std::uint8_t*),
+        packet->data_len,
+        pipeline::note(packet).l3_offset,
+        net::ether_type::kIpv6
+    );
+    const auto* type = parsed.l4_offset == 0 || parsed.protocol != net::ip_protocol::kIcmpv6
+                           ? nullptr
+                           : header_in<std::uint8_t>(packet, parsed.l4_offset);
+    return type != nullptr && *type >= net::icmpv6_type::kRouterSolicitation &&
+           *type <= net::icmpv6_type::kRedirect;
 }
 
 Drop reason_of(route::QueueVerdict why) {
@@ -107,106 +125,22 @@ void SlowPath::handle(rte_mbuf* packet) {
         return;
     case Punt::icmp_error: {
         const pipeline::IcmpDemand demand = pipeline::icmp_demand_of(packet);
-        tell(packet, demand.error, demand.reason);
+        const bool is_knock = demand.reason == Drop::ip4_protocol_unknown ||
+                              demand.reason == Drop::ip6_next_header_unknown;
+        if (!is_knock || !answer_with_reset(core_, output_, packet)) {
+            tell(packet, demand.error, demand.reason);
+        }
         core_.drop(packet, demand.link, demand.reason);
         return;
     }
     case Punt::host:
-        give_to_host(packet);
+        core_.host_taps().give(packet);
         return;
     case Punt::fragment:
         handle_fragment(packet);
         return;
     }
     core_.drop(packet, note.link_in, Drop::ether_type_unknown);
-}
-
-// The kernel takes frames: a plain Ethernet header in front of the packet.
-void SlowPath::give_to_host(rte_mbuf* packet) {
-    const pipeline::Note& note = pipeline::note(packet);
-    const LinkId link = note.link_in;
-    if (note.l3_offset < kEtherLen ||
-        rte_pktmbuf_adj(packet, static_cast<std::uint16_t>(note.l3_offset - kEtherLen)) ==
-            nullptr) {
-        core_.drop(packet, link, Drop::ether_truncated);
-        return;
-    }
-    core_.host_taps().deliver(link, packet);
-}
-
-// NEI-10, NEI-11; the order of checks is the kernel's (arp_rcv, arp_process).
-void SlowPath::handle_arp(rte_mbuf* packet) {
-    const LinkId link = pipeline::note(packet).link_in;
-    const auto* ether = header_in<net::EtherHeader>(packet, 0);
-    const auto* arp = header_in<net::ArpHeader>(packet, kEtherLen);
-    if (arp == nullptr || !arp->is_ethernet_ipv4() || !arp->sender_mac.is_valid_station() ||
-        (arp->operation.host() != net::arp::kRequest && arp->operation.host() != net::arp::kReply
-        )) {
-        core_.drop(packet, link, Drop::arp_malformed);
-        return;
-    }
-    const LinkRecord* record = core_.links().find(link);
-    const auto sender = net::IpAddress::from_v4(arp->sender_ip.host());
-    const auto target = net::IpAddress::from_v4(arp->target_ip.host());
-    const bool is_request = arp->operation.host() == net::arp::kRequest;
-    const bool usable =
-        record != nullptr && record->admin_up && !target.is_multicast() && !target.is_loopback();
-    const bool martian = sender.is_multicast() || sender.is_loopback() ||
-                         sender.v4() == 0xffffffff || core_.routing().is_local(sender);
-    if (!usable || martian) {
-        core_.consume(packet, link);
-        return;
-    }
-    const bool to_us = core_.routing().is_local(target);
-    const bool is_probe = sender.is_unspecified();  // duplicate address detection (RFC 5227)
-    if (!is_probe) {
-        const bool unicast = ether->destination == record->mac;
-        core_.routing().neighbours().arp_input(link, *arp, to_us, unicast, core_.now_ms());
-    }
-    if (!is_request && to_us) {
-        core_.host_taps().copy(link, packet);  // the kernel may have asked
-    }
-    if (is_request && to_us) {
-        send_arp(link, {net::arp::kReply, arp->sender_mac, arp->sender_mac, target, sender});
-    }
-    core_.consume(packet, link);
-}
-
-void SlowPath::send_arp_request(
-    LinkId link,
-    const net::MacAddress& destination,
-    const net::IpAddress& source,
-    const net::IpAddress& target
-) {
-    const net::MacAddress known = destination.is_broadcast() ? net::MacAddress{} : destination;
-    send_arp(link, {net::arp::kRequest, destination, known, source, target});
-}
-
-void SlowPath::send_arp(LinkId link, const ArpFields& fields) {
-    const LinkRecord* record = core_.links().find(link);
-    if (record == nullptr) {
-        return;
-    }
-    rte_mbuf* frame = rte_pktmbuf_alloc(core_.pool());
-    if (frame == nullptr) {
-        return;  // as lost as on the wire: whoever needs it asks again
-    }
-    auto* data = reinterpret_cast<std::uint8_t*>(rte_pktmbuf_append(frame, kArpFrameLen));
-    const net::EtherHeader ether{
-        fields.ether_destination, record->mac, net::Be16{net::ether_type::kArp}};
-    net::ArpHeader arp{};
-    arp.hardware_type = net::Be16{net::arp::kHardwareEthernet};
-    arp.protocol_type = net::Be16{net::ether_type::kIpv4};
-    arp.hardware_length = 6;
-    arp.protocol_length = 4;
-    arp.operation = net::Be16{fields.operation};
-    arp.sender_mac = record->mac;
-    arp.sender_ip = net::Be32{fields.source.is_v4() ? fields.source.v4() : 0};
-    arp.target_mac = fields.target_mac;
-    arp.target_ip = net::Be32{fields.target.is_v4() ? fields.target.v4() : 0};
-    std::memcpy(data, &ether, sizeof(ether));
-    std::memcpy(data + kEtherLen, &arp, sizeof(arp));
-    core_.send(link, frame, false);
 }
 
 void SlowPath::send_neighbour_solicitation(
@@ -243,10 +177,12 @@ void SlowPath::give_up(LinkId link, rte_mbuf* frame, route::QueueVerdict why) {
 }
 
 void SlowPath::start() {
-    // The kernel's 4 MiB, or an eighth of all packet buffers.
+    // The kernel's 4 MiB, or a sixteenth of all packet buffers; datagrams that were begun may take
+    // as much again.
     const rte_mempool* pool = core_.pool();
-    const std::size_t share = std::size_t{pool->size} / 8 * pool->elt_size;
+    const std::size_t share = std::size_t{pool->size} / 16 * pool->elt_size;
     reassembly_.set_memory(std::min(ReassemblyLimits{}.memory, share));
+    reassembly6_.set_memory(std::min(kReassemblyLimits6.memory, share));
 }
 
 void SlowPath::stop() {
@@ -254,6 +190,7 @@ void SlowPath::stop() {
         core_.drop(frame, link, Drop::neighbour_failed);
     }
     reassembly_.give_up_all(Drop::shutdown);
+    reassembly6_.give_up_all(Drop::shutdown);
 }
 
 std::uint64_t SlowPath::tick(std::uint64_t now_ms) {
@@ -261,7 +198,7 @@ std::uint64_t SlowPath::tick(std::uint64_t now_ms) {
     for (const auto& [link, frame] : std::exchange(unanswered_, {})) {
         pipeline::note(frame).l3_offset = kEtherLen;
         pipeline::IcmpError error = pipeline::unreachable(
-            is_ip6(frame) ? kAddressUnreachable6 : net::icmp_unreachable::kHost
+            is_ip6(frame) ? net::icmpv6_unreachable::kAddress : net::icmp_unreachable::kHost
         );
         error.type = is_ip6(frame) ? net::icmpv6_type::kDestinationUnreachable : error.type;
         error.as_received = false;
@@ -270,14 +207,42 @@ std::uint64_t SlowPath::tick(std::uint64_t now_ms) {
         }
         core_.drop(frame, link, Drop::neighbour_failed);
     }
-    return std::min(reassembly_.tick(now_ms), icmp6_.discovery().tick(now_ms));
+    return std::min(
+        {reassembly_.tick(now_ms),
+         reassembly6_.tick(now_ms),
+         icmp6_.discovery().tick(now_ms),
+         icmp6_.listener().tick(now_ms),
+         delayed_.tick(now_ms)}
+    );
 }
 
 // A datagram that is whole goes back to a worker, as if it had come so: what its first fragment's
-// link let through goes on at ip4.
+// link let through goes on at ip4 or ip6.
 void SlowPath::handle_fragment(rte_mbuf* packet) {
-    rte_mbuf* datagram = reassembly_.add(packet, core_.pool(), core_.now_ms());
-    if (datagram != nullptr) {
+    const pipeline::Note& note = pipeline::note(packet);
+    const auto* ip6 = is_ip6(packet) ? header_in<net::Ipv6Header>(packet, note.l3_offset) : nullptr;
+    rte_mbuf* datagram = nullptr;
+    if (ip6 == nullptr) {
+        datagram = reassembly_.add(packet, kNoLink, core_.pool(), core_.now_ms());
+    } else {
+        // Of groups and link-local addresses workers know only that they may be ours, and each link
+        // has its own (ip6_frag_match).
+        const auto destination = net::IpAddress::from_v6(ip6->destination);
+        const bool is_link_own = destination.is_multicast() || destination.is_link_local_v6();
+        if (!destination.is_multicast() &&
+            !core_.routing().is_local_on(note.link_in, destination)) {
+            core_.drop(packet, note.link_in, Drop::ip6_not_local);
+            return;
+        }
+        datagram = reassembly6_.add(
+            packet, is_link_own ? note.link_in : kNoLink, core_.pool(), core_.now_ms()
+        );
+    }
+    if (datagram != nullptr && is_discovery(datagram)) {
+        // RFC 6980: who cuts such a message means to hide it.
+        core_.own_counters().originated.add(1);
+        core_.drop(datagram, pipeline::note(datagram).link_in, Drop::icmp_malformed);
+    } else if (datagram != nullptr) {
         core_.deliver(datagram);
     }
 }
@@ -290,12 +255,18 @@ void SlowPath::consume_fragment(rte_mbuf* fragment) {
     core_.consume(fragment, pipeline::note(fragment).link_in);
 }
 
-// RFC 792: the sender of a datagram hears that its rest did not come, if its first fragment did.
+// RFC 792, RFC 8200 4.5: the sender of a datagram hears that its rest did not come, if its first
+// fragment did.
 void SlowPath::expired(rte_mbuf* first_fragment) {
     constexpr std::uint8_t kReassemblyTime = 1;
     pipeline::IcmpError error = pipeline::kTimeExceeded;
+    error.type = is_ip6(first_fragment) ? net::icmpv6_type::kTimeExceeded : error.type;
     error.code = kReassemblyTime;
-    errors_.tell(first_fragment, error, Drop::fragment_timeout);
+    tell(first_fragment, error, Drop::fragment_timeout);
+}
+
+void SlowPath::complain(rte_mbuf* fragment, const pipeline::IcmpError& error) {
+    tell(fragment, error, Drop::fragment_malformed);
 }
 
 void SlowPath::count(pipeline::IpCounter counter) {
@@ -337,6 +308,7 @@ void SlowPath::address_changed(const route::Address& address, bool removed) {
     core_.links().address_changed(address.link);
     if (!address.prefix.address.is_v4()) {
         icmp6_.discovery().address_changed(address, removed);
+        icmp6_.listener().address_changed(address, removed);
     }
     core_.publish_event(event);
 }
@@ -363,7 +335,7 @@ void SlowPath::handle_icmp(rte_mbuf* packet) {
         if (is_heeded) {
             core_.consume(packet, link);
         } else if (core_.host_taps().has(link)) {
-            give_to_host(packet);
+            core_.host_taps().give(packet);
         } else {
             core_.drop(packet, link, Drop::icmp_not_handled);
         }
@@ -377,19 +349,31 @@ void SlowPath::handle_icmp(rte_mbuf* packet) {
 void SlowPath::reply_to_echo(
     rte_mbuf* packet, const net::Ipv4Header& request, std::size_t icmp_offset
 ) {
+    OptionContext context = option_context(core_.routing(), request.source.host());
+    context.received_at = request.destination.host();
+    context.source = context.received_at;
+    const std::size_t header_len = request.header_len_bytes();
+    const auto options =
+        answer_options(options_of(packet, icmp_offset - header_len, header_len), context);
+    if (!options.has_value()) {
+        core_.drop(packet, pipeline::note(packet).link_in, Drop::icmp_malformed);
+        return;
+    }
     auto* icmp = header_in<net::IcmpHeader>(packet, icmp_offset);
     icmp->type = net::icmp_type::kEchoReply;
     const auto old_field = net::Be16{std::uint16_t{net::icmp_type::kEchoRequest << 8}};
     icmp->checksum = net::checksum_update(icmp->checksum, old_field, net::Be16{0});
 
-    // Options are not sent back, so the new header lies right in front of the message.
-    rte_pktmbuf_adj(packet, static_cast<std::uint16_t>(icmp_offset - sizeof(net::Ipv4Header)));
-    net::Ipv4Header reply = output_.header(
-        net::ip_protocol::kIcmp, packet->pkt_len, request.destination, request.source
+    // The new header lies right in front of the message.
+    rte_pktmbuf_adj(
+        packet, static_cast<std::uint16_t>(icmp_offset - sizeof(net::Ipv4Header) - options->len)
     );
+    const net::Be32 destination =
+        options->first_hop.has_value() ? net::Be32{*options->first_hop} : request.source;
+    net::Ipv4Header reply =
+        output_.header(net::ip_protocol::kIcmp, packet->pkt_len, request.destination, destination);
     reply.type_of_service = request.type_of_service;
-    reply.checksum = net::ipv4_header_checksum(reply);
-    std::memcpy(rte_pktmbuf_mtod(packet, void*), &reply, sizeof(reply));
+    put_header(rte_pktmbuf_mtod(packet, std::uint8_t*), reply, *options);
     packet->ol_flags &= RTE_MBUF_F_EXTERNAL | RTE_MBUF_F_INDIRECT;
     packet->packet_type = 0;
     core_.own_counters().consumed.add(1);

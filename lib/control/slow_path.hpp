@@ -4,6 +4,7 @@
 // Control only.
 #pragma once
 
+#include "lib/control/delayed.hpp"
 #include "lib/control/icmp6.hpp"
 #include "lib/control/icmp_errors.hpp"
 #include "lib/control/icmp_input.hpp"
@@ -35,6 +36,7 @@ public:
         , errors_(core, output_)
         , errors_in_(core)
         , reassembly_(*this)
+        , reassembly6_(*this, kReassemblyLimits6, net::Family::ipv6)
         , icmp6_(core) {}
 
     // The core is there. Packets that wait here are dropped by stop(), before it goes.
@@ -50,7 +52,7 @@ public:
 
     // Fragments that wait.
     [[nodiscard]] std::size_t queued_packets() const noexcept {
-        return reassembly_.queued_fragments();
+        return reassembly_.queued_fragments() + reassembly6_.queued_fragments();
     }
 
     // What routing wants done.
@@ -78,13 +80,15 @@ private:
     void drop_fragment(rte_mbuf* fragment, pipeline::Drop reason) override;
     void consume_fragment(rte_mbuf* fragment) override;
     void expired(rte_mbuf* first_fragment) override;
+    void complain(rte_mbuf* fragment, const pipeline::IcmpError& error) override;
     void count(pipeline::IpCounter counter) override;
 
     void tell(rte_mbuf* packet, const pipeline::IcmpError& error, pipeline::Drop reason);
     void handle_fragment(rte_mbuf* packet);
     void handle_arp(rte_mbuf* packet);
     void handle_icmp(rte_mbuf* packet);
-    void give_to_host(rte_mbuf* packet);
+    [[nodiscard]] bool
+    is_proxy_for(LinkId link, const net::IpAddress& target, const net::IpAddress& sender);
     void reply_to_echo(rte_mbuf* packet, const net::Ipv4Header& request, std::size_t icmp_offset);
 
     struct ArpFields {
@@ -102,8 +106,10 @@ private:
     IcmpErrors errors_;
     IcmpInput errors_in_;
     Reassembly reassembly_;
+    Reassembly reassembly6_;
     std::vector<std::pair<LinkId, rte_mbuf*>> unanswered_;
     Icmp6 icmp6_;
+    Delayed delayed_;
 };
 
 }  // namespace culvert::control

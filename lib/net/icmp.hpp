@@ -74,12 +74,25 @@ inline constexpr std::uint8_t kTimeExceeded = 3;
 inline constexpr std::uint8_t kParameterProblem = 4;
 inline constexpr std::uint8_t kEchoRequest = 128;
 inline constexpr std::uint8_t kEchoReply = 129;
+inline constexpr std::uint8_t kListenerQuery = 130;
+inline constexpr std::uint8_t kListenerReport = 131;  // MLDv1
+inline constexpr std::uint8_t kListenerDone = 132;    // MLDv1
 inline constexpr std::uint8_t kRouterSolicitation = 133;
 inline constexpr std::uint8_t kRouterAdvertisement = 134;
 inline constexpr std::uint8_t kNeighborSolicitation = 135;
 inline constexpr std::uint8_t kNeighborAdvertisement = 136;
 inline constexpr std::uint8_t kRedirect = 137;
+inline constexpr std::uint8_t kListenerReport2 = 143;  // RFC 3810
 }  // namespace icmpv6_type
+
+// Codes of kDestinationUnreachable (RFC 4443, 3.1).
+namespace icmpv6_unreachable {
+inline constexpr std::uint8_t kNoRoute = 0;
+inline constexpr std::uint8_t kProhibited = 1;
+inline constexpr std::uint8_t kBeyondScope = 2;
+inline constexpr std::uint8_t kAddress = 3;
+inline constexpr std::uint8_t kPort = 4;
+}  // namespace icmpv6_unreachable
 
 struct Icmpv6Header {
     std::uint8_t type;

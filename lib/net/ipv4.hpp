@@ -19,6 +19,7 @@ inline constexpr std::uint16_t kIpv4OffsetMask = 0x1fff;  // in units of 8 bytes
 inline constexpr std::uint8_t kIpv4VersionIhl = 0x45;
 inline constexpr std::uint16_t kIpv4MinMtu = 68;
 inline constexpr std::uint8_t kIpv4DefaultTtl = 64;
+inline constexpr std::uint32_t kIpv4LimitedBroadcast = 0xffffffff;
 
 // The fixed part; up to 40 bytes of options may follow.
 struct Ipv4Header {

@@ -93,7 +93,7 @@ enum class Direction : std::uint8_t { rx, tx };
     X(fragment_malformed, rx, none, "a fragment without payload, or beside its datagram's end")    \
     X(fragment_duplicate, rx, none, "a fragment that was there already")                           \
     X(fragment_overlap, rx, none, "of a datagram two of whose fragments overlap")                  \
-    X(fragment_timeout, rx, none, "of a datagram that was not whole after 30 s")                   \
+    X(fragment_timeout, rx, none, "of a datagram that was not whole after 30 s (IPv6: 60 s)")      \
     X(fragment_distance,                                                                           \
       rx,                                                                                          \
       none,                                                                                        \
@@ -128,10 +128,6 @@ enum class Direction : std::uint8_t { rx, tx };
     X(ip6_hop_limit, rx, none, "hop limit ran out")                                                \
     X(ip6_too_big, tx, none, "larger than the MTU of the way out")                                 \
     X(ip6_no_headroom, tx, tx_dropped, "no room for the link header")                              \
-    X(ip6_fragment_local,                                                                          \
-      rx,                                                                                          \
-      none,                                                                                        \
-      "a fragment for this processor; reassembly is not supported yet")                            \
     X(ip6_group_unknown, rx, none, "to a group that nobody here listens to")                       \
     X(ip6_next_header_unknown,                                                                     \
       rx,                                                                                          \
@@ -282,6 +278,9 @@ enum class Direction : std::uint8_t { rx, tx };
     X(neighbour_removed, tx, none, "waited for a next hop that was deleted")                       \
     X(host_limited, rx, none, "for the host's tap, which is given no more at a time")              \
     X(host_tap_full, rx, none, "for the host's tap, which the kernel would not take")              \
+    X(next_hop_limited, rx, none, "of too many packets for next hops whose MAC is not known")      \
+    X(discovery_limited, rx, none, "ARP or neighbour discovery, of which the link brings too much" \
+    )                                                                                              \
     X(control_ring_full, rx, none, "for control, which had too much waiting")                      \
     X(worker_ring_full, tx, none, "for another worker or from control, whose ring was full")       \
     X(port_tx_full, tx, tx_dropped, "the port's transmit queue took no more")                      \

@@ -5,54 +5,50 @@
 // fragmentation needed.
 #include "lib/pipeline/icmp_demand.hpp"
 
+#include "lib/pipeline/rate.hpp"
 #include "lib/pipeline/worker.hpp"
-
-#include <algorithm>
 
 namespace culvert::pipeline {
 
 namespace {
 
-struct Rate {
-    unsigned per_second_shift;
-    std::uint64_t at_once;
-};
-
 constexpr Rate kErrors{13, 512};
 constexpr Rate kHost{15, 1024};  // packets for the host's taps: 32768 a second
 
-// A token bucket kept as the time up to which tokens are spent. The clock is the round's.
+// The clock is the round's.
 bool may_ask(const Worker& worker, Rate rate, std::uint64_t& paid_until_tsc) noexcept {
-    const std::uint64_t cost = worker.tsc_hz >> rate.per_second_shift;
-    const std::uint64_t now = worker.round_tsc;
-    const std::uint64_t saved = cost * rate.at_once;
-    const std::uint64_t since = now > saved ? now - saved : 0;
-    const std::uint64_t paid = std::max(paid_until_tsc, since) + cost;
-    if (paid > now) {
-        return false;
-    }
-    paid_until_tsc = paid;
-    return true;
+    return take_token(rate, worker.tsc_hz, worker.round_tsc, paid_until_tsc);
 }
 
 // What is for this processor, and nothing here takes: the host may.
-bool is_for_host(const Worker& worker, LinkId link_in, Drop reason) noexcept {
-    if (reason != Drop::ip4_protocol_unknown && reason != Drop::udp_no_port &&
-        reason != Drop::ip_tunnel_no_device) {
-        return false;
-    }
-    const Link* link = worker.tables.links.read(link_in);
-    return link != nullptr && link->has_host;
+bool is_for_host(Drop reason) noexcept {
+    return reason == Drop::ip4_protocol_unknown || reason == Drop::udp_no_port ||
+           reason == Drop::ip_tunnel_no_device || reason == Drop::ip6_next_header_unknown;
 }
 
 }  // namespace
 
+bool Worker::give_to_host(rte_mbuf* packet) noexcept {
+    const LinkId id = note(packet).link_in;
+    const Link* link = tables.links.read(id);
+    if (link == nullptr || !link->has_host) {
+        return false;
+    }
+    if (!may_ask(*this, kHost, host_paid_until_tsc) || !offer(packet, Punt::host)) {
+        drop(packet, id, Drop::host_limited);
+    }
+    return true;
+}
+
+[[gnu::cold]] void Worker::drop_if_no_host(rte_mbuf* packet, Drop reason) noexcept {
+    if (!give_to_host(packet)) {
+        drop(packet, note(packet).link_in, reason);
+    }
+}
+
 [[gnu::cold]] void
 Worker::drop_and_tell(rte_mbuf* packet, LinkId link, Drop reason, const IcmpError& error) noexcept {
-    if (is_for_host(*this, note(packet).link_in, reason)) {
-        if (!may_ask(*this, kHost, host_paid_until_tsc) || !offer(packet, Punt::host)) {
-            drop(packet, link, Drop::host_limited);
-        }
+    if (is_for_host(reason) && give_to_host(packet)) {
         return;
     }
     icmp_demand_of(packet) = {error, link, reason};

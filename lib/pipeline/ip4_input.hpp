@@ -15,7 +15,6 @@
 namespace culvert::pipeline {
 
 inline constexpr std::uint32_t kFirstGroup = 0xe0000000;  // 224.0.0.0
-inline constexpr std::uint32_t kLimitedBroadcast = 0xffffffff;
 
 inline net::Ipv4Header* header_of(rte_mbuf* packet) noexcept {
     return rte_pktmbuf_mtod_offset(packet, net::Ipv4Header*, note(packet).l3_offset);
@@ -28,7 +27,7 @@ constexpr bool is_special(std::uint32_t address) noexcept {
 }
 
 constexpr bool is_group(std::uint32_t address) noexcept {
-    return (address >> 28) == 0xe || address == kLimitedBroadcast;
+    return (address >> 28) == 0xe || address == net::kIpv4LimitedBroadcast;
 }
 
 enum class Check : std::uint8_t { ok, bad };

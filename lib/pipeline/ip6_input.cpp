@@ -8,6 +8,8 @@
 #include "lib/net/parse.hpp"
 #include "lib/route/own_addresses.hpp"
 
+#include <utility>
+
 namespace culvert::pipeline {
 
 namespace {
@@ -16,8 +18,6 @@ using Bytes16 = std::array<std::uint8_t, 16>;
 
 constexpr std::uint8_t kUnknownNextHeader = 1;  // codes of a parameter problem
 constexpr std::uint8_t kUnknownOption = 2;
-constexpr std::uint8_t kNoRoute = 0;  // codes of destination unreachable
-constexpr std::uint8_t kProhibited = 1;
 
 // Two bytes that all extension headers begin with; options and routing headers count 8 bytes.
 struct Extension {
@@ -117,13 +117,40 @@ struct Upper {
     std::uint8_t protocol = 0;
 };
 
+// An atomic fragment is a datagram of its own (RFC 6946); the others are control's to join. False:
+// the packet is gone.
+bool pass_fragment_header(Worker& worker, rte_mbuf* packet, Upper& upper) noexcept {
+    const auto* fragment = View::of(packet).at<net::Ipv6FragmentHeader>(upper.offset);
+    if (fragment == nullptr) {
+        return refuse(worker, packet, Drop::ip6_extension_header);
+    }
+    if (fragment->more_fragments() || fragment->fragment_offset_bytes() != 0) {
+        if (!worker.offer(packet, Punt::fragment)) {
+            worker.drop(packet, note(packet).link_in, Drop::fragment_ring_full);
+        }
+        return false;
+    }
+    worker.counters.count(IpCounter::ip6_reasm_reqds);
+    worker.counters.count(IpCounter::ip6_reasm_oks);
+    upper = {upper.offset + sizeof(*fragment), upper.offset, fragment->next_header};
+    return true;
+}
+
 bool find_upper(Worker& worker, rte_mbuf* packet, Upper& upper) noexcept {
     using namespace net::ip_protocol;
     const View view = View::of(packet);
     upper = {sizeof(net::Ipv6Header), 6, ip6_header_of(packet)->next_header};
+    bool was_fragment = false;
     for (int count = 0; net::detail::is_extension_header(upper.protocol); ++count) {
         if (upper.protocol == kFragment) {
-            return refuse(worker, packet, Drop::ip6_fragment_local);
+            // A fragment of a fragment is nobody's.
+            if (std::exchange(was_fragment, true)) {
+                return refuse(worker, packet, Drop::ip6_extension_header);
+            }
+            if (!pass_fragment_header(worker, packet, upper)) {
+                return false;
+            }
+            continue;
         }
         if (upper.protocol == kAuthentication || upper.protocol == kMobility) {
             return true;  // nobody here takes it
@@ -232,7 +259,7 @@ void punt_icmp6(Worker& worker, rte_mbuf* packet, std::size_t offset) noexcept {
     const bool is_group = destination[0] == 0xff;
     const LinkId link = note(packet).link_in;
     if (is_group && !is_our_group(destination)) {
-        worker.drop(packet, link, Drop::ip6_group_unknown);
+        worker.drop_if_no_host(packet, Drop::ip6_group_unknown);
         return;
     }
     Upper upper;
@@ -261,16 +288,22 @@ refuse6(Worker& worker, rte_mbuf* packet, const route::Adjacency* adjacency) noe
     using route::AdjacencyKind;
     switch (adjacency != nullptr ? adjacency->kind : AdjacencyKind::no_route) {
     case AdjacencyKind::unreachable:
-        refuse_and_tell(worker, packet, Drop::ip6_unreachable, unreachable6(kNoRoute));
+        refuse_and_tell(
+            worker, packet, Drop::ip6_unreachable, unreachable6(net::icmpv6_unreachable::kNoRoute)
+        );
         return;
     case AdjacencyKind::prohibit:
-        refuse_and_tell(worker, packet, Drop::ip6_prohibit, unreachable6(kProhibited));
+        refuse_and_tell(
+            worker, packet, Drop::ip6_prohibit, unreachable6(net::icmpv6_unreachable::kProhibited)
+        );
         return;
     case AdjacencyKind::blackhole:
         refuse(worker, packet, Drop::ip6_blackhole);
         return;
     default:
-        refuse_and_tell(worker, packet, Drop::ip6_no_route, unreachable6(kNoRoute));
+        refuse_and_tell(
+            worker, packet, Drop::ip6_no_route, unreachable6(net::icmpv6_unreachable::kNoRoute)
+        );
     }
 }
 

@@ -12,6 +12,10 @@ namespace culvert::pipeline {
 
 // Enumerator, name, help.
 #define CULVERT_IP_COUNTERS(X)                                                                     \
+    X(out_requests, "IpOutRequests", "packets of our own that were to be sent")                    \
+    X(out_no_routes, "IpOutNoRoutes", "of these, those that had no way")                           \
+    X(ip6_out_requests, "Ip6OutRequests", "IPv6 packets of our own that were to be sent")          \
+    X(ip6_out_no_routes, "Ip6OutNoRoutes", "of these, those that had no way")                      \
     X(frag_oks, "IpFragOKs", "datagrams cut into fragments")                                       \
     X(frag_fails, "IpFragFails", "datagrams too large for the way out that were not cut")          \
     X(frag_creates, "IpFragCreates", "fragments made")                                             \
@@ -20,6 +24,14 @@ namespace culvert::pipeline {
     X(reasm_fails, "IpReasmFails", "datagrams given up, for whatever reason")                      \
     X(reasm_timeout, "IpReasmTimeout", "datagrams given up after 30 s")                            \
     X(reasm_overlaps, "IpReasmOverlaps", "datagrams given up because fragments overlap")           \
+    X(ip6_frag_oks, "Ip6FragOKs", "IPv6 packets of ours cut into fragments")                       \
+    X(ip6_frag_fails, "Ip6FragFails", "IPv6 packets of ours that could not be cut")                \
+    X(ip6_frag_creates, "Ip6FragCreates", "IPv6 fragments made")                                   \
+    X(ip6_reasm_reqds, "Ip6ReasmReqds", "IPv6 fragments for this processor")                       \
+    X(ip6_reasm_oks, "Ip6ReasmOKs", "IPv6 packets put together; and atomic fragments")             \
+    X(ip6_reasm_fails, "Ip6ReasmFails", "IPv6 packets given up, for whatever reason")              \
+    X(ip6_reasm_timeout, "Ip6ReasmTimeout", "IPv6 packets given up after 60 s")                    \
+    X(ip6_reasm_overlaps, "Ip6ReasmOverlaps", "IPv6 packets given up because fragments overlap")   \
     X(icmp_out_errors, "IcmpOutErrorMsgs", "ICMP errors made")                                     \
     X(icmp_out_dest_unreachs, "IcmpOutDestUnreachs", "destination unreachable")                    \
     X(icmp_out_time_excds, "IcmpOutTimeExcds", "time exceeded")                                    \

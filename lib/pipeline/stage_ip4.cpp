@@ -3,11 +3,13 @@
 // packets at once, then deliver here or rewrite and send on.
 #include "lib/net/checksum.hpp"
 #include "lib/net/ether.hpp"
+#include "lib/net/header.hpp"
 #include "lib/net/ip_protocol.hpp"
 #include "lib/net/ipv4.hpp"
-#include "lib/pipeline/ip4_fragment.hpp"
+#include "lib/net/udp.hpp"
 #include "lib/pipeline/ip4_input.hpp"
 #include "lib/pipeline/ip_chunk.hpp"
+#include "lib/pipeline/ip_fragment.hpp"
 #include "lib/pipeline/link_header.hpp"
 #include "lib/pipeline/worker.hpp"
 
@@ -78,9 +80,9 @@ void read_headers(
         }
     } else if (ip.protocol == net::ip_protocol::kIcmp) {
         // As with the kernel's default icmp_echo_ignore_broadcasts.
-        worker.drop(packet, link, Drop::icmp_not_handled);
+        worker.drop_if_no_host(packet, Drop::icmp_not_handled);
     } else if (ip.protocol == net::ip_protocol::kIgmp || broadcast) {
-        worker.drop(packet, link, Drop::ip4_protocol_unknown);
+        worker.drop_if_no_host(packet, Drop::ip4_protocol_unknown);
     } else {
         worker.drop_and_tell(
             packet, link, Drop::ip4_protocol_unknown, unreachable(net::icmp_unreachable::kProtocol)
@@ -141,7 +143,11 @@ inline Check check_forward(
     const net::Ipv4Header& ip = *header_of(packet);
     // What came as a link-layer group is not forwarded, whoever it is for.
     const bool to_group = (*rte_pktmbuf_mtod(packet, const std::uint8_t*) & 1) != 0;
-    if (to_group || (destination >= kFirstGroup && is_group(destination))) [[unlikely]] {
+    if (destination >= kFirstGroup && is_group(destination)) [[unlikely]] {
+        worker.drop_if_no_host(packet, Drop::ip4_not_forwarded);
+        return Check::bad;
+    }
+    if (to_group) [[unlikely]] {
         return refuse(worker, packet, Drop::ip4_not_forwarded);
     }
     if (ip.time_to_live <= 1) [[unlikely]] {
@@ -164,7 +170,7 @@ bool cut_if_large(
     }
     note(packet).link_out = adjacency.link_out;
     fragment_cut_of(packet) = {static_cast<std::uint16_t>(adjacency.mtu), 0, resolve};
-    worker.enqueue(Stage::ip4_fragment, packet);
+    worker.enqueue(Stage::ip_fragment, packet);
     return true;
 }
 
@@ -268,6 +274,18 @@ refuse_route(Worker& worker, rte_mbuf* packet, route::AdjacencyKind kind) noexce
     }
 }
 
+// An offer to the host's DHCP client comes to an address that is nobody's yet (RFC 2131, 4.1).
+bool is_for_dhcp_client(rte_mbuf* packet) noexcept {
+    constexpr std::uint16_t kClientPort = 68;
+    const net::Ipv4Header& ip = *header_of(packet);
+    const std::size_t l4_offset = note(packet).l3_offset + ip.header_len_bytes();
+    const auto* udp = net::header_at<net::UdpHeader>(
+        rte_pktmbuf_mtod(packet, const std::uint8_t*), rte_pktmbuf_data_len(packet), l4_offset
+    );
+    return ip.protocol == net::ip_protocol::kUdp && ip.fragment_offset_bytes() == 0 &&
+           udp != nullptr && udp->destination.host() == kClientPort;
+}
+
 // A run to none of these.
 [[gnu::noinline]] void
 finish_here(Worker& worker, rte_mbuf* packet, std::uint32_t destination, const Way& way) noexcept {
@@ -277,8 +295,8 @@ finish_here(Worker& worker, rte_mbuf* packet, std::uint32_t destination, const W
     if (kind == AdjacencyKind::glean || kind == AdjacencyKind::incomplete) {
         resolve(worker, packet, destination, *way.adjacency);
     } else if (is_group(destination)) {
-        worker.drop(packet, note(packet).link_in, Drop::ip4_not_forwarded);
-    } else {
+        worker.drop_if_no_host(packet, Drop::ip4_not_forwarded);
+    } else if (!is_for_dhcp_client(packet) || !worker.give_to_host(packet)) {
         refuse_route(worker, packet, kind);
     }
 }
@@ -338,7 +356,7 @@ void ip4_stage(Worker& worker) noexcept {
     Vector& in = worker.vector(Stage::ip4);
     const std::uint32_t room = std::min(
         {worker.output_room(),
-         worker.vector(Stage::ip4_fragment).room(),
+         worker.vector(Stage::ip_fragment).room(),
          worker.vector(Stage::vxlan_pop).room(),
          worker.vector(Stage::ip_tunnel_pop).room()}
     );

@@ -16,7 +16,6 @@ namespace culvert::pipeline {
 namespace {
 
 constexpr std::uint16_t kEther = sizeof(net::EtherHeader);
-constexpr std::uint8_t kBeyondScope = 2;  // code of destination unreachable (RFC 4443, 3.1)
 
 using Chunk = IpChunk<route::Fib6::Address>;
 
@@ -109,7 +108,8 @@ check_forward(Worker& worker, rte_mbuf* packet, const route::Adjacency& adjacenc
                 packet,
                 link,
                 Drop::ip6_source_scope,
-                {.type = net::icmpv6_type::kDestinationUnreachable, .code = kBeyondScope}
+                {.type = net::icmpv6_type::kDestinationUnreachable,
+                 .code = net::icmpv6_unreachable::kBeyondScope}
             );
             return false;
         }

@@ -75,12 +75,11 @@ private:
 };
 
 [[gnu::noinline]] void VxlanPop6::refuse_port(rte_mbuf* packet) noexcept {
-    constexpr std::uint8_t kNoPort = 4;
     worker_.drop_and_tell(
         packet,
         note(packet).link_in,
         Drop::udp_no_port,
-        {.type = net::icmpv6_type::kDestinationUnreachable, .code = kNoPort}
+        {.type = net::icmpv6_type::kDestinationUnreachable, .code = net::icmpv6_unreachable::kPort}
     );
 }
 

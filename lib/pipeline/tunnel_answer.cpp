@@ -28,11 +28,11 @@ bool is_answerable4(const rte_mbuf* packet, std::uint32_t mtu) noexcept {
     const auto& ip = *reinterpret_cast<const net::Ipv4Header*>(frame + kEther);
     const auto source = net::IpAddress::from_v4(ip.source.host());
     const auto destination = net::IpAddress::from_v4(ip.destination.host());
-    constexpr std::uint32_t kLimitedBroadcast = 0xffffffff;
     if (ip.header_len_bytes() < sizeof(ip) ||
         ip.flags_and_offset.host() != net::kIpv4DontFragment || destination.is_multicast() ||
-        destination.v4() == kLimitedBroadcast || source.v4() >> 24 == 0 || source.is_loopback() ||
-        source.is_multicast() || source.v4() == kLimitedBroadcast) {
+        destination.v4() == net::kIpv4LimitedBroadcast || source.v4() >> 24 == 0 ||
+        source.is_loopback() || source.is_multicast() ||
+        source.v4() == net::kIpv4LimitedBroadcast) {
         return false;
     }
     if (ip.protocol != net::ip_protocol::kIcmp) {

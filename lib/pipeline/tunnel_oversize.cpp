@@ -3,7 +3,7 @@
 
 #include "lib/encap/mbuf.hpp"
 #include "lib/net/icmp.hpp"
-#include "lib/pipeline/ip4_fragment.hpp"
+#include "lib/pipeline/ip_fragment.hpp"
 #include "lib/pipeline/tunnel_answer.hpp"
 
 #include <algorithm>
@@ -26,12 +26,13 @@ void cut(Worker& worker, rte_mbuf* packet, const Template& outer) noexcept {
     fragment_cut_of(packet) = {
         static_cast<std::uint16_t>(std::min<std::uint32_t>(outer.mtu, kLargest)),
         0,
-        outer.state == encap::TunnelState::unresolved};
-    worker.enqueue(Stage::ip4_fragment, packet);
+        outer.state == encap::TunnelState::unresolved,
+        worker.fragment_ids.next()};
+    worker.enqueue(Stage::ip_fragment, packet);
 }
 
 bool has_room(Worker& worker, rte_mbuf* packet, LinkId device) noexcept {
-    if (worker.vector(Stage::ip4_fragment).room() == 0) {
+    if (worker.vector(Stage::ip_fragment).room() == 0) {
         worker.drop(packet, device, Drop::vector_full);
         return false;
     }
@@ -173,9 +174,8 @@ void tell_of_fault(Worker& worker, rte_mbuf* packet, const Link& device) noexcep
     }
     IcmpError error = unreachable(net::icmp_unreachable::kHost);
     if (inner.l3 == net::L3::ipv6) {
-        constexpr std::uint8_t kAddressUnreachable = 3;
         error.type = net::icmpv6_type::kDestinationUnreachable;
-        error.code = kAddressUnreachable;
+        error.code = net::icmpv6_unreachable::kAddress;
     }
     error.as_received = false;
     note(copy).l3_offset = static_cast<std::uint8_t>(inner.l3_offset);

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "lib/pipeline/worker.hpp"
 
+#include "lib/net/arp.hpp"
+#include "lib/net/ether.hpp"
+#include "lib/pipeline/rate.hpp"
+
 #include <rte_cycles.h>
 #include <rte_memcpy.h>
 
@@ -36,7 +40,8 @@ Worker::Worker(
     , pool(packet_pool)
     , tsc_hz(rte_get_tsc_hz())
     , next_second_tsc(worker_config.start_tsc)
-    , round_tsc(rte_rdtsc()) {
+    , round_tsc(rte_rdtsc())
+    , fragment_ids(worker_config.index) {
     learn_epoch = 1;  // slots hold 0
 }
 
@@ -51,7 +56,63 @@ void Worker::consume(rte_mbuf* packet) noexcept {
     rte_pktmbuf_free(packet);
 }
 
+namespace {
+
+// Above what any network needs, and far below what would keep control from its other work.
+constexpr Rate kNextHops{15, 2048};   // packets that wait for a next hop: 32768 a second
+constexpr Rate kDiscovery{15, 1024};  // ARP for us and neighbour discovery, by a link
+constexpr Rate kOthersArp{10, 256};   // ARP that is not for us, by a link
+
+// For the ring's one producer. rte_ring_count() reads what the consumer writes as if nobody did.
+std::uint32_t room_in(const rte_ring& ring) noexcept {
+    const std::uint32_t used = ring.prod.tail - __atomic_load_n(&ring.cons.tail, __ATOMIC_RELAXED);
+    return rte_ring_get_capacity(&ring) - used;
+}
+
+// Who asks whom for a MAC that is not ours: as much as nobody waits for.
+bool is_for_others(const Worker& worker, rte_mbuf* packet) noexcept {
+    const auto& arp =
+        *rte_pktmbuf_mtod_offset(packet, const net::ArpHeader*, sizeof(net::EtherHeader));
+    return !worker.tables.own_addresses.may_contain(arp.target_ip.host());
+}
+
+}  // namespace
+
+// A flood of one kind must not keep the others from control: packets for next hops that nobody has
+// leave a quarter of the ring to what could answer for them, and one link's ARP storm does not
+// silence the other links.
+bool Worker::is_permitted(rte_mbuf* packet, Punt why) noexcept {
+    const std::size_t slot = note(packet).link_in % discovery_paid_until_tsc.size();
+    switch (why) {
+    case Punt::resolve:
+        return rings.to_control != nullptr &&
+               room_in(*rings.to_control) >= rte_ring_get_capacity(rings.to_control) / 4 &&
+               take_token(kNextHops, tsc_hz, round_tsc, resolve_paid_until_tsc);
+    case Punt::arp:
+        if (is_for_others(*this, packet)) {
+            return take_token(kOthersArp, tsc_hz, round_tsc, others_paid_until_tsc[slot]);
+        }
+        return take_token(kDiscovery, tsc_hz, round_tsc, discovery_paid_until_tsc[slot]);
+    case Punt::icmp6:
+        return take_token(kDiscovery, tsc_hz, round_tsc, discovery_paid_until_tsc[slot]);
+    default:
+        return true;
+    }
+}
+
 void Worker::punt(rte_mbuf* packet, Punt why) noexcept {
+    if (!is_permitted(packet, why)) [[unlikely]] {
+        drop(
+            packet,
+            note(packet).link_in,
+            why == Punt::resolve ? Drop::next_hop_limited : Drop::discovery_limited
+        );
+        return;
+    }
+    hand_to_control(packet, why);
+}
+
+void Worker::hand_to_control(rte_mbuf* packet, Punt why) noexcept {
     note(packet).punt = why;
     if (rings.to_control == nullptr || rte_ring_sp_enqueue(rings.to_control, packet) != 0)
         [[unlikely]] {
@@ -60,25 +121,12 @@ void Worker::punt(rte_mbuf* packet, Punt why) noexcept {
     punted = true;
 }
 
-namespace {
-
-// For the ring's one producer. rte_ring_count() reads what the consumer writes as if nobody did.
-std::uint32_t packets_in(const rte_ring& ring) noexcept {
-    return ring.prod.tail - __atomic_load_n(&ring.cons.tail, __ATOMIC_RELAXED);
-}
-
-}  // namespace
-
 bool Worker::offer(rte_mbuf* packet, Punt why) noexcept {
     const rte_ring* ring = rings.to_control;
-    if (ring == nullptr) {
+    if (ring == nullptr || room_in(*ring) < rte_ring_get_capacity(ring) / 2) {
         return false;
     }
-    const std::uint32_t capacity = rte_ring_get_capacity(ring);
-    if (capacity - packets_in(*ring) < capacity / 2) {
-        return false;
-    }
-    punt(packet, why);
+    hand_to_control(packet, why);
     return true;
 }
 
@@ -158,7 +206,7 @@ std::uint32_t drain(Worker& worker) noexcept {
     for (std::size_t stage = 0; stage < worker.vectors.size(); ++stage) {
         Vector& vector = worker.vectors[stage];
         const bool leaving = stage == static_cast<std::size_t>(Stage::port_tx) ||
-                             stage == static_cast<std::size_t>(Stage::ip4_fragment) ||
+                             stage == static_cast<std::size_t>(Stage::ip_fragment) ||
                              stage == static_cast<std::size_t>(Stage::vxlan_push) ||
                              stage == static_cast<std::size_t>(Stage::ip_tunnel_push);
         for (std::uint32_t i = 0; i < vector.count; ++i) {

@@ -5,6 +5,7 @@
 
 #include "lib/fdb/table.hpp"
 #include "lib/pipeline/counters.hpp"
+#include "lib/pipeline/fragment_ids.hpp"
 #include "lib/pipeline/icmp_demand.hpp"
 #include "lib/pipeline/note.hpp"
 #include "lib/pipeline/tables.hpp"
@@ -34,7 +35,7 @@ enum class Stage : std::uint8_t {
     bridge,          // a frame from a member, or from the bridge's own address
     ip4,             // validated and looked up
     ip6,             // the same
-    ip4_fragment,    // with its link header, too large for link_out
+    ip_fragment,     // with its link header, too large for link_out
     vxlan_pop,       // UDP to an address of ours
     vxlan_pop6,      // the same over IPv6
     ip_tunnel_pop,   // ipip or GRE to an address of ours
@@ -160,7 +161,8 @@ struct alignas(64) Worker {
 
     // The packet's fate: counted on `link`, freed.
     void drop(rte_mbuf* packet, LinkId link, Drop reason) noexcept;
-    // To control; a full ring is a counted drop.
+    // To control; a full ring is a counted drop, and so is what floods control with next hops, ARP
+    // or neighbour discovery.
     void punt(rte_mbuf* packet, Punt why) noexcept;
     // The same for what need not be: it takes no more than half of the ring, so that what is urgent
     // (ARP, next hops) finds room in any flood. False: the packet is still the caller's.
@@ -168,6 +170,12 @@ struct alignas(64) Worker {
     // The packet is dropped for `reason`, and its sender is to hear `error` of it
     // (icmp_demand.cpp).
     void drop_and_tell(rte_mbuf* packet, LinkId link, Drop reason, const IcmpError& error) noexcept;
+    // A packet that nobody here takes goes to the tap of the link it came in by, if that has one,
+    // or is dropped because that has too much to take. False: it has none, and the packet is still
+    // the caller's.
+    [[nodiscard]] bool give_to_host(rte_mbuf* packet) noexcept;
+    // The same, or else it is dropped, and nobody told.
+    void drop_if_no_host(rte_mbuf* packet, Drop reason) noexcept;
     // A MAC seen first or elsewhere; the same event is not repeated within some 100 us. A full ring
     // loses the event, not the packet.
     void learned(const fdb::LearnEvent& event) noexcept;
@@ -208,16 +216,26 @@ struct alignas(64) Worker {
     bool round_was_busy = false;  // the last one
     // vxlan_push: remotes already served of the packet at its vector's front
     std::uint32_t push_resume = 0;
-    // Changes whenever a push or ip4_fragment got anywhere, or a tag was taken off: a tunnel in a
+    // Changes whenever a push or ip_fragment got anywhere, or a tag was taken off: a tunnel in a
     // tunnel puts a packet back into the vector it came from, a tagged frame comes again in it, and
     // a packet that is being cut stays at its vector's front.
     std::uint32_t push_progress = 0;
     std::uint32_t tx_pending = 0;   // bit = port whose tx_buffers entry holds packets
     std::uint32_t learn_epoch = 0;  // what learned() has told since it changed is not told again
     std::array<LearnSlot, 64> learn_filter{};
+    FragmentIds fragment_ids;           // of IPv6 packets that are cut here
     std::atomic<bool>* stop = nullptr;  // control: wo; ends worker_loop
     std::atomic<bool>* receiving =
         nullptr;  // control: wo; false = `stop` at the prompt: queues are not read
+    // is_permitted()'s allowances: for next hops, and by link_in's lower bits for ARP and neighbour
+    // discovery. Behind what each round needs.
+    std::uint64_t resolve_paid_until_tsc = 0;
+    std::array<std::uint64_t, 64> discovery_paid_until_tsc{};
+    std::array<std::uint64_t, 64> others_paid_until_tsc{};
+
+private:
+    [[nodiscard]] bool is_permitted(rte_mbuf* packet, Punt why) noexcept;
+    void hand_to_control(rte_mbuf* packet, Punt why) noexcept;
 };
 
 // One round: receive from every queue, run the stages, transmit. Returns the number of packets
@@ -239,7 +257,7 @@ void ethernet_stage(Worker& worker) noexcept;
 void bridge_stage(Worker& worker) noexcept;
 void ip4_stage(Worker& worker) noexcept;
 void ip6_stage(Worker& worker) noexcept;
-void ip4_fragment_stage(Worker& worker) noexcept;
+void ip_fragment_stage(Worker& worker) noexcept;
 void vxlan_pop_stage(Worker& worker) noexcept;
 void vxlan_pop6_stage(Worker& worker) noexcept;
 void vxlan_push_stage(Worker& worker) noexcept;

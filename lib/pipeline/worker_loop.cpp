@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The worker's round: take packets from queues and rings, run the stages, transmit. The clock is
 // read once a round; everything a round counts is added up in registers and stored once.
+#include "lib/pipeline/ip_fragment.hpp"
 #include "lib/pipeline/worker.hpp"
 
 #include <rte_cycles.h>
@@ -104,15 +105,19 @@ std::uint32_t take_from_control(Worker& worker) noexcept {
         return 0;
     }
     std::array<void*, kRingBurst> objects;  // NOLINT: the first n are written before they are read
-    const std::uint32_t room =
-        std::min({kRingBurst, worker.output_room(), worker.vector(Stage::ip4).room()});
+    const std::uint32_t room = std::min(
+        {kRingBurst,
+         worker.output_room(),
+         worker.vector(Stage::ip4).room(),
+         worker.vector(Stage::ip6).room()}
+    );
     const std::uint32_t n = rte_ring_sc_dequeue_burst(ring, objects.data(), room, nullptr);
     for (std::uint32_t i = 0; i < n; ++i) {
         auto* packet = static_cast<rte_mbuf*>(objects[i]);
         note(packet).depth = 0;
         note(packet).for_us = false;
         if (note(packet).link_out == kNoLink) [[unlikely]] {
-            worker.enqueue(Stage::ip4, packet);  // put together from fragments
+            worker.enqueue(is_ip6(packet) ? Stage::ip6 : Stage::ip4, packet);  // of fragments
         } else {
             worker.output(packet, note(packet).link_out);
         }
@@ -135,7 +140,7 @@ constexpr std::array<StageEntry, static_cast<std::size_t>(Stage::count)> kStages
     {Stage::vxlan_pop, vxlan_pop_stage},
     {Stage::vxlan_pop6, vxlan_pop6_stage},
     {Stage::ip_tunnel_pop, ip_tunnel_pop_stage},
-    {Stage::ip4_fragment, ip4_fragment_stage},
+    {Stage::ip_fragment, ip_fragment_stage},
     {Stage::bridge, bridge_stage},
     {Stage::vxlan_push, vxlan_push_stage},
     {Stage::ip_tunnel_push, ip_tunnel_push_stage},

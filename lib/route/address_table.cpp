@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "lib/route/address_table.hpp"
 
+#include "lib/net/ipv4.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,7 +12,7 @@ namespace culvert::route {
 
 namespace {
 
-constexpr net::IpAddress kLimitedBroadcast = net::IpAddress::from_v4(0xffffffff);
+constexpr net::IpAddress kLimitedBroadcast = net::IpAddress::from_v4(net::kIpv4LimitedBroadcast);
 
 Error refused(std::errc code, const Address& address, std::string_view why) {
     return {

@@ -138,6 +138,40 @@ Result<void> NeighbourTable::del(const NeighbourKey& key) {
     return {};
 }
 
+Result<void> NeighbourTable::create(const NeighbourKey& key, std::uint64_t now_ms) {
+    CULVERT_CHECK(find_or_create(key, now_ms));
+    return {};
+}
+
+void NeighbourTable::set_traits(
+    const NeighbourKey& key, const NeighbourTraits& traits, std::uint64_t now_ms
+) {
+    const auto found = neighbours_.find(key);
+    if (found == neighbours_.end()) {
+        return;
+    }
+    Neighbour& neighbour = found->second;
+    neighbour.router = traits.router;
+    neighbour.extern_learn = traits.extern_learn;
+    neighbour.protocol = traits.protocol;
+    neighbour.managed = traits.managed && neighbour.state != NeighbourState::permanent;
+    if (!neighbour.managed) {
+        managed_.erase(key);
+    } else if (managed_.insert(key).second) {
+        refresh_managed(now_ms);
+    }
+}
+
+// neigh_managed_work(): as if a packet went to each, every delay_first_probe_time.
+void NeighbourTable::refresh_managed(std::uint64_t now_ms) {
+    next_refresh_ms_ = now_ms + parameters_.delay_first_probe_time_ms;
+    for (const NeighbourKey& key : managed_) {
+        Neighbour& neighbour = neighbours_.find(key)->second;
+        note_use(neighbour, now_ms);
+        request(key, now_ms);
+    }
+}
+
 template <typename Pick>
 std::size_t NeighbourTable::remove_if(Pick pick) {
     std::size_t removed = 0;
@@ -162,6 +196,7 @@ std::size_t NeighbourTable::flush(LinkId link) {
 }
 
 void NeighbourTable::link_down(LinkId link, std::optional<net::Family> family) {
+    drop_proxies(link, family);
     remove_if([&](const Neighbour& neighbour) {
         return neighbour.key.link == link && neighbour.state != NeighbourState::none &&
                (!family.has_value() || neighbour.key.address.family() == *family);
@@ -191,6 +226,10 @@ void NeighbourTable::release(const NeighbourKey& key) {
 // Back to state none: nothing is known and nothing waits.
 void NeighbourTable::reset(Neighbour& neighbour) {
     set_timer(neighbour, 0);
+    managed_.erase(neighbour.key);
+    neighbour.managed = false;
+    neighbour.extern_learn = false;
+    neighbour.protocol.clear();
     enter(neighbour, NeighbourState::none, neighbour.updated_ms);
     neighbour.mac = {};
     neighbour.router = false;
@@ -204,6 +243,7 @@ NeighbourTable::Neighbours::iterator NeighbourTable::remove(Neighbours::iterator
     if (at->second.state != NeighbourState::none) {
         reset(at->second);
     }
+    managed_.erase(at->first);
     return at->second.references != 0 ? std::next(at) : neighbours_.erase(at);
 }
 
@@ -235,7 +275,9 @@ std::size_t NeighbourTable::force_garbage_out(std::size_t most, std::uint64_t no
         using enum NeighbourState;
         const bool is_dead = neighbour.state == failed || neighbour.state == noarp;
         const bool is_old = neighbour.updated_ms + kForceIntervalMs < now_ms;
-        if (neighbour.references == 0 && neighbour.state != permanent && (is_dead || is_old)) {
+        const bool is_exempt = neighbour.state == permanent || neighbour.extern_learn ||
+                               neighbour.managed || neighbour.references != 0;
+        if (!is_exempt && (is_dead || is_old)) {
             candidates.emplace_back(!is_dead, neighbour.updated_ms, key);
         }
     }
@@ -248,13 +290,16 @@ std::size_t NeighbourTable::force_garbage_out(std::size_t most, std::uint64_t no
 }
 
 void NeighbourTable::collect_garbage(std::uint64_t now_ms) {
+    if (neighbours_.size() < parameters_.gc_thresh1) {
+        return;
+    }
     remove_if([&](const Neighbour& neighbour) {
         using enum NeighbourState;
         const bool can_go = neighbour.state == none || neighbour.state == stale ||
                             neighbour.state == failed || neighbour.state == noarp;
         const std::uint64_t last_use = std::max(neighbour.used_ms, neighbour.confirmed_ms);
-        return can_go && neighbour.references == 0 &&
-               now_ms > last_use + parameters_.gc_stale_time_ms;
+        return can_go && neighbour.references == 0 && !neighbour.extern_learn &&
+               !neighbour.managed && now_ms > last_use + parameters_.gc_stale_time_ms;
     });
 }
 
@@ -269,6 +314,9 @@ std::uint64_t NeighbourTable::tick(std::uint64_t now_ms) {
         set_timer(neighbour, 0);
         on_timer(neighbour, now_ms);
     }
+    if (!managed_.empty() && now_ms >= next_refresh_ms_) {
+        refresh_managed(now_ms);
+    }
     const std::uint64_t gc_interval_ms = parameters_.base_reachable_time_ms / 2;
     if (next_gc_ms_ != 0 && now_ms >= next_gc_ms_) {
         collect_garbage(now_ms);
@@ -281,7 +329,9 @@ std::uint64_t NeighbourTable::tick(std::uint64_t now_ms) {
     if (next_gc_ms_ == 0) {
         next_gc_ms_ = now_ms + gc_interval_ms;
     }
-    return timers_.empty() ? next_gc_ms_ : std::min(next_gc_ms_, timers_.begin()->first);
+    const std::uint64_t due =
+        managed_.empty() ? next_gc_ms_ : std::min(next_gc_ms_, next_refresh_ms_);
+    return timers_.empty() ? due : std::min(due, timers_.begin()->first);
 }
 
 }  // namespace culvert::route

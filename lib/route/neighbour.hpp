@@ -18,6 +18,7 @@
 #include <optional>
 #include <random>
 #include <set>
+#include <string>
 #include <utility>
 
 struct rte_mbuf;
@@ -56,8 +57,17 @@ struct NeighbourParameters {
     std::uint32_t queue_packets =
         101;                           // that wait for one neighbour; the kernel counts their bytes
     std::uint32_t queue_total = 2048;  // that wait for any: a scan must not empty the packet pool
+    std::uint32_t gc_thresh1 = 128;    // fewer are never collected
     std::uint32_t gc_thresh3 = 65536;  // --neigh-size; garbage is forced out down to half of it
     std::uint32_t random_seed = 0;     // for the reachable time; 0 = a random one
+};
+
+// What an administrator says of a neighbour beside its state.
+struct NeighbourTraits {
+    bool router = false;
+    bool extern_learn = false;  // by a routing daemon: never collected
+    bool managed = false;       // resolved, and kept so, without traffic
+    std::string protocol{};     // who said it; empty = nobody in particular
 };
 
 struct Neighbour {
@@ -65,6 +75,8 @@ struct Neighbour {
     net::MacAddress mac;
     NeighbourState state = NeighbourState::none;
     bool router = false;
+    bool extern_learn = false;
+    bool managed = false;
     bool has_mac = false;  // exactly in the kernel's NUD_VALID states
     std::uint32_t probes = 0;
     std::uint64_t confirmed_ms = 0;
@@ -72,7 +84,8 @@ struct Neighbour {
     std::uint64_t used_ms = 0;
     std::uint64_t timer_ms = 0;    // when the state machine acts next; 0 = never
     std::uint32_t references = 0;  // routes whose gateway it is: not garbage collected
-    std::deque<rte_mbuf*> queue;   // complete but for the link header's addresses, oldest first
+    std::string protocol{};
+    std::deque<rte_mbuf*> queue;  // complete but for the link header's addresses, oldest first
 };
 
 enum class QueueVerdict : std::uint8_t { failed, overflow, removed, table_full };
@@ -145,10 +158,29 @@ public:
         bool router,
         std::uint64_t now_ms);
     Result<void> del(const NeighbourKey& key);
+    // What set() has made or changed: NTF_EXT_LEARNED, NTF_EXT_MANAGED, NDA_PROTOCOL. A neighbour
+    // in state none that is managed is asked for at once.
+    void set_traits(const NeighbourKey& key, const NeighbourTraits& traits, std::uint64_t now_ms);
+    // An entry in state none that is not held by anybody, for NTF_USE and NTF_EXT_MANAGED. Error
+    // ENOBUFS.
+    Result<void> create(const NeighbourKey& key, std::uint64_t now_ms);
     // ip neigh flush: all but permanent and noarp, of one link (kNoLink = all). Returns how many.
     std::size_t flush(LinkId link);
     // NEI-13: the link went down (all, permanent too) or away.
     void link_down(LinkId link, std::optional<net::Family> family);
+
+    // --- proxies: addresses for which a link answers ARP or neighbour discovery although they are
+    // elsewhere (ip neigh add proxy) --- errors EINVAL, ENOENT
+    struct Proxy {
+        NeighbourKey key;
+        bool router = false;
+        std::string protocol{};
+    };
+
+    Result<void> set_proxy(const Proxy& proxy);
+    Result<void> del_proxy(const NeighbourKey& key);
+    [[nodiscard]] const Proxy* find_proxy(const NeighbourKey& key) const;
+    void for_each_proxy(const std::function<void(const Proxy&)>& visit) const;
 
     // References held by routes; a referenced neighbour is not garbage collected. hold() creates it
     // in state none.
@@ -181,6 +213,7 @@ private:
     };
 
     // neighbour.cpp: the table
+    void drop_proxies(LinkId link, std::optional<net::Family> family);
     Result<Neighbour*> find_or_create(const NeighbourKey& key, std::uint64_t now_ms);
     bool make_room(std::uint64_t now_ms);
     std::size_t force_garbage_out(std::size_t most, std::uint64_t now_ms);
@@ -206,6 +239,7 @@ private:
     void enter(Neighbour& neighbour, NeighbourState state, std::uint64_t now_ms);
     void set_timer(Neighbour& neighbour, std::uint64_t at_ms);
     void draw_reachable_time(std::uint64_t now_ms);
+    void refresh_managed(std::uint64_t now_ms);
 
     NeighbourActions& actions_;
     NeighbourParameters parameters_;
@@ -216,7 +250,10 @@ private:
     std::uint64_t reachable_time_ms_ = 0;
     std::uint64_t next_draw_ms_ = 0;
     std::size_t queued_packets_ = 0;
-    std::size_t exempt_ = 0;                // permanent ones: they do not count against gc_thresh3
+    std::size_t exempt_ = 0;  // permanent ones: they do not count against gc_thresh3
+    std::set<NeighbourKey> managed_;
+    std::map<NeighbourKey, Proxy> proxies_;
+    std::uint64_t next_refresh_ms_ = 0;     // of managed ones
     std::uint64_t next_gc_ms_ = 0;          // 0 = not planned
     std::uint64_t next_soft_force_ms_ = 0;  // above half of gc_thresh3
     std::uint64_t next_hard_force_ms_ = 0;  // at gc_thresh3, after a try that found nothing

@@ -4,6 +4,7 @@
 // place that writes the FIB, and no event needs to know what an earlier one did.
 #pragma once
 
+#include "lib/net/ipv4.hpp"
 #include "lib/rcu/domain.hpp"
 #include "lib/route/address_table.hpp"
 #include "lib/route/adjacency_set.hpp"
@@ -27,7 +28,8 @@
 
 namespace culvert::route {
 
-inline constexpr net::IpAddress kLimitedBroadcast = net::IpAddress::from_v4(0xffffffff);
+inline constexpr net::IpAddress kLimitedBroadcast =
+    net::IpAddress::from_v4(net::kIpv4LimitedBroadcast);
 
 class Routing::Impl final : private NeighbourActions {
 public:

@@ -6,6 +6,11 @@ import random
 import socket
 import threading
 
+
+def family_of(address):
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
 BLOCK = random.Random(42).randbytes(1 << 16)
 
 
@@ -14,7 +19,7 @@ class Receiver:
 
     def __init__(self, host, address, timeout):
         with host.inside():
-            self.listener = socket.create_server((address, 0))
+            self.listener = socket.create_server((address, 0), family=family_of(address))
         self.timeout = timeout
         self.listener.settimeout(self.timeout)
         self.port = self.listener.getsockname()[1]
@@ -43,7 +48,7 @@ class Receiver:
 def send(host, address, port, length, timeout):
     """What a right receiver answers."""
     with host.inside():
-        sender = socket.socket()
+        sender = socket.socket(family_of(address))
     sent = hashlib.sha256()
     with sender:
         sender.settimeout(timeout)

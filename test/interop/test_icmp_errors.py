@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """ICMP errors and fragments: culvert as a router, and a Linux router in the same place, asked the same."""
 
+import concurrent.futures
+import socket
+import time
+
 from cases import case
-from culvert_lab import Lab, Port, wait_until
+from culvert_lab import SLOW, Lab, Port, wait_until
 from echo import error_of
 from topology import FAR_MAC, NEAR_MAC, first_tunnel
-from wire import ICMP, IP, UDP, Ether, Raw, Wire
+from wire import ICMP, IP, TCP, UDP, Ether, Raw, Wire
 
 NARROW = 600
 ROUTES = ("unreachable 10.66.1.0/24", "prohibit 10.66.2.0/24", "blackhole 10.66.3.0/24")
@@ -162,6 +166,22 @@ def probes():
     def ping(src, length=1400):
         return IP(src=src, dst=router, id=99) / ICMP(type=8, id=1) / Raw((body * 3)[:length])
 
+    # Options that the answer brings back: room for two addresses, for one, and none.
+    for room, record in enumerate((b"\x07\x07\x08\x0a\x01\x00\x09\x00", b"\x07\x07\x04" + bytes(5), b"\x07\x0b\x04" + bytes(9))):
+        message = bytes(ICMP(type=8, id=1) / Raw(body[:40]))
+
+        def recorded(src, record=record, message=message):
+            header = IP(src=src, dst=router, proto=1, id=99, ihl=5 + len(record) // 4, options=[])
+            return [IP(bytes(header / Raw(record + message)))]
+
+        yield f"ping that records its route, room for {room}", recorded, False
+
+    def knock(flags, port=81, **more):
+        return lambda src: [IP(src=src, dst=router, tos=0x10) / TCP(sport=1234, dport=port, flags=flags, **more) / Raw(body[:10])]
+
+    for flags in ("S", "A", "FA", "F", "", "FPU", "R", "SA", "SF"):
+        yield f"TCP to a closed port, flags '{flags}'", knock(flags, seq=1000, ack=77 if "A" in flags else 0), False
+    yield "TCP with a wrong checksum", knock("S", chksum=0x1234), False
     yield "ping in fragments", (lambda src: cut(ping(src), 0, 256, 800)), False
     yield "ping in fragments, last first", (lambda src: cut(ping(src), 0, 256, 800)[::-1]), False
     yield "ping in fragments, one twice", (lambda src: [*cut(ping(src), 0, 256)[:1] * 2, *cut(ping(src), 0, 256)[1:]]), False
@@ -186,6 +206,64 @@ def as_a_linux_router():
         culvert.close()
         assert not different, "\n".join(different)
         assert answers >= 29 and through >= 21, f"{answers} answers from the Linux router, {through} packets through it"
+
+
+@case("FRAG-01 FRAG-02 FRAG-04 FRAG-10 packets of every size through unequal MTUs, as through a Linux router")
+def every_size():
+    sizes = range(28, 1501)  # net_tap's ports take no larger ones
+    body = bytes(range(256)) * 6
+    sender, step = SENDERS[0], 50
+    with Lab() as lab:
+        linux, culvert = LinuxRouter(lab).open(), CulvertRouter(lab).open()
+        for begin in range(0, len(sizes), step):
+            for flags in ("DF", 0):
+                packets = [
+                    IP(src=sender, dst="10.2.0.9", id=size, flags=flags) / UDP(sport=1000, dport=2000) / Raw(body[: size - 28])
+                    for size in sizes[begin : begin + step]
+                ]
+                theirs, ours = (router.ask(sender, *packets) for router in (linux, culvert))
+                assert ours == theirs, f"{sizes[begin]} bytes and more, {flags}:\n  culvert {ours}\n  Linux   {theirs}"[:4000]
+        # To the router itself, in fragments where they must be, and back.
+        for begin in range(28, 9001, 641):
+            ping = IP(src=sender, dst="10.1.0.254", id=begin) / ICMP(type=8, id=1) / Raw((body * 6)[: begin - 28])
+            theirs, ours = (router.ask(sender, *cut(ping, *range(0, begin - 20, 1480))) for router in (linux, culvert))
+            assert ours == theirs, f"ping of {begin} bytes:\n  culvert {ours}\n  Linux   {theirs}"[:4000]
+        linux.close()
+        culvert.close()
+
+
+def timeline(router, sender, stranger, again_s, until_s):
+    """What near and far see, and when, after a packet to somebody who is not there, and another one at `again_s`."""
+    packet = Ether(src=NEAR_MAC, dst=router.mac) / IP(src=sender, dst=stranger) / UDP(sport=1, dport=2) / Raw(bytes(20))
+    asked = b"\x08\x06" + b"\x00\x01\x08\x00\x06\x04\x00\x01"
+    router.near_wire.send(packet)
+    start, events, is_sent_again = time.monotonic(), [], False
+    while (now := time.monotonic() - start) < until_s:
+        if now >= again_s and not is_sent_again:
+            router.near_wire.send(packet)
+            is_sent_again = True
+        for wire in (router.near_wire, router.far_wire):
+            frame = wire.next_frame(time.monotonic() + 0.01)
+            data = b"" if frame is None else bytes(frame)
+            if data[12:22] == asked and data[38:42] == socket.inet_aton(stranger):
+                events.append((f"asked, to {data[:6].hex()}", time.monotonic() - start))
+            elif data[23:24] == b"\1" and data[34:36] == b"\3\1":
+                events.append(("host unreachable", time.monotonic() - start))
+    return events
+
+
+@case("GOLD-10 NEI-01 NEI-02 NEI-07 the timeline of a next hop that is not there is a Linux router's")
+def not_there():
+    with Lab() as lab:
+        routers = [LinuxRouter(lab).open(), CulvertRouter(lab).open()]
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            theirs, ours = pool.map(lambda router: timeline(router, SENDERS[0], "10.2.0.77", 3.5, 7.2), routers)
+        assert [what for what, _ in ours] == [what for what, _ in theirs], f"culvert {ours}\nLinux   {theirs}"
+        assert len(theirs) == 8, theirs
+        for (what, here), (_, there), due in zip(ours, theirs, (0, 1, 2, 3, 3.5, 4.5, 5.5, 6.5), strict=True):
+            assert abs(here - due) < 0.4 * SLOW and abs(here - there) < 0.4 * SLOW, f"{what}: culvert {here}, Linux {there}"
+        for router in routers:
+            router.close()
 
 
 @case("GOLD-13 ICMP-05 a burst of errors to one host: as many as from a Linux router")

@@ -82,6 +82,59 @@ def own_link_local(culvert, device):
     return address
 
 
+@case("IPv6: echo up to 9000 bytes over 1280, in fragments both ways; groups are reported")
+def fragments():
+    with Lab() as lab:
+        culvert, near, _ = routed(lab, near_mtu=1280, extra="link set port0 mtu 1280\n")
+        for size in (0, 1, 1231, 1232, 1233, 1240, 1241, 2472, 4000, 8952):
+            must_answer(near, NEAR_GATEWAY, "-s", size)
+        must_answer(near, f"{own_link_local(culvert, 'port0')}%eth0", "-s", 4000)
+        counted = culvert.json("show snmp")
+        # Above 1232 bytes of payload and header: 1233 and more, and the one to the link-local address.
+        assert counted["Ip6ReasmOKs"] == counted["Ip6FragOKs"] >= 2 * 6, counted
+        assert counted["Ip6ReasmFails"] == 0, counted
+        wait_until(culvert.balanced, 5, "the conservation sum")
+        with Wire(near) as wire:
+            culvert.do("addr add 2001:db8:a::77/64 dev port0 nodad")
+            deadline = time.monotonic() + 5 * SLOW
+            group = socket.inet_pton(socket.AF_INET6, "ff02::1:ff00:77")
+            while (frame := wire.next_frame(deadline)) is not None:
+                # MLDv2: to ff02::16, behind a router alert; the record of the new group alone.
+                if bytes(frame)[:6] == b"\x33\x33\0\0\0\x16":
+                    data = bytes(frame)
+                    assert data[54:62] == b"\x3a\0\5\2\0\0\1\0" and data[62] == 143, data.hex()
+                    assert data[70:90] == b"\4\0\0\0" + group, data.hex()
+                    break
+            else:
+                raise AssertionError("no report of the new address's group")
+
+
+@case("IPv6: closed ports refuse at once, and proxies are answered for")
+def closed_ports():
+    with Lab() as lab:
+        culvert, near, _ = routed(lab)
+        for address in (NEAR_GATEWAY, FAR_GATEWAY):
+            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                with near.inside():
+                    knocker = socket.socket(socket.AF_INET6, kind)
+                with knocker:
+                    knocker.settimeout(5 * SLOW)
+                    try:
+                        knocker.connect((address, 81))
+                        knocker.send(b"who is there?")
+                        knocker.recv(100)
+                        raise AssertionError(f"port 81 of {address} is open")
+                    except ConnectionRefusedError:
+                        pass
+        # An address beyond culvert that near believes to be on its own link.
+        near.ip("addr add 2001:db8:b::99/64 dev eth0")
+        good, _ = ping(near, FAR, "-I", NEAR, count=1)
+        assert not good, "answered without a proxy"
+        near.ip("neigh flush dev eth0")
+        culvert.do(f"neigh add proxy {FAR} dev port0")
+        must_answer(near, FAR, "-I", NEAR)
+
+
 @case("NEI-04 NEI-10 IPv6: ping on the link, link-local, to all nodes, and through culvert")
 def echo():
     with Lab() as lab:

@@ -14,12 +14,12 @@ from scapy.config import conf
 
 conf.ipv6_enabled = False
 
-from scapy.layers.inet import ICMP, IP, UDP  # noqa: E402
+from scapy.layers.inet import ICMP, IP, TCP, UDP  # noqa: E402
 from scapy.layers.l2 import ARP, GRE, Dot1Q, Ether  # noqa: E402
 from scapy.layers.vxlan import VXLAN  # noqa: E402
 from scapy.packet import Raw, bind_layers  # noqa: E402
 
-__all__ = ["ARP", "Dot1Q", "Ether", "GRE", "ICMP", "IP", "Raw", "UDP", "VXLAN", "Wire", "inner_of", "vxlan_frame"]
+__all__ = ["ARP", "Dot1Q", "Ether", "GRE", "ICMP", "IP", "Raw", "TCP", "UDP", "VXLAN", "Wire", "inner_of", "vxlan_frame"]
 
 ETH_P_ALL = 3
 SOL_PACKET = 263

@@ -115,7 +115,11 @@ net::IcmpHeader icmp_of(const Bytes& message) {
 
 }  // namespace
 
-TEST_CASE_METHOD(Router, "ICMP-02 ICMP-03 an error, byte by byte", "[control][icmp]") {
+TEST_CASE_METHOD(
+    Router,
+    "ICMP-02 ICMP-03 IPO-QX-06 IPO-QX-07 IPO-QX-08 an error, byte by byte",
+    "[control][icmp]"
+) {
     Options options;
     options.tos = 0xb9;
     const Bytes frame = frame_of(options);
@@ -133,6 +137,8 @@ TEST_CASE_METHOD(Router, "ICMP-02 ICMP-03 an error, byte by byte", "[control][ic
     CHECK(Bytes(message.begin() + 28, message.end()) == Bytes(frame.begin() + 14, frame.end()));
     CHECK(count(IpCounter::icmp_out_errors) == 1);
     CHECK(count(IpCounter::icmp_out_time_excds) == 1);
+    CHECK(count(IpCounter::out_requests) == 1);
+    CHECK(count(IpCounter::out_no_routes) == 0);
     const ProcessStats now = core->process_stats();
     CHECK(now.received + now.originated == now.sent + now.dropped + now.consumed + now.in_flight);
 }

@@ -111,6 +111,15 @@ struct Node : CoreFixture {
         }
     }
 
+    // The next frame that is no listener report; those go to ff02::16.
+    std::vector<std::uint8_t> sent_bytes() {
+        Bytes bytes;
+        do {
+            bytes = CoreFixture::sent_bytes();
+        } while (bytes.size() > kIcmpAt && bytes[0] == 0x33 && bytes[5] == 0x16);
+        return bytes;
+    }
+
     void add_address6(const std::string& text, bool nodad = true) {
         route::Address address;
         address.link = port;

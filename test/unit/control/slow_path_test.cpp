@@ -293,9 +293,13 @@ TEST_CASE_METHOD(
     CHECK(header_of<net::Ipv4Header>(reply, 14).destination.host() == ip("198.51.100.5").v4());
 }
 
-TEST_CASE_METHOD(Host, "an echo reply without a route is dropped by name", "[control][icmp]") {
+TEST_CASE_METHOD(
+    Host, "IPO-QX-05 an echo reply without a route is dropped by name", "[control][icmp]"
+) {
     punt(echo_request("198.51.100.5", "192.0.2.1", 8), Punt::icmp, port);
     CHECK(core->drops(kNoLink, Drop::ip4_no_route) == 1);
+    CHECK(core->count(pipeline::IpCounter::out_requests) == 1);
+    CHECK(core->count(pipeline::IpCounter::out_no_routes) == 1);
     CHECK(is_balanced());
 }
 

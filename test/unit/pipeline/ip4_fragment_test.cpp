@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What the ip4_fragment stage makes of packets larger than their way out.
+// What the ip_fragment stage makes of packets larger than their way out.
 #include "test/unit/pipeline/router.hpp"
 
 #include <fmt/format.h>

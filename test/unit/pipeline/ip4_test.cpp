@@ -200,7 +200,7 @@ TEST_CASE(
     router.expect_only_drop(router.out, Drop::ip4_too_big);
 }
 
-TEST_CASE("the way out is down or gone", "[pipeline][ip4]") {
+TEST_CASE("IPO-DEV-04 the way out is down or gone", "[pipeline][ip4]") {
     Router router;
     SECTION("down") {
         router.change(router.out, [](Link& link) { link.up = false; });

@@ -233,10 +233,41 @@ TEST_CASE("ip6: options and extension headers within bounds", "[pipeline][ip6]")
     router.expect(
         {.destination = kOurs, .next_header = 60, .extensions = many}, Drop::ip6_extension_header
     );
+    // An atomic fragment in an atomic fragment.
     router.expect(
-        {.destination = kOurs, .next_header = 44, .extensions = {17, 0, 0, 1, 0, 0, 0, 1}},
-        Drop::ip6_fragment_local
+        {.destination = kOurs,
+         .next_header = 44,
+         .extensions = {44, 0, 0, 0, 0, 0, 0, 1, 58, 0, 0, 0, 0, 0, 0, 1}},
+        Drop::ip6_extension_header
     );
+}
+
+TEST_CASE("ip6: fragments for us go to control, atomic ones are whole", "[pipeline][ip6]") {
+    Router6 router;
+    const std::uint8_t more_and_offset = GENERATE(as<std::uint8_t>{}, 0, 1, 8, 9);
+    router.receive(
+        router.in,
+        packet(
+            {.destination = kOurs,
+             .next_header = 44,
+             .extensions = {net::ip_protocol::kIcmpv6, 0, 0, more_and_offset, 0, 0, 0, 1}}
+        ),
+        true
+    );
+    router.run();
+    const auto punted = router.punted();
+    REQUIRE(punted.size() == 1);
+    CHECK(punted.front().note.punt == (more_and_offset == 0 ? Punt::icmp6 : Punt::fragment));
+    CHECK(router.counters().read(IpCounter::ip6_reasm_oks) == (more_and_offset == 0 ? 1 : 0));
+    router.expect_no_drop();
+}
+
+TEST_CASE("ip6: what is forwarded is never cut, nor are fragments joined", "[pipeline][ip6]") {
+    Router6 router;
+    router.receive(router.in, packet({.next_header = 44, .extensions = {58, 0, 0, 9, 0, 0, 0, 1}}));
+    router.run();
+    CHECK(router.sent(router.out).size() == 1);
+    CHECK(int{router.told({.payload = 1500}).type} == net::icmpv6_type::kPacketTooBig);
 }
 
 TEST_CASE("ip6: what control answers", "[pipeline][ip6]") {

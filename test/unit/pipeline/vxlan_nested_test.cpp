@@ -68,7 +68,7 @@ TEST_CASE("VXLAN-TX-28 VXLAN-BYP-01 a remote that is ourselves", "[pipeline][vxl
     }
 }
 
-TEST_CASE("a tunnel to itself comes to an end", "[pipeline][vxlan]") {
+TEST_CASE("IPO-DEV-06 a tunnel to itself comes to an end", "[pipeline][vxlan]") {
     VxlanMachine machine;
     machine.enslave(machine.vx, kNoLink);
     const LinkId second = machine.add_bridge(mac(0xb2));
@@ -111,7 +111,9 @@ TEST_CASE("a tunnel in a tunnel: two outer headers", "[pipeline][vxlan]") {
     CHECK(machine.tx_packets(machine.vx) == 1);
 }
 
-TEST_CASE("a tunnel over itself runs out of depth, or of headroom", "[pipeline][vxlan]") {
+TEST_CASE(
+    "IPO-DEV-06 a tunnel over itself runs out of depth, or of headroom", "[pipeline][vxlan]"
+) {
     VxlanMachine machine;
     const auto id = machine.add_template(
         machine.vx,

@@ -404,7 +404,7 @@ TEST_CASE("TUN-TX-23 the lower link is down or gone: the tunnel's loss", "[pipel
     expect_drop(machine, kFrame, machine.vx, Drop::link_gone);
 }
 
-TEST_CASE("the device went down or away while packets waited", "[pipeline][vxlan]") {
+TEST_CASE("IPO-DEV-04 the device went down or away while packets waited", "[pipeline][vxlan]") {
     VxlanMachine machine;
     machine.add_remote(kFar);
     const auto wait = [&] {

@@ -38,7 +38,9 @@ struct Wire : Machine {
 
 }  // namespace
 
-TEST_CASE("what the transmit queue does not take is dropped by name", "[pipeline][port_tx]") {
+TEST_CASE(
+    "IPO-DEV-08 what the transmit queue does not take is dropped by name", "[pipeline][port_tx]"
+) {
     Wire wire;
     wire.port(wire.out).limit_tx(21);
     for (int i = 0; i < 50; ++i) {
@@ -106,7 +108,7 @@ TEST_CASE("a full hand-over ring is a counted drop", "[pipeline][handover]") {
     CHECK(wire.sent(wire.out).size() == 15);
 }
 
-TEST_CASE("a port that nobody sends to", "[pipeline][handover]") {
+TEST_CASE("IPO-DEV-08 a port that nobody sends to", "[pipeline][handover]") {
     Wire wire({.tx_queues = 0});
     wire.receive(wire.in, frame());
     wire.run();

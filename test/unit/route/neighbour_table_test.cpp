@@ -7,7 +7,7 @@ namespace culvert::route::neighbour_test {
 TEST_CASE(
     "NEI-09 garbage: what is unused goes, what is held or permanent stays", "[route][neighbour]"
 ) {
-    Fixture f;
+    Fixture f({.gc_thresh1 = 0, .random_seed = 5});
     f.make_stale();
     REQUIRE(f.table.set(Verb::add, key_of(20), kMacA, NeighbourState::permanent, false, f.now));
     REQUIRE(f.table.set(Verb::add, key_of(21), kMacA, NeighbourState::stale, false, f.now));
@@ -26,8 +26,68 @@ TEST_CASE(
     CHECK(f.table.tick(f.now) == std::numeric_limits<std::uint64_t>::max());
 }
 
+TEST_CASE("NEI-09 fewer than gc_thresh1 are never collected", "[route][neighbour]") {
+    Fixture f({.gc_thresh1 = 3, .random_seed = 5});
+    for (std::uint32_t i = 0; i < 2; ++i) {
+        REQUIRE(f.table.set(Verb::add, key_of(i), kMacA, NeighbourState::stale, false, f.now));
+    }
+    f.advance(150000);
+    CHECK(f.table.size() == 2);
+    REQUIRE(f.table.set(Verb::add, key_of(9), kMacA, NeighbourState::stale, false, f.now));
+    f.advance(150000);
+    // The older two; the third is too few again.
+    CHECK(f.table.size() == 1);
+}
+
+TEST_CASE("NEI-09 what others learned or manage stays", "[route][neighbour]") {
+    Fixture f({.gc_thresh1 = 0, .gc_thresh3 = 4, .random_seed = 5});
+    REQUIRE(f.table.set(Verb::add, key_of(1), kMacA, NeighbourState::stale, false, f.now));
+    f.table.set_traits(key_of(1), {.extern_learn = true, .protocol = "zebra"}, f.now);
+    f.advance(150000);
+    REQUIRE(f.table.find(key_of(1)) != nullptr);
+    for (std::uint32_t i = 10; i < 30; ++i) {
+        f.table.resolve(key_of(i), f.recorder.packet(i), f.now);
+        f.advance(6000);
+    }
+    REQUIRE(f.table.find(key_of(1)) != nullptr);
+    CHECK(f.table.find(key_of(1))->protocol == "zebra");
+    CHECK(f.table.size() <= 5);
+}
+
+TEST_CASE("UI-NEI-01 a managed neighbour is asked for, and kept", "[route][neighbour]") {
+    Fixture f({.gc_thresh1 = 0, .random_seed = 5});
+    REQUIRE(f.table.create(kPeer, f.now));
+    f.table.set_traits(kPeer, {.managed = true}, f.now);
+    CHECK(f.table.find(kPeer)->state == NeighbourState::incomplete);
+    // Nobody answers: it is asked for again and again.
+    f.advance(60000);
+    REQUIRE(f.table.find(kPeer) != nullptr);
+    CHECK(f.table.counters().res_failed >= 5);
+    REQUIRE(f.table.del(kPeer));
+    f.advance(10000);
+    CHECK(f.table.find(kPeer) == nullptr);
+}
+
+TEST_CASE("UI-NEI-01 proxies are no neighbours, and go with their link", "[route][neighbour]") {
+    Fixture f;
+    CHECK(
+        f.table.set_proxy({{kNoLink, kPeer.address}}).error().code == std::errc::invalid_argument
+    );
+    REQUIRE(f.table.set_proxy({kPeer}));
+    REQUIRE(f.table.set_proxy({kPeer, true, "static"}));
+    CHECK(f.table.find(kPeer) == nullptr);
+    REQUIRE(f.table.find_proxy(kPeer) != nullptr);
+    CHECK(f.table.find_proxy(kPeer)->router);
+    f.table.link_down(kPeer.link, net::Family::ipv6);
+    CHECK(f.table.find_proxy(kPeer) != nullptr);
+    f.table.link_down(kPeer.link, std::nullopt);
+    CHECK(f.table.find_proxy(kPeer) == nullptr);
+    CHECK(f.table.del_proxy(kPeer).error().code == std::errc::no_such_file_or_directory);
+}
+
 TEST_CASE(
-    "NEI-09 a full table refuses new neighbours until old ones can go", "[route][neighbour]"
+    "NEI-09 IPO-F2-02 a full table refuses new neighbours until old ones can go",
+    "[route][neighbour]"
 ) {
     Fixture f({.gc_thresh3 = 8, .random_seed = 5});
     // Exempt: they take no room.

@@ -4,7 +4,9 @@
 
 namespace culvert::route::neighbour_test {
 
-TEST_CASE("NEI-01 the first packet starts resolution at once and waits", "[route][neighbour]") {
+TEST_CASE(
+    "NEI-01 IPO-F2-02 the first packet starts resolution at once and waits", "[route][neighbour]"
+) {
     Fixture f;
     f.send(1);
     CHECK(f.state() == NeighbourState::incomplete);
@@ -143,7 +145,9 @@ TEST_CASE(
     CHECK(f.recorder.take().empty());
 }
 
-TEST_CASE("NEI-06 a stale neighbour is used at once and probed after 5 s", "[route][neighbour]") {
+TEST_CASE(
+    "NEI-06 IPO-F2-04 a stale neighbour is used at once and probed after 5 s", "[route][neighbour]"
+) {
     Fixture f;
     f.make_stale();
     const bool is_worker = GENERATE(true, false);

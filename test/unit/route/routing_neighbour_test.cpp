@@ -21,7 +21,8 @@ void answer(Fixture& f, std::string_view address, const net::MacAddress& mac, Li
 }  // namespace
 
 TEST_CASE(
-    "NEI-01 NEI-04 a gleaned destination is asked for, answered, and then forwarded to directly",
+    "NEI-01 NEI-04 IPO-F2-03 a gleaned destination is asked for, answered, and then forwarded to "
+    "directly",
     "[route][routing]"
 ) {
     Pool pool;
@@ -109,7 +110,7 @@ TEST_CASE("packets that waited in vain are given up", "[route][routing]") {
     f.routing->resolve(kWan, ip("192.0.2.8"), pool.packet(ip("10.0.0.1")), f.now);
 }
 
-TEST_CASE("packets to groups need no ARP", "[route][routing]") {
+TEST_CASE("IPO-F2-06 packets to groups need no ARP", "[route][routing]") {
     Pool pool;
     Fixture f;
     f.address("192.0.2.1/24");

@@ -1,13 +1,25 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Packets larger than their way out, which may be cut (FRAG-01): each becomes fragments, which
-// leave one behind the other in the order of their offsets (FRAG-10). Forwarded ones come from ip4,
-// tunnels' outer ones from the push stages.
-#include "lib/pipeline/ip4_fragment.hpp"
+// leave one behind the other in the order of their offsets (FRAG-10). Forwarded ones come from ip4
+// (IPv6 ones are never cut on their way), tunnels' outer ones of either family from the push
+// stages.
+#include "lib/pipeline/ip_fragment.hpp"
 #include "lib/pipeline/worker.hpp"
 
 namespace culvert::pipeline {
 
 namespace {
+
+// The counters of a packet's family.
+struct Counters {
+    IpCounter oks = IpCounter::frag_oks;
+    IpCounter fails = IpCounter::frag_fails;
+    IpCounter creates = IpCounter::frag_creates;
+};
+
+constexpr Counters kCounters4;
+constexpr Counters kCounters6{
+    IpCounter::ip6_frag_oks, IpCounter::ip6_frag_fails, IpCounter::ip6_frag_creates};
 
 void send(Worker& worker, rte_mbuf* packet, rte_mbuf* fragment) noexcept {
     if (fragment_cut_of(packet).resolve) {
@@ -21,6 +33,7 @@ void send(Worker& worker, rte_mbuf* packet, rte_mbuf* fragment) noexcept {
 // False: no room for more; the packet stays.
 bool cut_up(Worker& worker, rte_mbuf* packet) noexcept {
     FragmentCut& cut = fragment_cut_of(packet);
+    const Counters& counters = is_ip6(packet) ? kCounters6 : kCounters4;
     while (!is_cut(packet, cut)) {
         if (worker.output_room() == 0) {
             return false;
@@ -28,24 +41,24 @@ bool cut_up(Worker& worker, rte_mbuf* packet) noexcept {
         rte_mbuf* fragment = cut_fragment(packet, cut, worker.pool);
         if (fragment == nullptr) {
             // FRAG-07: what has left stays sent.
-            worker.counters.count(IpCounter::frag_fails);
+            worker.counters.count(counters.fails);
             worker.drop(packet, note(packet).link_out, Drop::pool_exhausted);
             return true;
         }
         worker.counters.replicated.add(1);
-        worker.counters.count(IpCounter::frag_creates);
+        worker.counters.count(counters.creates);
         ++worker.push_progress;
         send(worker, packet, fragment);
     }
-    worker.counters.count(IpCounter::frag_oks);
+    worker.counters.count(counters.oks);
     worker.consume(packet);
     return true;
 }
 
 }  // namespace
 
-void ip4_fragment_stage(Worker& worker) noexcept {
-    Vector& in = worker.vector(Stage::ip4_fragment);
+void ip_fragment_stage(Worker& worker) noexcept {
+    Vector& in = worker.vector(Stage::ip_fragment);
     std::uint32_t done = 0;
     while (done < in.count && cut_up(worker, in.packets[done])) {
         ++done;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "lib/pipeline/ip4_fragment.hpp"
+#include "lib/pipeline/ip_fragment.hpp"
 
 #include "lib/encap/mbuf.hpp"
 #include "lib/net/checksum.hpp"
@@ -46,11 +46,17 @@ void blank_options(std::uint8_t* options, std::size_t len) noexcept {
 }  // namespace
 
 bool is_cut(rte_mbuf* packet, const FragmentCut& cut) noexcept {
+    if (is_ip6(packet)) {
+        return is_cut6(packet, cut);
+    }
     return cut.done >= payload_len(header_at(packet, note(packet).l3_offset));
 }
 
 // FRAG-04, FRAG-05 (ip_frag_next).
 rte_mbuf* cut_fragment(rte_mbuf* packet, FragmentCut& cut, rte_mempool* pool) noexcept {
+    if (is_ip6(packet)) {
+        return cut_fragment6(packet, cut, pool);
+    }
     const std::uint16_t l3_offset = note(packet).l3_offset;
     const net::Ipv4Header& whole = header_at(packet, l3_offset);
     const auto header_len = static_cast<std::uint16_t>(whole.header_len_bytes());

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// IPv4 fragmentation (catalogue 4.3, RFC 791 3.2): a packet larger than its way out becomes copies
-// of its header with pieces of its payload behind. The packet itself stays as it is, and what is
-// already cut is noted beside it, so that cutting can stop anywhere for lack of room.
+// Fragmentation (catalogue 4.3, RFC 791 3.2, RFC 8200 4.5): a packet larger than its way out
+// becomes copies of its headers with pieces of its payload behind. The packet itself stays as it
+// is, and what is already cut is noted beside it, so that cutting can stop anywhere for lack of
+// room.
+//
+// IPv6 packets are cut by their source alone: those that culvert itself sends, and tunnels' outer
+// ones. Nothing here asks whose a packet is.
 #pragma once
 
 #include "lib/net/address.hpp"
@@ -19,6 +23,7 @@ struct FragmentCut {
     std::uint16_t mtu = 0;   // of the way out, bytes of IP packet
     std::uint16_t done = 0;  // bytes of payload that are in fragments
     bool resolve = false;  // the fragments wait at control for next_hop_of(); else out by link_out
+    std::uint32_t identification = 0;  // IPv6: of all its fragments (fragment_ids.hpp)
 };
 
 inline FragmentCut& fragment_cut_of(rte_mbuf* packet) noexcept {
@@ -34,13 +39,27 @@ inline FragmentCut& fragment_cut_of(rte_mbuf* packet) noexcept {
     return !ip.dont_fragment() && mtu >= ip.header_len_bytes() + 8;
 }
 
+// The same for IPv6: there must be room for a fragment header and 8 bytes. Precondition: the fixed
+// header lies in the first segment.
+[[nodiscard]] bool may_fragment6(rte_mbuf* packet, std::uint32_t mtu) noexcept;
+
 // The next fragment of a packet whose link header is note().l3_offset bytes long and whose headers
 // are in its first segment: a packet of its own with the same note. nullptr = the pool is empty.
-// Preconditions: may_fragment(), and more than cut.done bytes of payload.
+// Preconditions: may_fragment() or may_fragment6(), and more than cut.done bytes of payload.
 [[nodiscard]] rte_mbuf*
 cut_fragment(rte_mbuf* packet, FragmentCut& cut, rte_mempool* pool) noexcept;
 
 // Whether all of the packet is in fragments.
 [[nodiscard]] bool is_cut(rte_mbuf* packet, const FragmentCut& cut) noexcept;
+
+// What these two are for packets of IPv6.
+[[nodiscard]] rte_mbuf*
+cut_fragment6(rte_mbuf* packet, FragmentCut& cut, rte_mempool* pool) noexcept;
+[[nodiscard]] bool is_cut6(rte_mbuf* packet, const FragmentCut& cut) noexcept;
+
+// Whose IP header lies where its note says.
+[[nodiscard]] inline bool is_ip6(rte_mbuf* packet) noexcept {
+    return *rte_pktmbuf_mtod_offset(packet, const std::uint8_t*, note(packet).l3_offset) >> 4 == 6;
+}
 
 }  // namespace culvert::pipeline
