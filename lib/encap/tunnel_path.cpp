@@ -31,6 +31,7 @@ TunnelState judge_path(
     case route::AdjacencyKind::unreachable:
     case route::AdjacencyKind::prohibit:
     case route::AdjacencyKind::blackhole:
+    case route::AdjacencyKind::multipath:
         return TunnelState::no_route;
     }
     if (path.link == device) {
