@@ -42,6 +42,9 @@ VxlanOptions vxlan_options(const Arguments& arguments) {
         options.df = dont_fragment(arguments.text("df"));
     }
     options.udp_checksum = arguments.get<bool>("udpcsum");
+    options.no_checksum6_tx = arguments.get<bool>("udp6zerocsumtx");
+    options.no_checksum6_rx = arguments.get<bool>("udp6zerocsumrx");
+    options.flow_label = arguments.number<std::uint32_t>("flowlabel");
     options.learning = arguments.get<bool>("learning");
     if (arguments.has("ageing")) {
         options.ageing_s = arguments.number<std::uint32_t>("ageing").value_or(0);  // none

@@ -83,7 +83,7 @@ void Core::Impl::learn_remote(
         }
     }
     const auto learned =
-        vxlan_fdb.learn(vxlan_fdb_defaults(record), event.mac, event.source, now_s);
+        vxlan_fdb.learn(vxlan_fdb_defaults(record), event.mac, event.source, now_s, event.port);
     if (learned == fdb::Table::Learned::moved && migrations.permits(now_ms())) {
         RTE_LOG(
             INFO,

@@ -37,7 +37,7 @@ LinkManager::LinkManager(Core& core)
     : core_(core) {}
 
 fdb::VxlanFdbDefaults vxlan_fdb_defaults(const LinkRecord& record) {
-    return {record.id, record.vxlan.vni, record.vxlan.destination_port, net::Family::ipv4};
+    return {record.id, record.vxlan.vni, record.vxlan.destination_port, record.vxlan.family()};
 }
 
 const LinkRecord* LinkManager::find(LinkId link) const {

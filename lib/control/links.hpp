@@ -41,6 +41,9 @@ struct VxlanOptions {
     std::optional<std::uint8_t> tos;  // 1 = inherit
     std::optional<encap::DontFragment> df;
     std::optional<bool> udp_checksum;
+    std::optional<bool> no_checksum6_tx;      // `udp6zerocsumtx`
+    std::optional<bool> no_checksum6_rx;      // `udp6zerocsumrx`
+    std::optional<std::uint32_t> flow_label;  // IPv6 only
     std::optional<bool> learning;
     std::optional<std::uint32_t> ageing_s;
     std::optional<std::uint32_t> limit;
@@ -249,8 +252,12 @@ private:
     void commit(const LinkRecord& old, LinkRecord& next);
 
     // links_vxlan.cpp
+    [[nodiscard]] static Result<void>
+    check_vxlan_addresses(const std::string& attempt, const VxlanOptions& options);
+    [[nodiscard]] static Result<void>
+    check_vxlan_family(const std::string& attempt, const encap::VxlanConfig& config);
     [[nodiscard]] Result<void>
-    check_vxlan_addresses(const std::string& attempt, const VxlanOptions& options) const;
+    check_vxlan_group(const std::string& attempt, const VxlanOptions& options) const;
     [[nodiscard]] Result<LinkId>
     find_lower(const std::string& attempt, const std::string& name) const;
     Result<LinkId> add_vxlan(const LinkAddRequest& request, LinkRecord next);
@@ -263,7 +270,7 @@ private:
     Result<void> apply_vxlan(const LinkRecord& old, const LinkRecord& next);
     Result<void> open_vxlan(const LinkRecord& record);
     void close_vxlan(const LinkRecord& record);
-    [[nodiscard]] std::uint32_t vxlan_mtu_limit(LinkId lower) const;
+    [[nodiscard]] std::uint32_t vxlan_mtu_limit(const encap::VxlanConfig& config) const;
 
     // links_ip_tunnel.cpp
     [[nodiscard]] Result<void> check_ip_tunnel(
@@ -314,13 +321,18 @@ private:
     // What relate() wrote down of all records, so that no command looks through all links.
     std::map<LinkId, std::set<LinkId>> uppers_;   // by `dev`: tunnels that are bound to it
     std::map<LinkId, std::set<LinkId>> members_;  // by bridge
-    std::map<std::pair<std::uint16_t, std::uint32_t>, LinkId> by_vni_;  // vxlan: UDP port, VNI
+    std::map<std::uint64_t, LinkId> by_vni_;      // vxlan, by encap::VxlanKey
     std::set<encap::IpTunnelKind> fallbacks_;
     std::set<LinkId> promiscuous_;  // ports that were told to take all frames
     std::map<LinkId, std::set<net::MacAddress>>
         local_macs_;  // by bridge: its permanent FDB entries for ourselves
-    std::map<std::uint16_t, std::uint32_t>
-        open_sockets_;  // UDP port -> vxlan links that are up on it
+
+    struct OpenSocket {
+        std::uint32_t users = 0;  // vxlan links that are up on it
+        std::uint64_t flags = 0;
+    };
+
+    std::map<std::uint64_t, OpenSocket> open_sockets_;  // by encap::VxlanKey
 };
 
 }  // namespace culvert::control

@@ -30,7 +30,7 @@ void LinkManager::relate(const LinkRecord& record) {
         members_[record.master].insert(record.id);
     }
     if (record.kind == pipeline::LinkKind::vxlan) {
-        by_vni_[{record.vxlan.destination_port, record.vxlan.vni}] = record.id;
+        by_vni_[encap::VxlanKey::of(record.vxlan).packed] = record.id;
     }
 }
 
@@ -44,7 +44,7 @@ void LinkManager::unrelate(const LinkRecord& record) {
     take_out(uppers_, lower_of(record));
     take_out(members_, record.master);
     if (record.kind == pipeline::LinkKind::vxlan) {
-        by_vni_.erase({record.vxlan.destination_port, record.vxlan.vni});
+        by_vni_.erase(encap::VxlanKey::of(record.vxlan).packed);
     }
 }
 

@@ -168,7 +168,7 @@ Result<void> LinkManager::plan_mtu(
     std::uint32_t most = next.max_mtu;
     std::string why;
     if (old.kind == pipeline::LinkKind::vxlan && next.vxlan.lower != kNoLink) {  // VXLAN-CHG-06
-        most = std::min(most, vxlan_mtu_limit(next.vxlan.lower));
+        most = std::min(most, vxlan_mtu_limit(next.vxlan));
         why = fmt::format(": {} leaves no more", name_of(next.vxlan.lower));
     }
     if (old.kind == pipeline::LinkKind::vlan && *request.mtu > find(old.vlan.lower)->mtu) {

@@ -23,6 +23,22 @@ std::optional<fdb::Remote> default_remote(const encap::VxlanConfig& config) {
     return fdb::Remote{config.remote, config.vni, config.destination_port, config.lower};
 }
 
+// VXLAN-CRE-11: IPv4, unless an address says otherwise. "::" does, if the other is not given.
+bool is_of_ipv6(const VxlanOptions& options) {
+    return (options.remote && !options.remote->is_v4()) ||
+           (options.local && !options.local->is_v4());
+}
+
+bool is_other_family(const net::IpAddress& address, net::Family family) {
+    return address.family() != family;
+}
+
+// What an IPv6 socket is told; packets on a port that has one which was told otherwise are not
+// shared out (VXLAN-SOCK-03).
+std::uint64_t socket_flags(const encap::VxlanConfig& config) {
+    return config.is_ipv6 && config.no_checksum6_rx ? encap::VxlanKey::kNoChecksum : 0;
+}
+
 // What `changelink` may touch, from options that were checked.
 void merge_changeable(const VxlanOptions& options, encap::VxlanConfig& config) {
     config.remote = options.remote.value_or(config.remote);
@@ -30,6 +46,7 @@ void merge_changeable(const VxlanOptions& options, encap::VxlanConfig& config) {
     config.tos = options.tos.value_or(config.tos);
     config.ttl = options.ttl.value_or(config.ttl);
     config.df = options.df.value_or(config.df);
+    config.flow_label = options.flow_label.value_or(config.flow_label);
     config.learning = options.learning.value_or(config.learning);
     config.ageing_s = options.ageing_s.value_or(config.ageing_s);
     if (config.ageing_s == 0) {  // VXLAN-CRE-19, as 6.1
@@ -39,9 +56,9 @@ void merge_changeable(const VxlanOptions& options, encap::VxlanConfig& config) {
 
 }  // namespace
 
-// VXLAN-CRE-11, -12, -14
+// VXLAN-CRE-12: each address for itself, and both together.
 Result<void>
-LinkManager::check_vxlan_addresses(const std::string& attempt, const VxlanOptions& options) const {
+LinkManager::check_vxlan_addresses(const std::string& attempt, const VxlanOptions& options) {
     const auto& remote = options.remote;
     const auto& local = options.local;
     if (remote && local && remote->family() != local->family()) {
@@ -68,21 +85,53 @@ LinkManager::check_vxlan_addresses(const std::string& attempt, const VxlanOption
             )
         );
     }
-    if ((remote && !remote->is_v4()) || (local && !local->is_v4())) {
+    return {};
+}
+
+Result<void>
+LinkManager::check_vxlan_group(const std::string& attempt, const VxlanOptions& options) const {
+    if (!options.remote || !options.remote->is_multicast()) {
+        return {};
+    }
+    if (!options.dev) {
         return refuse(
-            std::errc::address_family_not_supported, attempt, "IPv6 underlay is not supported yet"
+            std::errc::invalid_argument, attempt, "'group' requires 'dev' to be specified"
         );
     }
-    if (remote && remote->is_multicast()) {
-        if (!options.dev) {
-            return refuse(
-                std::errc::invalid_argument, attempt, "'group' requires 'dev' to be specified"
-            );
-        }
+    return refuse(
+        std::errc::operation_not_supported,
+        attempt,
+        fmt::format("multicast group {} is not supported yet", options.remote->to_string())
+    );
+}
+
+// VXLAN-CRE-14: what the configuration as a whole says, in the order of vxlan_config_validate().
+Result<void>
+LinkManager::check_vxlan_family(const std::string& attempt, const encap::VxlanConfig& config) {
+    if (!config.is_ipv6) {
+        return config.flow_label == 0
+                   ? Result<void>{}
+                   : refuse(std::errc::invalid_argument, attempt, "a flow label needs IPv6");
+    }
+    const bool has_local = !config.local.is_unspecified();
+    const bool has_remote = !config.remote.is_unspecified();
+    if (config.local.is_link_local_v6() && has_remote && !config.remote.is_link_local_v6()) {
         return refuse(
-            std::errc::operation_not_supported,
+            std::errc::invalid_argument,
             attempt,
-            fmt::format("multicast group {} is not supported yet", remote->to_string())
+            "Invalid combination of local and remote address scopes"
+        );
+    }
+    if (config.remote.is_link_local_v6() && has_local && !config.local.is_link_local_v6()) {
+        return refuse(
+            std::errc::invalid_argument,
+            attempt,
+            "Invalid combination of local and remote address scopes"
+        );
+    }
+    if (config.is_link_local() && config.lower == kNoLink) {
+        return refuse(
+            std::errc::invalid_argument, attempt, "link-local local/remote addresses require 'dev'"
         );
     }
     return {};
@@ -104,11 +153,12 @@ Result<LinkId> LinkManager::find_lower(const std::string& attempt, const std::st
     return *lower;
 }
 
-// The largest MTU that `lower` leaves (VXLAN-CRE-16), never below the least there is.
-std::uint32_t LinkManager::vxlan_mtu_limit(LinkId lower) const {
-    const LinkRecord* below = find(lower);
-    const std::uint32_t mtu = below == nullptr ? 1500 + encap::kVxlanOverheadIpv4 : below->mtu;
-    return std::max(mtu, kMinLinkMtu + encap::kVxlanOverheadIpv4) - encap::kVxlanOverheadIpv4;
+// The largest MTU that the lower link leaves (VXLAN-CRE-16), never below the least there is.
+std::uint32_t LinkManager::vxlan_mtu_limit(const encap::VxlanConfig& config) const {
+    const std::uint32_t overhead = encap::vxlan_overhead(config.is_ipv6);
+    const LinkRecord* below = find(config.lower);
+    const std::uint32_t mtu = below == nullptr ? 1500 + overhead : below->mtu;
+    return std::max(mtu, kMinLinkMtu + overhead) - overhead;
 }
 
 Result<LinkId> LinkManager::add_vxlan(const LinkAddRequest& request, LinkRecord next) {
@@ -140,19 +190,24 @@ Result<LinkId> LinkManager::add_vxlan(const LinkAddRequest& request, LinkRecord 
         );
     }
     CULVERT_CHECK(check_vxlan_addresses(attempt, options));
+    CULVERT_CHECK(check_vxlan_group(attempt, options));
+    config.is_ipv6 = is_of_ipv6(options);
     if (options.dev) {
         CULVERT_TRY(lower, find_lower(attempt, *options.dev));
         config.lower = lower;
-        next.mtu = std::min(request.mtu.value_or(UINT32_MAX), vxlan_mtu_limit(lower));
+        next.mtu = std::min(request.mtu.value_or(UINT32_MAX), vxlan_mtu_limit(config));
     }
     merge_changeable(options, config);
+    CULVERT_CHECK(check_vxlan_family(attempt, config));
     config.ttl_inherit = options.ttl_inherit.value_or(false);
     config.udp_checksum = options.udp_checksum.value_or(true);  // VXLAN-CRE-18
+    config.no_checksum6_tx = options.no_checksum6_tx.value_or(false);
+    config.no_checksum6_rx = options.no_checksum6_rx.value_or(false);
     config.limit = options.limit.value_or(0);
     if (options.destination_port.value_or(0) != 0) {  // VXLAN-CRE-08
         config.destination_port = *options.destination_port;
     }
-    const auto same = by_vni_.find({config.destination_port, config.vni});
+    const auto same = by_vni_.find(encap::VxlanKey::of(config).packed);
     if (same != by_vni_.end()) {  // VXLAN-CRE-20
         return refuse(
             std::errc::file_exists,
@@ -208,6 +263,9 @@ Result<void> LinkManager::plan_vxlan(
     if (options.udp_checksum) {
         return fixed("UDP checksum");
     }
+    if (options.no_checksum6_tx || options.no_checksum6_rx) {
+        return fixed("UDP checksum over IPv6");
+    }
     if (options.ttl_inherit.value_or(false)) {
         return fixed("ttl inherit");
     }
@@ -218,11 +276,13 @@ Result<void> LinkManager::plan_vxlan(
             "Cannot change mtu together with vxlan options"
         );
     }
-    if ((options.remote && !options.remote->is_v4()) ||
-        (options.local && !options.local->is_v4())) {
+    const net::Family family = old.vxlan.family();
+    if ((options.remote && is_other_family(*options.remote, family)) ||
+        (options.local && is_other_family(*options.local, family))) {
         return fixed("the address family");
     }
     CULVERT_CHECK(check_vxlan_addresses(attempt, options));
+    CULVERT_CHECK(check_vxlan_group(attempt, options));
     if (options.dev) {
         CULVERT_TRY(lower, find_lower(attempt, *options.dev));
         if (depends_on(lower, old.id)) {
@@ -233,10 +293,10 @@ Result<void> LinkManager::plan_vxlan(
             );
         }
         next.vxlan.lower = lower;
-        next.mtu = std::min(old.mtu, vxlan_mtu_limit(lower));
+        next.mtu = std::min(old.mtu, vxlan_mtu_limit(next.vxlan));
     }
     merge_changeable(options, next.vxlan);
-    return {};
+    return check_vxlan_family(attempt, next.vxlan);
 }
 
 // VXLAN-CHG-03, then opening or closing; both may fail, and then nothing has changed.
@@ -264,21 +324,33 @@ Result<void> LinkManager::apply_vxlan(const LinkRecord& old, const LinkRecord& n
     return {};
 }
 
-// VXLAN-SOCK-01, -04: all devices of a port share its socket, which is there as long as one of them
-// is up.
+// VXLAN-SOCK-01, -03, -04: all devices of a family and port share its socket, which is there as
+// long as one of them is up.
 Result<void> LinkManager::open_vxlan(const LinkRecord& record) {
     using Inserted = pipeline::VxlanDemux::Inserted;
-    const std::uint16_t port = record.vxlan.destination_port;
+    const auto key = encap::VxlanKey::socket_of(record.vxlan);
+    const std::uint64_t flags = socket_flags(record.vxlan);
     auto& demux = core_.vxlan_demux();
-    std::uint32_t& users = open_sockets_[port];
-    if (users == 0 && demux.insert(encap::VxlanKey::socket(port), 0) == Inserted::full) {
-        open_sockets_.erase(port);
+    OpenSocket& socket = open_sockets_[key.packed];
+    if (socket.users != 0 && socket.flags != flags) {
+        return refuse(
+            std::errc::address_in_use,
+            "link set " + record.name,
+            fmt::format(
+                "port {} is open to links with another udp6zerocsumrx",
+                record.vxlan.destination_port
+            )
+        );
+    }
+    if (socket.users == 0 && demux.insert(key, flags) == Inserted::full) {
+        open_sockets_.erase(key.packed);
         return refuse(
             std::errc::no_space_on_device, "link set " + record.name, "no room for another UDP port"
         );
     }
-    ++users;
-    if (demux.insert(encap::VxlanKey::make(port, record.vxlan.vni), record.id) == Inserted::full) {
+    socket.flags = flags;
+    ++socket.users;
+    if (demux.insert(encap::VxlanKey::of(record.vxlan), record.id) == Inserted::full) {
         close_vxlan(record);
         return refuse(
             std::errc::no_space_on_device, "link set " + record.name, "no room for another VNI"
@@ -289,12 +361,12 @@ Result<void> LinkManager::open_vxlan(const LinkRecord& record) {
 
 // VXLAN-DEL-02
 void LinkManager::close_vxlan(const LinkRecord& record) {
-    const std::uint16_t port = record.vxlan.destination_port;
-    core_.vxlan_demux().erase(encap::VxlanKey::make(port, record.vxlan.vni));
-    auto users = open_sockets_.find(port);
-    if (users != open_sockets_.end() && --users->second == 0) {
-        core_.vxlan_demux().erase(encap::VxlanKey::socket(port));
-        open_sockets_.erase(users);
+    const auto key = encap::VxlanKey::socket_of(record.vxlan);
+    core_.vxlan_demux().erase(encap::VxlanKey::of(record.vxlan));
+    auto socket = open_sockets_.find(key.packed);
+    if (socket != open_sockets_.end() && --socket->second.users == 0) {
+        core_.vxlan_demux().erase(key);
+        open_sockets_.erase(socket);
     }
     core_.vxlan_fdb().flush_on_stop(record.id);
 }

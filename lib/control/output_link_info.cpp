@@ -50,21 +50,26 @@ std::string vxlan_text(const Context& context, const encap::VxlanConfig& vxlan) 
     if (vxlan.df != encap::DontFragment::unset) {
         text += fmt::format("df {} ", df_name(vxlan.df));
     }
+    text += vxlan.flow_label == 0 ? "" : fmt::format("flowlabel {:#x} ", vxlan.flow_label);
     text += vxlan.ageing_s == 0 ? "ageing none " : fmt::format("ageing {} ", vxlan.ageing_s);
     text += vxlan.limit == 0 ? "" : fmt::format("maxaddr {} ", vxlan.limit);
     text += vxlan.learning ? "" : "nolearning ";
     text += vxlan.udp_checksum ? "" : "noudp_csum ";
+    text += vxlan.no_checksum6_tx ? "udp_zero_csum6_tx " : "";
+    text += vxlan.no_checksum6_rx ? "udp_zero_csum6_rx " : "";
     return text;
 }
 
 Json vxlan_json(const Context& context, const encap::VxlanConfig& vxlan) {
     Json json;
+    const char* family = vxlan.is_ipv6 ? "6" : "";
     json["id"] = vxlan.vni;
     if (!vxlan.remote.is_unspecified()) {
-        json[vxlan.remote.is_multicast() ? "group" : "remote"] = vxlan.remote.to_string();
+        const std::string key = vxlan.remote.is_multicast() ? "group" : "remote";
+        json[key + family] = vxlan.remote.to_string();
     }
     if (!vxlan.local.is_unspecified()) {
-        json["local"] = vxlan.local.to_string();
+        json[std::string("local") + family] = vxlan.local.to_string();
     }
     if (std::string lower = context.core.links().name_of(vxlan.lower); !lower.empty()) {
         json["link"] = lower;
@@ -78,6 +83,9 @@ Json vxlan_json(const Context& context, const encap::VxlanConfig& vxlan) {
         json["ttl"] = vxlan.ttl;
     }
     json["df"] = df_name(vxlan.df);
+    if (vxlan.flow_label != 0) {
+        json["label"] = fmt::format("{:#x}", vxlan.flow_label);
+    }
     json["ageing"] = vxlan.ageing_s;
     if (vxlan.limit != 0) {
         json["limit"] = vxlan.limit;
@@ -87,13 +95,9 @@ Json vxlan_json(const Context& context, const encap::VxlanConfig& vxlan) {
         json[key] = false;
     }
     json["udp_csum"] = vxlan.udp_checksum;
-    for (const char* key :
-         {"udp_zero_csum6_tx",
-          "udp_zero_csum6_rx",
-          "remcsum_tx",
-          "remcsum_rx",
-          "external",
-          "vnifilter"}) {
+    json["udp_zero_csum6_tx"] = vxlan.no_checksum6_tx;
+    json["udp_zero_csum6_rx"] = vxlan.no_checksum6_rx;
+    for (const char* key : {"remcsum_tx", "remcsum_rx", "external", "vnifilter"}) {
         json[key] = false;
     }
     json["localbypass"] = true;

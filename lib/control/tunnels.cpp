@@ -160,11 +160,16 @@ bool Tunnels::add_remote(LinkId device, const fdb::Remote& remote) {
     if (tunnels_.contains({device, remote})) {
         return true;
     }
-    using Inserted = encap::IpTunnelRemotes::Inserted;
     const Tunnel& tunnel = hold({device, remote});
-    const bool is_in = tunnel.id != 0 && core_.ip_tunnels().remotes.insert(
-                                             remote_key(device, remote.address), tunnel.id
-                                         ) != Inserted::full;
+    const LinkRecord* record = core_.links().find(device);
+    bool is_in = tunnel.id != 0;
+    if (is_in && record != nullptr && record->ip_tunnel.remote == remote.address) {
+        core_.ip_tunnels().own.publish(device, tunnel.id);
+    } else if (is_in) {
+        const auto inserted =
+            core_.ip_tunnels().remotes.insert(remote_key(device, remote.address), tunnel.id);
+        is_in = inserted != encap::IpTunnelRemotes::Inserted::full;
+    }
     if (!is_in) {
         release({device, remote});
     }
@@ -180,7 +185,8 @@ Tunnels::Range Tunnels::tunnels_of(LinkId device) {
 void Tunnels::follow(const LinkRecord& device) {
     const fdb::Remote own{device.ip_tunnel.remote, 0, 0, device.ip_tunnel.lower};
     const auto [first, last] = tunnels_of(device.id);
-    const bool is_own = first != last && first->first.second == own && std::next(first) == last;
+    const bool is_own = first != last && first->first.second == own && std::next(first) == last &&
+                        core_.ip_tunnels().own.read(device.id) == first->second.id;
     if (own.address.is_unspecified() || !is_own) {
         forget(device.id);
     }
@@ -195,6 +201,7 @@ void Tunnels::follow(const LinkRecord& device) {
 }
 
 void Tunnels::forget(LinkId device) {
+    core_.ip_tunnels().own.publish(device, encap::IpTunnelTemplates::kNone);
     for (auto [at, last] = tunnels_of(device); at != last;) {
         const Key key = at->first;
         const bool is_ip = at->second.is_ip;
@@ -338,7 +345,11 @@ Tunnels::reason(const LinkRecord& device, const TunnelView& view, const route::P
         if (device.kind != pipeline::LinkKind::vxlan) {
             return address + " is ourselves";
         }
-        if (core_.vxlan_demux().find(encap::VxlanKey::make(remote.port, remote.vni), target)) {
+        if (core_.vxlan_demux().find(
+                remote.address.is_v4() ? encap::VxlanKey::make(remote.port, remote.vni)
+                                       : encap::VxlanKey::make_ipv6(remote.port, remote.vni),
+                target
+            )) {
             return "";
         }
         return fmt::format(

@@ -20,7 +20,10 @@
 
 #include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
+#include <limits>
+#include <memory>
 #include <optional>
 #include <string_view>
 
@@ -168,7 +171,29 @@ static_assert(sizeof(IpTunnelTemplate) == 128);
 
 using IpTunnelTemplates = rcu::PublishedArray<IpTunnelTemplate>;
 
-// What a template is found by: the device, and the outer destination in the machine's order.
+// The templates of devices with a remote of their own, by link: most packets need no more.
+class IpTunnelOwnTemplates {
+public:
+    // Throws std::bad_alloc.
+    IpTunnelOwnTemplates()
+        : ids_(std::make_unique<std::atomic<IpTunnelTemplates::Id>[]>(kLinks)) {}
+
+    // reader: kNone = the device has no remote of its own, or its template has no number.
+    [[nodiscard]] IpTunnelTemplates::Id read(LinkId device) const noexcept {
+        return ids_[device].load(std::memory_order_acquire);
+    }
+
+    // writer
+    void publish(LinkId device, IpTunnelTemplates::Id id) noexcept {
+        ids_[device].store(id, std::memory_order_release);
+    }
+
+private:
+    static constexpr std::size_t kLinks = std::size_t{std::numeric_limits<LinkId>::max()} + 1;
+    std::unique_ptr<std::atomic<IpTunnelTemplates::Id>[]> ids_;  // worker: ro, control: wo
+};
+
+// What other templates are found by: the device, and the outer destination in the machine's order.
 struct IpTunnelRemote {
     std::uint32_t address = 0;
     std::uint32_t device = kNoLink;

@@ -173,7 +173,8 @@ struct IpTunnelTables {
         , templates(domain, 4 * kMaxRemotes) {}
 
     IpTunnelLookup lookup;        // packet -> link
-    IpTunnelRemotes remotes;      // link and remote -> template
+    IpTunnelOwnTemplates own;     // link -> template of the remote it was given
+    IpTunnelRemotes remotes;      // link and any other remote -> template
     IpTunnelTemplates templates;  // numbers wait for a grace period: more than are in use
 };
 

@@ -33,12 +33,12 @@ bool IpTunnelWords::load(
     const auto* ip = rte_pktmbuf_mtod_offset(packet, const std::uint8_t*, l3_offset);
     const std::uint16_t base = sizeof(net::Be32);
     addresses = net::detail::load<std::uint64_t>(ip + offsetof(net::Ipv4Header, source));
-    behind_ip = net::detail::load<std::uint64_t>(ip + kIp);
     version_and_tos = net::detail::load<std::uint16_t>(ip);
     protocol = ip[offsetof(net::Ipv4Header, protocol)];
     std::uint64_t bytes = 0;
     std::memset(&bytes, 0xff, behind);
     mask = bytes;
+    behind_ip = net::detail::load<std::uint64_t>(ip + kIp) & mask;
     // WCCP's version is in its payload.
     const auto type = net::detail::load<std::uint16_t>(ip + kIp + base / 2);
     return behind < base || type != net::Be16{net::gre::kProtocolWccp}.raw();

@@ -12,6 +12,8 @@
 
 #include <rte_mbuf.h>
 
+#include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 
@@ -74,6 +76,9 @@ struct IpTunnelWords {
     // Bytes behind the outer IP header without which nothing is looked at: IPIP-RX-01 for any
     // protocol here, more than GRE-RX-01's 12.
     static constexpr std::uint16_t kLeast = sizeof(net::Ipv4Header);
+    // Of behind_ip: all but the key.
+    static constexpr std::uint64_t kFlagsAndType =
+        std::endian::native == std::endian::little ? 0xffffffff : 0xffffffff'00000000;
 
     // False: not a packet whose words say it all.
     [[nodiscard]] bool
@@ -96,6 +101,35 @@ struct IpTunnelWords {
         std::uint64_t(load<std::uint16_t>(ip) ^ words.version_and_tos) |
         std::uint64_t(ip[offsetof(net::Ipv4Header, protocol)] ^ words.protocol);
     return different == 0;
+}
+
+// True: ip_tunnel_parse() would say of it what it said of the packet whose words these are, but for
+// addresses and key, which are written to `key`; and the words are this packet's now.
+[[nodiscard]] [[gnu::always_inline]] inline bool ip_tunnel_differs_by_key(
+    const rte_mbuf* packet, std::uint16_t l3_offset, IpTunnelWords& words, IpTunnelKey& key
+) noexcept {
+    using net::detail::load;
+    constexpr std::uint16_t kIp = sizeof(net::Ipv4Header);
+    if (packet->data_len < l3_offset + kIp + IpTunnelWords::kLeast) [[unlikely]] {
+        return false;
+    }
+    const auto* ip = rte_pktmbuf_mtod_offset(packet, const std::uint8_t*, l3_offset);
+    const std::uint64_t behind = load<std::uint64_t>(ip + kIp) & words.mask;
+    const std::uint64_t different =
+        ((behind ^ words.behind_ip) & IpTunnelWords::kFlagsAndType) |
+        std::uint64_t(load<std::uint16_t>(ip) ^ words.version_and_tos) |
+        std::uint64_t(ip[offsetof(net::Ipv4Header, protocol)] ^ words.protocol);
+    if (different != 0) [[unlikely]] {
+        return false;
+    }
+    words.addresses = load<std::uint64_t>(ip + offsetof(net::Ipv4Header, source));
+    words.behind_ip = behind;
+    key.remote = load<std::uint32_t>(ip + offsetof(net::Ipv4Header, source));
+    key.local = load<std::uint32_t>(ip + offsetof(net::Ipv4Header, destination));
+    if ((key.kind_and_flags & IpTunnelKey::kHasKey) != 0) {
+        key.key = net::Be32::from_raw(load<std::uint32_t>(ip + kIp + sizeof(net::Be32))).host();
+    }
+    return true;
 }
 
 // Takes the outer headers off, and leaves a frame: what was inside, or that behind a link header of

@@ -15,8 +15,7 @@ TunnelState judge_path(
     if (remote.is_unspecified()) {
         return TunnelState::no_remote;
     }
-    const bool has_ipv4_local = local.is_unspecified() || local.is_v4();
-    if (!remote.is_v4() || !has_ipv4_local) {
+    if (!local.is_unspecified() && local.family() != remote.family()) {
         return TunnelState::no_route;
     }
     switch (path.kind) {

@@ -11,7 +11,7 @@ namespace culvert::encap {
 
 // The state of the template, in the kernel's order: no remote, no route, loop, local, unresolved.
 // `path`: the answer for `remote`. `neighbour`: the next hop's complete link header, if its MAC is
-// known. IPv6 underlay and link headers other than 14 bytes have no route yet.
+// known. A source of the other family, and link headers other than 14 bytes, have no route.
 [[nodiscard]] TunnelState judge_path(
     LinkId device,
     const net::IpAddress& local,

@@ -13,6 +13,7 @@
 #include "lib/route/adjacency.hpp"
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 
@@ -34,27 +35,47 @@ struct VxlanConfig {
     bool ttl_inherit = false;
     std::uint8_t tos = 0;  // exactly 1 = inherit (VXLAN-TX-23)
     DontFragment df = DontFragment::unset;
-    bool udp_checksum = true;  // VXLAN-CSUM-01
+    bool udp_checksum = true;      // VXLAN-CSUM-01; over IPv4
+    bool is_ipv6 = false;          // what is underneath (VXLAN-CRE-11)
+    bool no_checksum6_tx = false;  // udp6zerocsumtx
+    bool no_checksum6_rx = false;  // udp6zerocsumrx (VXLAN-SOCK-11)
+    std::uint32_t flow_label = 0;  // of the outer IPv6 header
     std::uint32_t ageing_s = 300;
     std::uint32_t limit = 0;
+
+    [[nodiscard]] net::Family family() const noexcept {
+        return is_ipv6 ? net::Family::ipv6 : net::Family::ipv4;
+    }
+
+    // Its own link alone knows who its addresses are (VXLAN-SOCK-06).
+    [[nodiscard]] bool is_link_local() const noexcept {
+        return local.is_link_local_v6() || remote.is_link_local_v6();
+    }
+
     friend bool operator==(const VxlanConfig&, const VxlanConfig&) = default;
 };
 
-// inner Ethernet 14 + VXLAN 8 + UDP 8 + IPv4 20 (VXLAN-CRE-16)
+// inner Ethernet 14 + VXLAN 8 + UDP 8 + IPv4 20 or IPv6 40 (VXLAN-CRE-16)
 inline constexpr std::uint32_t kVxlanOverheadIpv4 = 50;
+inline constexpr std::uint32_t kVxlanOverheadIpv6 = 70;
+
+[[nodiscard]] constexpr std::uint32_t vxlan_overhead(bool is_ipv6) noexcept {
+    return is_ipv6 ? kVxlanOverheadIpv6 : kVxlanOverheadIpv4;
+}
 
 // One remote of one device, flattened over its route and neighbour: everything in front of the
-// inner frame. Immutable once published.
+// inner frame. Immutable once published. What a packet over IPv4 needs lies in the first two lines,
+// one over IPv6 reads the third as well.
 struct alignas(64) VxlanTemplate {
     static constexpr std::uint8_t kLinkHeaderLen = 14;
     static constexpr std::uint8_t kIpOffset = kLinkHeaderLen;
     static constexpr std::uint8_t kUdpOffset = kIpOffset + 20;
     static constexpr std::uint8_t kVxlanOffset = kUdpOffset + 8;
     static constexpr std::uint8_t kLength = kVxlanOffset + 8;  // 50
+    static constexpr std::uint8_t kUdpOffsetIpv6 = kIpOffset + 40;
+    static constexpr std::uint8_t kVxlanOffsetIpv6 = kUdpOffsetIpv6 + 8;
+    static constexpr std::uint8_t kLengthIpv6 = kVxlanOffsetIpv6 + 8;  // 70
 
-    // Ethernet | IPv4 | UDP | VXLAN. What a packet decides is 0: length, id, source port and both
-    // checksums, TTL and DF if inherited, the DSCP if inherited, and the ECN bits.
-    std::array<std::uint8_t, 64> bytes{};
     std::uint32_t ip_sum = 0;   // of the IPv4 header as in bytes, folded to 16 bits (checksum.hpp)
     std::uint32_t udp_sum = 0;  // of pseudo header, UDP header and VXLAN header as in bytes, folded
     net::IpAddress next_hop;    // of the outer route; for `unresolved`
@@ -70,11 +91,19 @@ struct alignas(64) VxlanTemplate {
     bool ttl_inherit = false;
     bool tos_inherit = false;
     DontFragment df = DontFragment::unset;
+    bool is_ipv6 = false;
     bool inherits = false;  // any of TTL, TOS and DF
+    bool is_plain = true;   // IPv4, and inherits nothing: what most are
+    // Ethernet | IPv4 or IPv6 | UDP | VXLAN. What a packet decides is 0: lengths, id, source port
+    // and checksums, TTL and DF if inherited, the DSCP if inherited, and the ECN bits.
+    alignas(64) std::array<std::uint8_t, 128> bytes{};
+
+    [[nodiscard]] std::uint32_t overhead() const noexcept { return vxlan_overhead(is_ipv6); }
+
     friend bool operator==(const VxlanTemplate&, const VxlanTemplate&) = default;
 };
 
-static_assert(sizeof(VxlanTemplate) == 128);
+static_assert(offsetof(VxlanTemplate, bytes) == 64 && sizeof(VxlanTemplate) == 192);
 
 using VxlanTemplates = rcu::PublishedArray<VxlanTemplate>;
 
@@ -97,12 +126,44 @@ struct VxlanDestination {
 using VxlanDestinations = rcu::PublishedArray<VxlanDestination>;
 
 // Which device a (UDP destination port, VNI) belongs to. Value of the demultiplexer's hash table:
-// the LinkId.
+// the LinkId. IPv4 and IPv6 have ports of their own (VXLAN-SOCK-02b).
 struct VxlanKey {
+    static constexpr std::uint64_t kIpv6 = std::uint64_t{1} << 63;
+    // Of an IPv6 socket's value: takes packets without checksum (VXLAN-SOCK-11).
+    static constexpr std::uint64_t kNoChecksum = 1;
+
     std::uint64_t packed = 0;
 
     static constexpr VxlanKey make(std::uint16_t udp_port, std::uint32_t vni) noexcept {
         return {(std::uint64_t{udp_port} << 32) | vni};
+    }
+
+    // `lower`: of a device with link-local addresses, which hears its own link alone
+    // (VXLAN-SOCK-06).
+    static constexpr VxlanKey
+    make_ipv6(std::uint16_t udp_port, std::uint32_t vni, LinkId lower = kNoLink) noexcept {
+        return {
+            kIpv6 | (std::uint64_t{lower} << 48) | (std::uint64_t{udp_port} << 32) |
+            std::uint64_t{vni}};
+    }
+
+    static constexpr VxlanKey socket_ipv6(std::uint16_t udp_port) noexcept {
+        return make_ipv6(udp_port, 0xffffffff);
+    }
+
+    // Of the device itself.
+    static VxlanKey of(const VxlanConfig& config) noexcept {
+        return config.is_ipv6 ? make_ipv6(
+                                    config.destination_port,
+                                    config.vni,
+                                    config.is_link_local() ? config.lower : kNoLink
+                                )
+                              : make(config.destination_port, config.vni);
+    }
+
+    static VxlanKey socket_of(const VxlanConfig& config) noexcept {
+        return config.is_ipv6 ? socket_ipv6(config.destination_port)
+                              : socket(config.destination_port);
     }
 
     // The entry that says "a socket is open on this port".

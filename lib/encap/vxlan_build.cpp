@@ -3,9 +3,11 @@
 
 #include "lib/encap/tunnel_path.hpp"
 #include "lib/net/checksum.hpp"
+#include "lib/net/ecn.hpp"
 #include "lib/net/flow_hash.hpp"
 #include "lib/net/ip_protocol.hpp"
 #include "lib/net/ipv4.hpp"
+#include "lib/net/ipv6.hpp"
 #include "lib/net/udp.hpp"
 
 #include <algorithm>
@@ -45,6 +47,66 @@ void set_source_ports(const VxlanConfig& config, VxlanTemplate& outer) {
     outer.source_port_span = static_cast<std::uint16_t>(max - min);
 }
 
+// DSCP alone: the congestion bits are the packet's (TUN-ECN-05).
+std::uint8_t traffic_class(const VxlanConfig& config, const VxlanTemplate& outer) {
+    return outer.tos_inherit ? std::uint8_t{0}
+                             : static_cast<std::uint8_t>(config.tos & ~net::kEcnMask);
+}
+
+// Where the UDP header begins; `pseudo` is the sum of its pseudo header but for the length.
+void write_udp(
+    const VxlanRemote& remote, std::uint8_t offset, std::uint64_t pseudo, VxlanTemplate& outer
+) {
+    net::UdpHeader udp{};
+    udp.destination = net::Be16{remote.port};
+    const net::VxlanHeader vxlan = net::VxlanHeader::make(remote.vni);
+    std::uint8_t* const bytes = outer.bytes.data() + offset;
+    std::memcpy(bytes, &udp, sizeof(udp));
+    std::memcpy(bytes + sizeof(udp), &vxlan, sizeof(vxlan));
+    outer.udp_sum = net::sum_fold(net::sum_bytes(bytes, sizeof(udp) + sizeof(vxlan), pseudo));
+}
+
+void write_ipv4(
+    const VxlanConfig& config,
+    const VxlanRemote& remote,
+    const net::IpAddress& local,
+    VxlanTemplate& outer
+) {
+    net::Ipv4Header ip{};
+    ip.version_and_ihl = net::kIpv4VersionIhl;
+    ip.type_of_service = traffic_class(config, outer);
+    ip.flags_and_offset =
+        net::Be16{outer.df == DontFragment::set ? net::kIpv4DontFragment : std::uint16_t{0}};
+    ip.time_to_live = time_to_live(config, remote.address);
+    ip.protocol = net::ip_protocol::kUdp;
+    ip.source = net::Be32{local.is_v4() ? local.v4() : 0};
+    ip.destination = net::Be32{remote.address.v4()};
+    std::memcpy(outer.bytes.data() + VxlanTemplate::kIpOffset, &ip, sizeof(ip));
+    outer.ip_sum = net::sum_fold(net::ipv4_header_sum(ip));
+    const std::uint64_t pseudo =
+        net::pseudo_header_sum_v4(ip.source, ip.destination, net::ip_protocol::kUdp, 0);
+    write_udp(remote, VxlanTemplate::kUdpOffset, pseudo, outer);
+}
+
+void write_ipv6(
+    const VxlanConfig& config,
+    const VxlanRemote& remote,
+    const net::IpAddress& local,
+    VxlanTemplate& outer
+) {
+    net::Ipv6Header ip{};
+    ip.version_class_flow =
+        net::Ipv6Header::make_first_word(traffic_class(config, outer), config.flow_label);
+    ip.next_header = net::ip_protocol::kUdp;
+    ip.hop_limit = time_to_live(config, remote.address);
+    ip.source = local.bytes();
+    ip.destination = remote.address.bytes();
+    std::memcpy(outer.bytes.data() + VxlanTemplate::kIpOffset, &ip, sizeof(ip));
+    const std::uint64_t pseudo =
+        net::pseudo_header_sum_v6(ip.source, ip.destination, net::ip_protocol::kUdp, 0);
+    write_udp(remote, VxlanTemplate::kUdpOffsetIpv6, pseudo, outer);
+}
+
 void write_headers(
     const VxlanConfig& config,
     const VxlanRemote& remote,
@@ -52,36 +114,13 @@ void write_headers(
     VxlanTemplate& outer
 ) {
     const net::IpAddress& local = config.local.is_unspecified() ? path.source : config.local;
-    net::Ipv4Header ip{};
-    ip.version_and_ihl = net::kIpv4VersionIhl;
-    ip.type_of_service =
-        outer.tos_inherit ? std::uint8_t{0} : static_cast<std::uint8_t>(config.tos & ~3U);
-    ip.flags_and_offset =
-        net::Be16{outer.df == DontFragment::set ? net::kIpv4DontFragment : std::uint16_t{0}};
-    ip.time_to_live = time_to_live(config, remote.address);
-    ip.protocol = net::ip_protocol::kUdp;
-    ip.source = net::Be32{local.is_v4() ? local.v4() : 0};
-    ip.destination = net::Be32{remote.address.v4()};
-
-    net::UdpHeader udp{};
-    udp.destination = net::Be16{remote.port};
-    const net::VxlanHeader vxlan = net::VxlanHeader::make(remote.vni);
-
-    std::uint8_t* const bytes = outer.bytes.data();
-    const net::Be16 type{net::ether_type::kIpv4};
-    std::memcpy(bytes + offsetof(net::EtherHeader, type), &type, sizeof(type));
-    std::memcpy(bytes + VxlanTemplate::kIpOffset, &ip, sizeof(ip));
-    std::memcpy(bytes + VxlanTemplate::kUdpOffset, &udp, sizeof(udp));
-    std::memcpy(bytes + VxlanTemplate::kVxlanOffset, &vxlan, sizeof(vxlan));
-
-    outer.ip_sum = net::sum_fold(net::ipv4_header_sum(ip));
-    const std::uint64_t pseudo =
-        net::pseudo_header_sum_v4(ip.source, ip.destination, net::ip_protocol::kUdp, 0);
-    outer.udp_sum = net::sum_fold(net::sum_bytes(
-        bytes + VxlanTemplate::kUdpOffset,
-        VxlanTemplate::kLength - VxlanTemplate::kUdpOffset,
-        pseudo
-    ));
+    const net::Be16 type{outer.is_ipv6 ? net::ether_type::kIpv6 : net::ether_type::kIpv4};
+    std::memcpy(outer.bytes.data() + offsetof(net::EtherHeader, type), &type, sizeof(type));
+    if (outer.is_ipv6) {
+        write_ipv6(config, remote, local, outer);
+    } else {
+        write_ipv4(config, remote, local, outer);
+    }
 }
 
 }  // namespace
@@ -98,17 +137,19 @@ VxlanTemplate build_vxlan_template(
     outer.device = device;
     outer.vni = remote.vni;
     outer.destination_port = remote.port;
+    outer.is_ipv6 = !remote.address.is_v4();
     if (outer.state != TunnelState::ready && outer.state != TunnelState::unresolved) {
         return outer;
     }
     outer.link_out = path.link;
     outer.next_hop = path.next_hop;
     outer.mtu = path.mtu == 0 ? kMaxOuterIp : std::min(path.mtu, kMaxOuterIp);
-    outer.udp_checksum = config.udp_checksum;
+    outer.udp_checksum = outer.is_ipv6 ? !config.no_checksum6_tx : config.udp_checksum;
     outer.ttl_inherit = config.ttl_inherit;
     outer.tos_inherit = config.tos == kInheritTos;
-    outer.df = dont_fragment(config, path);
+    outer.df = outer.is_ipv6 ? DontFragment::unset : dont_fragment(config, path);
     outer.inherits = outer.ttl_inherit || outer.tos_inherit || outer.df == DontFragment::inherit;
+    outer.is_plain = !outer.inherits && !outer.is_ipv6;
     set_source_ports(config, outer);
     write_headers(config, remote, path, outer);
     if (outer.state == TunnelState::ready) {

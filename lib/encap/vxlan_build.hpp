@@ -22,7 +22,7 @@ struct VxlanRemote {
 // neighbour changes. `path`: the answer for the remote's address, with the device's local address
 // as source. `neighbour`: the next hop's complete link header, if its MAC is known. Never fails: a
 // template that cannot send says why in `state`, in the kernel's order: no remote, no route, loop,
-// local, unresolved. IPv6 remotes and link headers other than 14 bytes have no route yet.
+// local, unresolved. Link headers other than 14 bytes have no route.
 [[nodiscard]] VxlanTemplate build_vxlan_template(
     const VxlanConfig& config,
     LinkId device,

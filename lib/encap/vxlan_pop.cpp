@@ -15,8 +15,7 @@ const net::VxlanHeader& vxlan_at(const rte_mbuf* packet, std::size_t offset) noe
 
 }  // namespace
 
-UdpVerdict examine_udp(rte_mbuf* packet, std::uint16_t l3_offset) noexcept {
-    const std::uint16_t offset = udp_offset_of(packet, l3_offset);
+UdpVerdict examine_udp_length(rte_mbuf* packet, std::uint16_t offset) noexcept {
     if (packet->data_len < offset + sizeof(net::UdpHeader)) {
         return UdpVerdict::truncated;
     }
@@ -28,6 +27,16 @@ UdpVerdict examine_udp(rte_mbuf* packet, std::uint16_t l3_offset) noexcept {
     if (length < packet->pkt_len - offset) {
         trim_to(packet, std::uint32_t{offset} + length);
     }
+    return UdpVerdict::good;
+}
+
+UdpVerdict examine_udp(rte_mbuf* packet, std::uint16_t l3_offset) noexcept {
+    const std::uint16_t offset = udp_offset_of(packet, l3_offset);
+    if (const UdpVerdict verdict = examine_udp_length(packet, offset);
+        verdict != UdpVerdict::good) {
+        return verdict;
+    }
+    const net::UdpHeader& udp = udp_at(packet, offset);
     if (udp.checksum.raw() == 0 || outer_checksum_is_known_good(packet)) {
         return UdpVerdict::good;
     }

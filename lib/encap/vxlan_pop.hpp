@@ -179,6 +179,9 @@ vxlan_is_sound(const rte_mbuf* packet, std::uint16_t l3_offset) noexcept {
             ));
 }
 
+// Of the UDP header at `offset`: is it whole, and its length possible? Cuts off what follows the
+// length. Good says nothing of the checksum.
+[[nodiscard]] UdpVerdict examine_udp_length(rte_mbuf* packet, std::uint16_t offset) noexcept;
 // First of the sorting-out: is it sound UDP? Cuts off what follows the UDP length (VXLAN-SOCK-11).
 [[nodiscard]] UdpVerdict examine_udp(rte_mbuf* packet, std::uint16_t l3_offset) noexcept;
 // Precondition: examine_udp() said good.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "lib/encap/vxlan_push.hpp"
 
+#include "lib/encap/vxlan_push6.hpp"
+
 namespace culvert::encap {
 
 namespace detail {
@@ -104,6 +106,9 @@ VxlanPushed vxlan_push(
     std::uint16_t identification
 ) noexcept {
     const InnerFlow flow{inner.flow_hash, inner.parsed.tos};
+    if (outer.is_ipv6) {
+        return vxlan_push6(packet, outer, flow, outer.inherits ? &inner : nullptr);
+    }
     return detail::put_header(
         packet, outer, flow, identification, outer.udp_checksum, outer.inherits ? &inner : nullptr
     );

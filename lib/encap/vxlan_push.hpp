@@ -137,7 +137,7 @@ namespace detail {
     std::uint16_t identification
 ) noexcept;
 
-// The same for a template that inherits nothing: all it asks for is the flow. Checksum says what
+// The same for a template that is plain: all it asks for is the flow. Checksum says what
 // outer.udp_checksum does.
 template <bool Checksum>
 [[nodiscard]] [[gnu::always_inline]] inline VxlanPushed vxlan_push_flow(

@@ -143,6 +143,10 @@ enum class Direction : std::uint8_t { rx, tx };
     X(udp_truncated, rx, none, "shorter than a UDP header")                                        \
     X(udp_length, rx, none, "UDP length below 8 or beyond the packet (UdpInErrors)")               \
     X(udp_checksum, rx, none, "wrong UDP checksum (UdpInCsumErrors)")                              \
+    X(udp_no_checksum,                                                                             \
+      rx,                                                                                          \
+      none,                                                                                        \
+      "IPv6 without a UDP checksum, which no socket on its port takes (VXLAN-SOCK-11)")            \
     X(udp_no_port, rx, none, "UDP to a port that no tunnel listens on (UdpNoPorts)")               \
     X(vxlan_truncated, rx, none, "shorter than a VXLAN header (VXLAN-RX-01)")                      \
     X(vxlan_no_vni_flag, rx, none, "the I flag is not set (VXLAN-RX-02)")                          \

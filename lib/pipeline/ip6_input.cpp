@@ -18,7 +18,6 @@ constexpr std::uint8_t kUnknownNextHeader = 1;  // codes of a parameter problem
 constexpr std::uint8_t kUnknownOption = 2;
 constexpr std::uint8_t kNoRoute = 0;  // codes of destination unreachable
 constexpr std::uint8_t kProhibited = 1;
-constexpr std::uint8_t kNoPort = 4;
 
 // Two bytes that all extension headers begin with; options and routing headers count 8 bytes.
 struct Extension {
@@ -245,7 +244,7 @@ void punt_icmp6(Worker& worker, rte_mbuf* packet, std::size_t offset) noexcept {
     } else if (upper.protocol == net::ip_protocol::kNoNextHeader) {
         worker.consume(packet);
     } else if (upper.protocol == net::ip_protocol::kUdp) {
-        worker.drop_and_tell(packet, link, Drop::udp_no_port, unreachable6(kNoPort));
+        worker.enqueue(Stage::vxlan_pop6, packet);
     } else {
         worker.drop_and_tell(
             packet,

@@ -79,6 +79,9 @@ public:
 
 private:
     void find_runs(rte_mbuf* const* packets, std::uint32_t count) noexcept;
+    bool continue_with_other_key(
+        const rte_mbuf* packet, std::uint32_t number, encap::IpTunnelWords& words
+    ) noexcept;
     void find_links() noexcept;
     void deliver_run(const Run& run, rte_mbuf* const* packets, std::uint32_t count) noexcept;
     bool is_refused(const Run& run, Drop& reason) const noexcept;
@@ -113,6 +116,25 @@ IpTunnelPop::refuse_all(rte_mbuf* const* packets, std::uint32_t count, LinkId li
     });
 }
 
+// Another device's packet, most likely: a run of its own with what the last one's headers say but
+// for addresses and key. Precondition: `words` are of the last run.
+[[gnu::always_inline]] inline bool IpTunnelPop::continue_with_other_key(
+    const rte_mbuf* packet, std::uint32_t number, encap::IpTunnelWords& words
+) noexcept {
+    const Run& last = runs_[run_count_ - 1];
+    encap::IpTunnelKey key = last.outer.key;
+    if (!encap::ip_tunnel_differs_by_key(packet, kEther, words, key)) {
+        return false;
+    }
+    Run& run = runs_[run_count_++];
+    run.outer = last.outer;
+    run.outer.key = key;
+    run.home = lookup_.prefetch(key);
+    run.link_in = last.link_in;
+    run.first = static_cast<std::uint8_t>(number);
+    return true;
+}
+
 // Checks the outer headers, and cuts the burst into runs.
 void IpTunnelPop::find_runs(rte_mbuf* const* packets, std::uint32_t count) noexcept {
     std::uint32_t kept = 0;
@@ -123,10 +145,15 @@ void IpTunnelPop::find_runs(rte_mbuf* const* packets, std::uint32_t count) noexc
         rte_mbuf* packet = packets[i];
         const Note& packet_note = note(packet);
         const std::uint16_t l3_offset = packet_note.l3_offset;
-        if (packet_note.link_in == words_from && l3_offset == kEther &&
-            encap::ip_tunnel_is_like(packet, kEther, words)) [[likely]] {
-            packets_[kept++] = packet;
-            continue;
+        if (packet_note.link_in == words_from && l3_offset == kEther) [[likely]] {
+            if (encap::ip_tunnel_is_like(packet, kEther, words)) [[likely]] {
+                packets_[kept++] = packet;
+                continue;
+            }
+            if (continue_with_other_key(packet, kept, words)) {
+                packets_[kept++] = packet;
+                continue;
+            }
         }
         encap::IpTunnelOuter outer;  // NOLINT: set where the verdict is good
         const auto verdict = encap::ip_tunnel_parse(packet, l3_offset, outer);

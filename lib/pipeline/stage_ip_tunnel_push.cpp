@@ -27,9 +27,10 @@ using encap::TunnelState;
 struct Run {
     const Link* device;                    // nullptr = gone, or no tunnel
     const encap::IpTunnelTemplate* outer;  // nullptr = not known (yet)
+    encap::IpTunnelTemplates::Id own;      // of the device's own remote; kNone = `remote` counts
+    std::uint32_t first;                   // packet
     encap::IpTunnelRemotes::View::Home home;
     encap::IpTunnelRemote remote;
-    std::uint32_t first;  // packet
 };
 
 class IpTunnelPush {
@@ -44,12 +45,22 @@ public:
     std::uint32_t run(std::uint32_t first, std::uint32_t count) noexcept;
 
 private:
+    // Where packets leave for ports, while they do.
+    struct Output {
+        rte_mbuf** tail;
+        std::uint16_t identification;  // of the next
+    };
+
     void find_runs(rte_mbuf* const* packets, std::uint32_t count) noexcept;
     void find_templates() noexcept;
+    void find_remote(Run& run, const rte_mbuf* packet) noexcept;
+    [[nodiscard]] static bool continues(const Run& run, const rte_mbuf* packet) noexcept;
     [[nodiscard]] static std::uint32_t
     remote_of(const Link& device, const rte_mbuf* packet) noexcept;
     [[nodiscard]] bool is_direct(const Run& run) noexcept;
-    void push_run(rte_mbuf* const* packets, std::uint32_t count, const Run& run) noexcept;
+    void push_run(
+        rte_mbuf* const* packets, std::uint32_t count, const Run& run, Output& output
+    ) noexcept;
     bool push(
         rte_mbuf* packet,
         const encap::IpTunnelTemplate& outer,
@@ -76,7 +87,7 @@ private:
     Scratch<Run, kChunk + 1> runs_;  // the first run_count_ are set, and where the next would begin
 };
 
-// As on the wire; 0 = nobody says. Precondition: the device has no remote of its own.
+// The remote of a packet to a device that was given none: as on the wire; 0 = nobody says.
 std::uint32_t IpTunnelPush::remote_of(const Link& device, const rte_mbuf* packet) noexcept {
     constexpr std::size_t kDestination =
         sizeof(net::EtherHeader) + offsetof(net::Ipv4Header, destination);
@@ -91,53 +102,71 @@ std::uint32_t IpTunnelPush::remote_of(const Link& device, const rte_mbuf* packet
                                     : net::detail::load<std::uint32_t>(frame + kDestination);
 }
 
-// Asks for the lines of the remotes, too.
+// Whether a packet to the run's device goes to its remote.
+inline bool IpTunnelPush::continues(const Run& run, const rte_mbuf* packet) noexcept {
+    return run.own != encap::IpTunnelTemplates::kNone || run.device == nullptr ||
+           !run.device->ip_tunnel.remote.is_unspecified() ||
+           remote_of(*run.device, packet) == run.remote.address;
+}
+
+// Of a run without a template of its own.
+[[gnu::noinline]] void IpTunnelPush::find_remote(Run& run, const rte_mbuf* packet) noexcept {
+    run.remote.address = 0;
+    if (run.device != nullptr && is_ip_tunnel(run.device->kind)) {
+        const net::IpAddress& remote = run.device->ip_tunnel.remote;
+        run.remote.address =
+            remote.is_unspecified() ? remote_of(*run.device, packet) : net::Be32{remote.v4()}.raw();
+    }
+    run.home = remotes_.prefetch(run.remote);
+}
+
+// Asks for the lines of the devices or of the remotes, too.
 void IpTunnelPush::find_runs(rte_mbuf* const* packets, std::uint32_t count) noexcept {
-    const Link* device = nullptr;
+    const encap::IpTunnelOwnTemplates& own = worker_.tables.ip_tunnels.own;
     LinkId last_id = kNoLink;  // of the run; no packet goes to none
-    bool has_remote = true;
     std::uint32_t runs = 0;
     for (std::uint32_t i = 0; i < count; ++i) {
-        const rte_mbuf* packet = packets[i];
-        const LinkId id = note(const_cast<rte_mbuf*>(packet)).link_out;
-        encap::IpTunnelRemote remote{0, id};
+        const LinkId id = note(packets[i]).link_out;
         if (id == last_id) [[likely]] {
-            if (has_remote) [[likely]] {
-                continue;
+            if (!continues(runs_[runs - 1], packets[i])) [[unlikely]] {
+                runs_[runs] = runs_[runs - 1];
+                runs_[runs].first = i;
+                find_remote(runs_[runs++], packets[i]);
             }
-            remote.address = remote_of(*device, packet);
-            if (remote == runs_[runs - 1].remote) {
-                continue;
-            }
-        } else {
-            last_id = id;
-            device = worker_.tables.links.read(id);
-            if (device != nullptr && (!device->up || !is_ip_tunnel(device->kind))) [[unlikely]] {
-                device = nullptr;
-            }
-            has_remote = device == nullptr || !device->ip_tunnel.remote.is_unspecified();
-            if (!has_remote) {
-                remote.address = remote_of(*device, packet);
-            } else if (device != nullptr) {
-                remote.address = net::Be32{device->ip_tunnel.remote.v4()}.raw();
-            }
+            continue;
         }
+        last_id = id;
         Run& run = runs_[runs++];
-        run.device = device;
-        run.remote = remote;
-        run.home = remotes_.prefetch(remote);
+        run.device = worker_.tables.links.read(id);
+        run.own = own.read(id);
         run.first = i;
+        rte_prefetch0(run.device);
+        if (run.own == encap::IpTunnelTemplates::kNone) [[unlikely]] {
+            run.remote.device = id;
+            find_remote(run, packets[i]);
+        }
     }
     runs_[runs].first = count;
     run_count_ = runs;
 }
 
 void IpTunnelPush::find_templates() noexcept {
+    const encap::IpTunnelTemplates& templates = worker_.tables.ip_tunnels.templates;
     for (std::uint32_t k = 0; k < run_count_; ++k) {
         Run& run = runs_[k];
-        encap::IpTunnelTemplates::Id id = encap::IpTunnelTemplates::kNone;
-        const bool found = run.device != nullptr && remotes_.find(run.home, run.remote, id);
-        run.outer = found ? worker_.tables.ip_tunnels.templates.read(id) : nullptr;
+        if (run.device == nullptr || !run.device->up || !is_ip_tunnel(run.device->kind))
+            [[unlikely]] {
+            run.device = nullptr;
+            run.outer = nullptr;
+            continue;
+        }
+        encap::IpTunnelTemplates::Id id = run.own;
+        if (id == encap::IpTunnelTemplates::kNone && !remotes_.find(run.home, run.remote, id))
+            [[unlikely]] {
+            run.outer = nullptr;
+            continue;
+        }
+        run.outer = templates.read(id);
         rte_prefetch0(run.outer);
         rte_prefetch0(reinterpret_cast<const std::uint8_t*>(run.outer) + 64);
     }
@@ -188,49 +217,49 @@ bool IpTunnelPush::is_direct(const Run& run) noexcept {
     return true;
 }
 
-// Precondition: is_direct(run), and there is room for all of them.
-inline void
-IpTunnelPush::push_run(rte_mbuf* const* packets, std::uint32_t count, const Run& run) noexcept {
+// To a port. Precondition: is_direct(run), and there is room for all of them.
+[[gnu::always_inline]] inline void IpTunnelPush::push_run(
+    rte_mbuf* const* packets, std::uint32_t count, const Run& run, Output& output
+) noexcept {
     const encap::IpTunnelTemplate& outer = *run.outer;
-    Vector& ports = worker_.vector(Stage::port_tx);
-    rte_mbuf** tail = &ports.packets[ports.count];
     std::uint32_t sequence = take_numbers(run, count);
     std::uint64_t bytes = 0;
     std::uint32_t plain = 0;
-    std::uint16_t identification = worker_.ip_identification;
-    for (std::uint32_t i = 0; i < count; ++i, ++sequence) {
-        rte_mbuf* packet = packets[i];
+    for (rte_mbuf* const* at = packets; at != packets + count; ++at, ++sequence) {
+        rte_mbuf* packet = *at;
         const std::uint32_t len = packet->pkt_len;
-        if (encap::ip_tunnel_push_plain(packet, outer, identification)) [[likely]] {
-            ++identification;
+        if (encap::ip_tunnel_push_plain(packet, outer, output.identification)) [[likely]] {
+            ++output.identification;
             ++plain;
             bytes += len;
         } else {
-            worker_.ip_identification = identification;
+            worker_.ip_identification = output.identification;
             const bool pushed = push(packet, outer, *run.device, sequence);
-            identification = worker_.ip_identification;
+            output.identification = worker_.ip_identification;
             if (!pushed) [[unlikely]] {
                 continue;
             }
         }
         note(packet).link_out = outer.link_out;
-        *tail++ = packet;
+        *output.tail++ = packet;
     }
-    worker_.ip_identification = identification;
-    ports.count = static_cast<std::uint32_t>(tail - ports.packets.data());
     // TUN-TX-22: what counts is the inner L3 packet.
-    tx_.add(run.device->id, bytes - std::uint64_t{plain} * sizeof(net::EtherHeader), plain);
+    tx_.add(outer.device, bytes - std::uint64_t{plain} * sizeof(net::EtherHeader), plain);
 }
 
 // Not known yet: control looks for the way, and sends the packet then. To a device with a remote of
 // its own that is so only while it comes or goes.
 [[gnu::cold]] void IpTunnelPush::ask_for_remote(rte_mbuf* packet, const Run& run) noexcept {
-    if (run.remote.address == 0) {
+    const bool is_own = run.own != encap::IpTunnelTemplates::kNone;
+    const net::IpAddress remote =
+        is_own ? run.device->ip_tunnel.remote
+               : net::IpAddress::from_v4(net::Be32::from_raw(run.remote.address).host());
+    if (remote.is_unspecified()) {
         worker_.drop(packet, run.device->id, Drop::ip_tunnel_no_remote);
         return;
     }
     note(packet).link_out = run.device->id;
-    next_hop_of(packet) = net::IpAddress::from_v4(net::Be32::from_raw(run.remote.address).host());
+    next_hop_of(packet) = remote;
     worker_.punt(packet, Punt::tunnel_remote);
 }
 
@@ -302,25 +331,36 @@ std::uint32_t IpTunnelPush::run(std::uint32_t first, std::uint32_t count) noexce
     rte_mbuf* const* packets = &worker_.vector(Stage::ip_tunnel_push).packets[first];
     find_runs(packets, count);
     find_templates();
-    std::uint32_t next = 0;
-    for (std::uint32_t k = 0; k < run_count_; k = next) {
+    Vector& ports = worker_.vector(Stage::port_tx);
+    Output output{};
+    const auto begin = [&] { output = {&ports.packets[ports.count], worker_.ip_identification}; };
+    const auto leave = [&] {
+        ports.count = static_cast<std::uint32_t>(output.tail - ports.packets.data());
+        worker_.ip_identification = output.identification;
+    };
+    begin();
+    for (std::uint32_t k = 0; k < run_count_; ++k) {
         const Run& run = runs_[k];
-        next = k + 1;
+        const std::uint32_t end = runs_[k + 1].first;
         if (is_direct(run)) [[likely]] {
-            const std::uint32_t end = runs_[next].first;
-            if (worker_.vector(Stage::port_tx).room() < end - run.first) [[unlikely]] {
+            if (ports.packets.data() + ports.packets.size() - output.tail < end - run.first)
+                [[unlikely]] {
+                leave();
                 return run.first;
             }
-            push_run(packets + run.first, end - run.first, run);
+            push_run(packets + run.first, end - run.first, run, output);
             continue;
         }
-        for (std::uint32_t i = run.first; i < runs_[next].first; ++i) {
+        leave();
+        for (std::uint32_t i = run.first; i < end; ++i) {
             if (worker_.output_room() == 0) {
                 return i;
             }
             dispatch(packets[i], run);
         }
+        begin();
     }
+    leave();
     return count;
 }
 

@@ -142,7 +142,7 @@ bool VxlanPush::push(
     }
 }
 
-// Packets to one remote whose template inherits nothing. Returns where the vector ends then.
+// Packets to one remote whose template is plain. Returns where the vector ends then.
 template <bool Checksum>
 inline rte_mbuf** VxlanPush::push_flows(
     rte_mbuf* const* packets, std::uint32_t count, const Run& run, rte_mbuf** tail
@@ -189,10 +189,12 @@ inline void
 VxlanPush::push_run(rte_mbuf* const* packets, std::uint32_t count, const Run& run) noexcept {
     Vector& ports = worker_.vector(Stage::port_tx);
     rte_mbuf** tail = &ports.packets[ports.count];
-    if (!run.direct->inherits && !run.direct->udp_checksum) {
+    if (run.direct->is_plain && !run.direct->udp_checksum) {
         tail = push_flows<false>(packets, count, run, tail);
-    } else if (!run.direct->inherits) {
+    } else if (run.direct->is_plain) {
         tail = push_flows<true>(packets, count, run, tail);
+    } else if (!run.direct->inherits) {
+        tail = push_flows6(packets, count, run, tail);
     } else {
         for (std::uint32_t i = 0; i < count; ++i) {
             if (push(packets[i], *run.direct, inspect(packets[i]), *run.device)) [[likely]] {

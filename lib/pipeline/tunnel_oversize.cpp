@@ -4,9 +4,9 @@
 #include "lib/encap/mbuf.hpp"
 #include "lib/net/icmp.hpp"
 #include "lib/pipeline/ip4_fragment.hpp"
+#include "lib/pipeline/tunnel_answer.hpp"
 
 #include <algorithm>
-#include <cstring>
 
 namespace culvert::pipeline {
 
@@ -98,94 +98,29 @@ void push_oversize(
 
 namespace {
 
-// Whether Linux answers a frame out of a bridge in its receiver's name
-// (iptunnel_pmtud_check_icmp): IPv4 with DF and nothing else beside the offset, from a host to a
-// host, and no ICMP error.
-bool is_answerable(const rte_mbuf* packet, std::uint32_t mtu) noexcept {
-    constexpr std::uint32_t kLeastMtu = 576;
-    const auto* frame = rte_pktmbuf_mtod(packet, const std::uint8_t*);
-    const auto& ether = *reinterpret_cast<const net::EtherHeader*>(frame);
-    if (mtu < kLeastMtu || packet->data_len < kEther + sizeof(net::Ipv4Header) ||
-        ether.type.host() != net::ether_type::kIpv4) {
-        return false;
-    }
-    const auto& ip = *reinterpret_cast<const net::Ipv4Header*>(frame + kEther);
-    const auto source = net::IpAddress::from_v4(ip.source.host());
-    const auto destination = net::IpAddress::from_v4(ip.destination.host());
-    constexpr std::uint32_t kLimitedBroadcast = 0xffffffff;
-    if (ip.header_len_bytes() < sizeof(ip) ||
-        ip.flags_and_offset.host() != net::kIpv4DontFragment || destination.is_multicast() ||
-        destination.v4() == kLimitedBroadcast || source.v4() >> 24 == 0 || source.is_loopback() ||
-        source.is_multicast() || source.v4() == kLimitedBroadcast) {
-        return false;
-    }
-    if (ip.protocol != net::ip_protocol::kIcmp) {
-        return true;
-    }
-    const std::size_t type_offset = kEther + ip.header_len_bytes();
-    return packet->data_len > type_offset && !net::is_icmp_error(frame[type_offset]);
-}
-
-// The frame becomes the answer to its sender (iptunnel_pmtud_build_icmp). False: no headroom.
-bool make_answer(rte_mbuf* packet, std::uint32_t mtu) noexcept {
-    constexpr std::uint16_t kAdded = sizeof(net::Ipv4Header) + sizeof(net::IcmpHeader);
-    constexpr std::uint32_t kMostQuoted = 576 - kAdded;
-    if (rte_pktmbuf_headroom(packet) < kAdded) {
-        return false;
-    }
-    const net::EtherHeader asked = *rte_pktmbuf_mtod(packet, const net::EtherHeader*);
-    const net::Ipv4Header about = *rte_pktmbuf_mtod_offset(packet, const net::Ipv4Header*, kEther);
-    encap::trim_to(packet, std::min<std::uint32_t>(packet->pkt_len, kEther + kMostQuoted));
-    encap::strip_front(packet, kEther);
-    const std::uint64_t quoted = encap::sum_packet(packet, 0);
-
-    auto* bytes = reinterpret_cast<std::uint8_t*>(
-        rte_pktmbuf_prepend(packet, static_cast<std::uint16_t>(kAdded + kEther))
-    );
-    const net::EtherHeader ether{asked.source, asked.destination, asked.type};
-    net::Ipv4Header ip{};
-    ip.version_and_ihl = net::kIpv4VersionIhl;
-    ip.total_length = net::Be16{static_cast<std::uint16_t>(packet->pkt_len - kEther)};
-    ip.flags_and_offset = net::Be16{net::kIpv4DontFragment};
-    ip.time_to_live = about.time_to_live;
-    ip.protocol = net::ip_protocol::kIcmp;
-    ip.source = about.destination;
-    ip.destination = about.source;
-    ip.checksum = net::ipv4_header_checksum(ip);
-    net::IcmpHeader icmp{
-        net::icmp_type::kDestinationUnreachable,
-        net::icmp_unreachable::kFragmentationNeeded,
-        net::Be16{0},
-        net::Be32{mtu}};
-    icmp.checksum = net::checksum_from_sum(net::sum_bytes(&icmp, sizeof(icmp), quoted));
-    std::memcpy(bytes, &ether, sizeof(ether));
-    std::memcpy(bytes + kEther, &ip, sizeof(ip));
-    std::memcpy(bytes + kEther + sizeof(ip), &icmp, sizeof(icmp));
-    encap::forget_offloads(packet);
-    return true;
-}
-
-// VXLAN-PMTU-02: as if it had come out of the tunnel, and counted as a bypass (VXLAN-BYP-01).
-// False: this one is not answered.
-bool answer(
-    Worker& worker, rte_mbuf* packet, std::uint32_t mtu, const Link& device, TxTally& tx
+// IPv6 is not fragmented on the way, and Linux's tunnels do not fragment what they send over it
+// (ip6_fragment() without ignore_df). A frame that was routed here has a sender to tell.
+void refuse_oversize6(
+    Worker& worker, rte_mbuf* packet, std::uint32_t mtu, const Link& device
 ) noexcept {
-    const bool is_bridged = device.master != kNoLink;
-    if (!is_bridged || !is_answerable(packet, mtu) || worker.vector(Stage::bridge).room() == 0 ||
-        note(packet).depth >= kMaxDepth || !make_answer(packet, mtu)) {
-        return false;
+    const auto* frame = rte_pktmbuf_mtod(packet, const std::uint8_t*);
+    const net::ParsedPacket inner = net::parse_frame(frame, packet->data_len);
+    worker.counters.count(IpCounter::frag_fails);
+    const bool is_told =
+        device.master == kNoLink && !inner.truncated &&
+        (inner.l3 == net::L3::ipv6 || (inner.l3 == net::L3::ipv4 && inner.dont_fragment));
+    if (!is_told) {
+        worker.drop(packet, device.id, Drop::vxlan_too_big);
+        return;
     }
-    ++note(packet).depth;
-    worker.counters.count(IpCounter::icmp_out_errors);
-    worker.counters.count(IpCounter::icmp_out_dest_unreachs);
-    worker.counters.count(IpCounter::icmp_out_frag_needed);
-    tx.add(device.id, packet->pkt_len);
-    LinkCounters& row = worker.counters.link(device.id);
-    row.rx_packets.add(1);
-    row.rx_bytes.add(packet->pkt_len);
-    note(packet).for_us = true;
-    worker.input(packet, device);
-    return true;
+    IcmpError error = fragmentation_needed(mtu);
+    if (inner.l3 == net::L3::ipv6) {
+        error.type = net::icmpv6_type::kPacketTooBig;
+        error.code = 0;
+    }
+    error.as_received = false;
+    note(packet).l3_offset = static_cast<std::uint8_t>(inner.l3_offset);
+    worker.drop_and_tell(packet, device.id, Drop::vxlan_too_big, error);
 }
 
 }  // namespace
@@ -197,9 +132,12 @@ void push_oversize(
     const Link& device,
     TxTally& tx
 ) noexcept {
-    constexpr std::uint32_t kOverhead = encap::kVxlanOverheadIpv4;
-    const std::uint32_t mtu = outer.mtu > kOverhead ? outer.mtu - kOverhead : 0;
-    if (answer(worker, packet, mtu, device, tx)) {
+    const std::uint32_t mtu = outer.mtu > outer.overhead() ? outer.mtu - outer.overhead() : 0;
+    if (answer_oversize(worker, packet, mtu, device, tx)) {
+        return;
+    }
+    if (outer.is_ipv6) {
+        refuse_oversize6(worker, packet, mtu, device);
         return;
     }
     const encap::InnerFrame inner =

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Frames to vxlan links: destination MAC -> FDB entry -> remotes -> templates, then the outer
 // header in front of each copy (catalogue 3.7, 3.8). What goes to one remote by a port is in
-// stage_vxlan_push.cpp, all else in vxlan_replicate.cpp.
+// stage_vxlan_push.cpp (over IPv6: vxlan_push6.cpp), all else in vxlan_replicate.cpp.
 #pragma once
 
 #include "lib/encap/vxlan_push.hpp"
@@ -57,6 +57,9 @@ private:
     ) noexcept;
     template <bool Checksum>
     rte_mbuf** push_flows(
+        rte_mbuf* const* packets, std::uint32_t count, const Run& run, rte_mbuf** tail
+    ) noexcept;
+    rte_mbuf** push_flows6(
         rte_mbuf* const* packets, std::uint32_t count, const Run& run, rte_mbuf** tail
     ) noexcept;
     void push_run(rte_mbuf* const* packets, std::uint32_t count, const Run& run) noexcept;

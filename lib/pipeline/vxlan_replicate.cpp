@@ -53,7 +53,7 @@ bool VxlanPush::replicate(rte_mbuf* packet, const Run& run) noexcept {
     const bool plain = encap::inspect_plain_frame(frame, packet->data_len, flow);
     for (std::uint32_t i = std::max(resume_, 1U); i < destination->count; ++i) {
         const encap::VxlanTemplate* outer = templates.read(destination->id(i));
-        const bool direct = plain && is_direct(outer) && !outer->inherits;
+        const bool direct = plain && is_direct(outer) && outer->is_plain;
         if (!(direct ? has_room(Stage::port_tx) : has_room_for(outer))) {
             resume_ = i;
             return false;
@@ -78,7 +78,7 @@ bool VxlanPush::replicate(rte_mbuf* packet, const Run& run) noexcept {
     return true;
 }
 
-// Precondition: the template inherits nothing and leads to a port, and there is room.
+// Precondition: the template is plain and leads to a port, and there is room.
 inline void VxlanPush::push_copy(
     rte_mbuf* copy, const encap::VxlanTemplate& outer, encap::InnerFlow flow, const Link& device
 ) noexcept {
@@ -198,8 +198,14 @@ void VxlanPush::send(
 // The running device with this VNI and port (VXLAN-TX-28), or nullptr.
 const Link* VxlanPush::find_local(const encap::VxlanTemplate& outer) const noexcept {
     std::uint64_t id = kNoLink;
-    const auto key = encap::VxlanKey::make(outer.destination_port, outer.vni);
-    if (!worker_.tables.vxlan_demux.find(key, id)) {
+    const VxlanDemux& demux = worker_.tables.vxlan_demux;
+    using Key = encap::VxlanKey;
+    const bool found =
+        outer.is_ipv6
+            ? demux.find(Key::make_ipv6(outer.destination_port, outer.vni), id) ||
+                  demux.find(Key::make_ipv6(outer.destination_port, outer.vni, outer.link_out), id)
+            : demux.find(Key::make(outer.destination_port, outer.vni), id);
+    if (!found) {
         return nullptr;
     }
     return worker_.tables.links.read(static_cast<LinkId>(id));
@@ -210,7 +216,10 @@ const Link* VxlanPush::find_local(const encap::VxlanTemplate& outer) const noexc
 [[gnu::cold]] void VxlanPush::deliver_locally(
     rte_mbuf* packet, const encap::VxlanTemplate& outer, const Link& device
 ) noexcept {
-    constexpr net::IpAddress kLoopback = net::IpAddress::from_v4(0x7f000001);
+    constexpr net::IpAddress kLoopback4 = net::IpAddress::from_v4(0x7f000001);
+    constexpr auto kLoopback6 =
+        net::IpAddress::from_v6({0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1});
+    const net::IpAddress& loopback = outer.is_ipv6 ? kLoopback6 : kLoopback4;
     const Link* target = find_local(outer);
     if (target == nullptr) {
         worker_.drop(packet, device.id, Drop::vxlan_local_no_device);
@@ -234,10 +243,10 @@ const Link* VxlanPush::find_local(const encap::VxlanTemplate& outer) const noexc
         }
         const encap::VxlanDestination* destination =
             known ? worker_.tables.vxlan_destinations.read(value.target()) : nullptr;
-        const bool same = destination != nullptr && destination->first_address == kLoopback &&
+        const bool same = destination != nullptr && destination->first_address == loopback &&
                           destination->first_via == kNoLink;
         if (!same && !(known && value.is_pinned())) {
-            worker_.learned(fdb::LearnEvent{kLoopback, ether.source, target->id, kNoLink, {}});
+            worker_.learned(fdb::LearnEvent{loopback, ether.source, target->id, kNoLink, {}});
         }
     }
     const std::uint32_t len = packet->pkt_len;

@@ -133,6 +133,7 @@ constexpr std::array<StageEntry, static_cast<std::size_t>(Stage::count)> kStages
     {Stage::ip4, ip4_stage},
     {Stage::ip6, ip6_stage},
     {Stage::vxlan_pop, vxlan_pop_stage},
+    {Stage::vxlan_pop6, vxlan_pop6_stage},
     {Stage::ip_tunnel_pop, ip_tunnel_pop_stage},
     {Stage::ip4_fragment, ip4_fragment_stage},
     {Stage::bridge, bridge_stage},

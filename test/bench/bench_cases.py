@@ -136,11 +136,16 @@ def vxlan_config(stations_count, tunnels, checksum):
     return lines
 
 
+def inner_from_far(i, size):
+    """Station i's frame from behind a tunnel to the one behind port1."""
+    return frame(mac(i, NEAR), mac(i, FAR), size, ip=("10.42.0.2", "10.42.0.1"), ports=(2000, 1024 + i % 50000))
+
+
 def tunnel_frames(count, tunnels, size=64, checksum=False):
     def make():
         packets = []
         for i in range(count):
-            inner = frame(mac(i, NEAR), mac(i, FAR), size, ip=("10.42.0.2", "10.42.0.1"), ports=(2000, 1024 + i % 50000))
+            inner = inner_from_far(i, size)
             macs = (raw(PORT_MACS[0]), raw(NEXT_HOP_MAC))
             t = i % tunnels
             packets.append(vxlan(inner, 1000 + t, macs, (remote(t), LOCAL), 32768 + i % 28000, checksum))

@@ -2,8 +2,9 @@
 """All cases, in the order of the table."""
 
 from bench_cases import plain_and_vxlan_cases
+from ip6_cases import ip6_cases
 from tunnel_cases import tunnel_cases
 
 
 def all_cases():
-    return [*plain_and_vxlan_cases(), *tunnel_cases()]
+    return [*plain_and_vxlan_cases(), *tunnel_cases(), *ip6_cases()]

@@ -42,6 +42,11 @@ def ipv4(source, destination, payload, protocol=17, ttl=64):
     return head[:10] + struct.pack("!H", checksum(head)) + head[12:] + payload
 
 
+def ipv6(source, destination, payload, protocol=17, hop_limit=64):
+    addresses = b"".join(socket.inet_pton(socket.AF_INET6, address) for address in (source, destination))
+    return struct.pack("!IHBB", 6 << 28, len(payload), protocol, hop_limit) + addresses + payload
+
+
 def udp(source, destination, payload, addresses=None):
     """With addresses (source, destination): its checksum is right; without: zero, which says there is none."""
     head = struct.pack("!HHHH", source, destination, 8 + len(payload), 0)
@@ -61,10 +66,21 @@ def frame(destination, source, size, ip=("10.42.0.1", "10.42.0.2"), ports=(1000,
     return ether(destination, source, ipv4(*ip, udp(*ports, payload), ttl=ttl))
 
 
+def frame6(destination, source, size, ip, ports):
+    """The same with IPv6. Its UDP checksum is not right: nobody on the way looks at it."""
+    payload = bytes(size - ETHER_LEN - 48)
+    return ether(destination, source, ipv6(*ip, udp(*ports, payload)), 0x86DD)
+
+
 def vxlan(inner, vni, outer_macs, outer_ips, source_port, with_checksum=False, port=4789):
     payload = struct.pack("!II", 0x08000000, vni << 8) + inner
     datagram = udp(source_port, port, payload, outer_ips if with_checksum else None)
     return ether(*outer_macs, ipv4(*outer_ips, datagram))
+
+
+def vxlan6(inner, vni, outer_macs, outer_ips, source_port, port=4789):
+    payload = struct.pack("!II", 0x08000000, vni << 8) + inner
+    return ether(*outer_macs, ipv6(*outer_ips, udp(source_port, port, payload)), 0x86DD)
 
 
 def write_pcap(path, packets):

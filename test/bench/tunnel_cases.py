@@ -6,7 +6,8 @@ gretap carries what is bridged to it, as vxlan does.
 """
 
 from bench_cases import (
-    FAR, LOCAL, MANY, NEAR, NEXT_HOP, NEXT_HOP_MAC, PORT_MACS, TUNNELS, Case, access_frames, bridge, raw, remote, stations, underlay,
+    FAR, LOCAL, MANY, NEAR, NEXT_HOP, NEXT_HOP_MAC, PORT_MACS, TUNNELS, Case, access_frames, bridge, inner_from_far, raw, remote, stations,
+    underlay,
 )  # fmt: skip
 from packets import ETHER_LEN, address_text, ether, frame, ipv4, mac, mac_text, udp
 
@@ -74,7 +75,7 @@ def tunnelled_frames(kind, count, tunnels, size):
 
     def one(i):
         if kind == "gretap":
-            inner = frame(mac(i, NEAR), mac(i, FAR), size, ip=("10.42.0.2", "10.42.0.1"), ports=(2000, 1024 + i % 50000))
+            inner = inner_from_far(i, size)
         else:
             payload = udp(2000, 1024 + i % 50000, bytes(size - ETHER_LEN - IPV4_LEN - 8))
             inner = ipv4(flow_address(i, tunnels), BEHIND_PORT1 + i, payload)

@@ -77,10 +77,15 @@ struct Tunnelled : CoreFixture {
     }
 
     const encap::IpTunnelTemplate* outer(LinkId link, std::uint32_t remote = 0xc0000202) {
+        encap::IpTunnelTemplates& templates = core->ip_tunnels().templates;
+        const LinkRecord* device = core->links().find(link);
+        if (device != nullptr && device->ip_tunnel.remote == net::IpAddress::from_v4(remote)) {
+            const auto own = core->ip_tunnels().own.read(link);
+            return own != encap::IpTunnelTemplates::kNone ? templates.read(own) : nullptr;
+        }
         encap::IpTunnelTemplates::Id id = 0;
         const encap::IpTunnelRemote key{net::Be32{remote}.raw(), link};
-        const bool is_there = core->ip_tunnels().remotes.find(key, id);
-        return is_there ? core->ip_tunnels().templates.read(id) : nullptr;
+        return core->ip_tunnels().remotes.find(key, id) ? templates.read(id) : nullptr;
     }
 
     LinkId id_of(const std::string& name) {

@@ -76,14 +76,6 @@ TEST_CASE("VXLAN-TX-25 no route", "[encap]") {
     CHECK(make_template({}, path).state == TunnelState::no_route);
 }
 
-TEST_CASE("VXLAN-TX-25 an IPv6 remote has no route yet", "[encap]") {
-    VxlanRemote remote = direct_remote();
-    remote.address =
-        net::IpAddress::from_v6({0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1});
-    const auto outer = build_vxlan_template({}, 7, remote, direct_path(), direct_neighbour());
-    CHECK(outer.state == TunnelState::no_route);
-}
-
 TEST_CASE("VXLAN-TX-26 the route leads into the tunnel itself", "[encap]") {
     route::Path path = direct_path();
     path.link = 7;

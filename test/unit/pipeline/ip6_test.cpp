@@ -173,10 +173,6 @@ TEST_CASE("ICMPv6: whose sender is to hear of it", "[pipeline][ip6]") {
         CHECK(error.info == 1300);
         CHECK(router.drops(router.out, Drop::ip6_too_big) == 1);
     }
-    SECTION("UDP to no port") {
-        CHECK(router.told({.destination = kOurs}).code == 4);
-        CHECK(router.drops(router.in, Drop::udp_no_port) == 1);
-    }
     SECTION("a next header that nothing takes") {
         const IcmpError error = router.told(
             {.destination = kOurs, .next_header = 60, .extensions = {99, 0, 1, 4, 0, 0, 0, 0}}

@@ -70,7 +70,11 @@ struct IpTunnelMachine : Machine {
         change(*outer);
         const auto id = ip_tunnels.templates.allocate();
         ip_tunnels.templates.publish(id, std::move(outer));
-        ip_tunnels.remotes.insert({net::Be32{remote}.raw(), device}, id);
+        if (link(device).ip_tunnel.remote == net::IpAddress::from_v4(remote)) {
+            ip_tunnels.own.publish(device, id);
+        } else {
+            ip_tunnels.remotes.insert({net::Be32{remote}.raw(), device}, id);
+        }
     }
 
     void add_remote(LinkId device, std::uint32_t remote = kRemote) {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "test/unit/pipeline/ip_tunnel_machine.hpp"
 
+#include <map>
+#include <vector>
+
 namespace culvert::pipeline::test {
 
 namespace {
@@ -81,6 +84,62 @@ TEST_CASE("GRE-RX-10 GRE-RX-12 TUN-RX-06 gre: by key, and whatever is inside", "
     machine.run();
     machine.expect_only_drop(plain, Drop::ether_type_unknown);
     CHECK(machine.rx_packets(plain) == 2);
+}
+
+TEST_CASE(
+    "GRE-RX-10 TUN-LKP-01 neighbours in a burst are told apart by all that their headers say",
+    "[ip_tunnel]"
+) {
+    IpTunnelMachine machine;
+    constexpr std::uint32_t kOther = kRemote + 1;
+    const auto keyed = [&](std::uint32_t key, std::uint32_t remote) {
+        auto config = IpTunnelMachine::config_of(IpTunnelKind::gre, kLocal, remote);
+        config.in_key = key;
+        return machine.add_tunnel(config);
+    };
+    const auto plain = [&](IpTunnelKind kind, std::uint32_t remote) {
+        return machine.add_tunnel(IpTunnelMachine::config_of(kind, kLocal, remote));
+    };
+    const Bytes inner = inner_packet();
+    const auto gre_packet = [&](const Bytes& header, const IpTunnelMachine::Outer& outer) {
+        return outer_packet(gre(header, inner), outer).bytes();
+    };
+
+    struct Arrival {
+        Bytes frame;
+        LinkId link;  // kNoLink = no device
+    };
+
+    const std::vector<Arrival> arrivals{
+        {outer_packet(inner, {}).bytes(), plain(IpTunnelKind::ipip, kRemote)},
+        {outer_packet(inner, {.source = kOther}).bytes(), plain(IpTunnelKind::ipip, kOther)},
+        {gre_packet({0, 0, 8, 0}, {.protocol = 47}), plain(IpTunnelKind::gre, kRemote)},
+        {gre_packet({0, 0, 8, 0}, {.protocol = 47, .source = kOther}),
+         plain(IpTunnelKind::gre, kOther)},
+        {gre_packet({0x20, 0, 8, 0, 0, 0, 0, 7}, {.protocol = 47}), keyed(7, kRemote)},
+        {gre_packet({0x20, 0, 8, 0, 0, 0, 0, 8}, {.protocol = 47}), keyed(8, kRemote)},
+        {gre_packet({0x20, 0, 8, 0, 0, 0, 0, 7}, {.protocol = 47, .source = kOther}),
+         keyed(7, kOther)},
+        {gre_packet({0x20, 0, 8, 0, 0, 0, 0, 9}, {.protocol = 47}), kNoLink},
+        {outer_packet(gre({0, 0, 0x65, 0x58}, IpTunnelMachine::in_frame(inner)), {.protocol = 47})
+             .bytes(),
+         plain(IpTunnelKind::gretap, kRemote)},
+    };
+    std::map<LinkId, std::uint64_t> expected;
+    std::uint64_t nobodys = 0;
+    for (const Arrival& first : arrivals) {
+        for (const Arrival& second : arrivals) {
+            for (const Arrival* arrival : {&first, &second, &first}) {
+                machine.receive(machine.underlay, arrival->frame, true);
+                ++(arrival->link == kNoLink ? nobodys : expected[arrival->link]);
+            }
+            machine.run();
+            CHECK(machine.drops(machine.underlay, Drop::ip_tunnel_no_device) == nobodys);
+            for (const auto& [link, packets] : expected) {
+                CHECK(machine.rx_packets(link) == packets);
+            }
+        }
+    }
 }
 
 TEST_CASE(
