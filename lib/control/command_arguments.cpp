@@ -217,7 +217,7 @@ private:
         if (!keyword.modifier.empty() && position_ + 1 < words_.size() &&
             is_one_of(words_[position_], keyword.modifier)) {
             argument.modified = true;
-            ++position_;
+            argument.modifier = words_[position_++];
         }
         if (position_ >= words_.size()) {
             return Error{

@@ -26,6 +26,7 @@ struct Argument {
     const Keyword* keyword = nullptr;
     std::string text;       // the value's word
     bool modified = false;  // its modifier stood before it
+    std::string modifier;   // which one
     std::variant<
         std::monostate,
         bool,

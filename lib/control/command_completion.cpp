@@ -77,7 +77,7 @@ public:
             bool is_given = std::any_of(given.begin(), given.end(), [&](const std::string& word) {
                 return is_named(word, keyword.name, keyword.aliases);
             });
-            if (is_given || keyword.kind == Kind::rest) {
+            if (is_given || (keyword.kind == Kind::rest && keyword.positional)) {
                 continue;
             }
             if (keyword.positional) {

@@ -43,6 +43,8 @@ Result<void> addr_show(Context& context, const Arguments& arguments);
 Result<void> addr_flush(Context& context, const Arguments& arguments);
 Result<void> route_add(Context& context, const Arguments& arguments);
 Result<void> route_append(Context& context, const Arguments& arguments);
+Result<void> route_prepend(Context& context, const Arguments& arguments);
+Result<void> route_test(Context& context, const Arguments& arguments);
 Result<void> route_replace(Context& context, const Arguments& arguments);
 Result<void> route_change(Context& context, const Arguments& arguments);
 Result<void> route_del(Context& context, const Arguments& arguments);

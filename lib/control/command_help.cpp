@@ -52,7 +52,7 @@ std::string keyword_form(const Keyword& keyword) {
     }
     std::string name =
         fmt::format("{}{}", keyword.kind == Kind::toggle ? "[no]" : "", keyword.name);
-    if (keyword.kind == Kind::rest) {
+    if (keyword.kind == Kind::rest && keyword.positional) {
         return value;
     }
     if (keyword.positional) {

@@ -149,7 +149,11 @@ inline constexpr auto kMonitor = std::to_array<Keyword>({
     {.name = "fdb", .help = "forwarding databases"},
 });
 inline constexpr auto kHelp = std::to_array<Keyword>(
-    {{.name = "command", .kind = Kind::rest, .value = "COMMAND", .help = "a command's beginning"}}
+    {{.name = "command",
+      .kind = Kind::rest,
+      .value = "COMMAND",
+      .positional = true,
+      .help = "a command's beginning"}}
 );
 inline constexpr auto kComplete = std::to_array<Keyword>({
     {.name = "line",

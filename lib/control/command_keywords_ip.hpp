@@ -77,6 +77,12 @@ inline constexpr Keyword kUnicast = {.name = "unicast", .help = "an ordinary rou
 inline constexpr Keyword kUnreachable = {.name = "unreachable", .help = "host unreachable"};
 inline constexpr Keyword kProhibit = {.name = "prohibit", .help = "administratively prohibited"};
 inline constexpr Keyword kBlackhole = {.name = "blackhole", .help = "dropped without a word"};
+inline constexpr Keyword kThrow = {.name = "throw", .help = "as if this table had no route"};
+inline constexpr Keyword kNextHops = {
+    .name = "nexthop",
+    .kind = Kind::rest,
+    .value = "[via ADDR] [dev NAME] [weight N] [onlink] [nexthop ...]",
+    .help = "one of several next hops, among which flows are spread; last in the line"};
 
 inline constexpr auto kRouteAdd = std::to_array<Keyword>({
     {.name = "to",
@@ -106,6 +112,8 @@ inline constexpr auto kRouteAdd = std::to_array<Keyword>({
     kUnreachable,
     kProhibit,
     kBlackhole,
+    kThrow,
+    kNextHops,
 });
 
 inline constexpr auto kRouteDel = std::to_array<Keyword>({
@@ -126,6 +134,8 @@ inline constexpr auto kRouteDel = std::to_array<Keyword>({
     kUnreachable,
     kProhibit,
     kBlackhole,
+    kThrow,
+    kNextHops,
 });
 
 #define CULVERT_ROUTE_FILTER(help_text)                                                            \

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // route add, append, replace, change, del, show, get, flush (UI-RT-*).
 #include "lib/control/command_context.hpp"
+#include "lib/control/command_next_hops.hpp"
 #include "lib/control/output_route.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string>
+#include <utility>
 #include <vector>
 
 namespace culvert::control {
@@ -32,7 +35,8 @@ Result<route::RouteType> type_of(Context& context, const Arguments& arguments) {
         {"unicast", route::RouteType::unicast},
         {"unreachable", route::RouteType::unreachable},
         {"prohibit", route::RouteType::prohibit},
-        {"blackhole", route::RouteType::blackhole}};
+        {"blackhole", route::RouteType::blackhole},
+        {"throw", route::RouteType::throw_}};
     route::RouteType type = route::RouteType::unicast;
     int given = 0;
     for (const Name& name : kNames) {
@@ -53,8 +57,16 @@ Result<route::Route> route_of(Context& context, const Arguments& arguments) {
     route.prefix = of_family(context, arguments, "to");
     CULVERT_TRY(type, type_of(context, arguments));
     route.type = type;
-    route.gateway = arguments.get<net::IpAddress>("via");
+    const bool is_v4 = route.prefix.address.is_v4();
+    if (const Argument* via = arguments.find("via")) {
+        route.gateway = arguments.get<net::IpAddress>("via");
+        CULVERT_CHECK(check_gateway(is_v4, *route.gateway, via->modifier));
+    }
     route.link = arguments.get<LinkId>("dev").value_or(kNoLink);
+    if (arguments.has("nexthop")) {
+        CULVERT_TRY(hops, read_next_hops(context, arguments.rest(), is_v4));
+        route.next_hops = std::move(hops);
+    }
     route.preferred_source = arguments.get<net::IpAddress>("src");
     route.metric = arguments.number<std::uint32_t>("metric").value_or(0);
     return route;
@@ -63,22 +75,14 @@ Result<route::Route> route_of(Context& context, const Arguments& arguments) {
 Result<void> modify(Context& context, const Arguments& arguments, route::RouteVerb verb) {
     CULVERT_TRY(route, route_of(context, arguments));
     const bool is_unicast = route.type == route::RouteType::unicast;
-    if (is_unicast && !route.gateway && route.link == kNoLink) {
+    const bool has_way = route.gateway || route.link != kNoLink || !route.next_hops.empty();
+    if (is_unicast && !has_way) {
         return Error{std::errc::no_such_device, "it needs \"via\" or \"dev\""};
     }
-    if (!is_unicast && (route.gateway || route.link != kNoLink)) {
+    if (!is_unicast && has_way) {
         return Error{
             std::errc::invalid_argument,
             fmt::format("{} routes take no via and no dev", route_type_name(route.type))};
-    }
-    if (route.gateway && route.gateway->is_v4() != route.prefix.address.is_v4()) {
-        return Error{
-            std::errc::invalid_argument,
-            fmt::format(
-                "{} address is expected rather than \"{}\"",
-                route.prefix.address.is_v4() ? "inet" : "inet6",
-                route.gateway->to_string()
-            )};
     }
     if (route.prefix.network() != route.prefix) {
         return Error{std::errc::invalid_argument, "Invalid prefix for given prefix length"};
@@ -92,7 +96,8 @@ Result<void> modify(Context& context, const Arguments& arguments, route::RouteVe
     if (arguments.has("scope")) {
         route.scope = std::string(arguments.text("scope"));
     } else {
-        const bool is_link = is_unicast && !route.gateway && route.prefix.address.is_v4();
+        const bool is_link =
+            is_unicast && !route.gateway && route.next_hops.empty() && route.prefix.address.is_v4();
         route.scope = is_link ? "link" : "global";
     }
     return context.core.routing().modify_route(verb, route);
@@ -128,9 +133,18 @@ struct Filter {
         return prefix.address.is_v4() != is_ip6 && (!exact || prefix == exact->network()) &&
                (!root || (root->length <= prefix.length && root->contains(prefix.address))) &&
                (!match || (prefix.length <= match->length && prefix.contains(match->address))) &&
-               (!link || route.link == *link) && (!gateway || route.gateway == gateway) &&
+               (!link || route.leaves_by(*link)) && (!gateway || goes_to(route, *gateway)) &&
                (protocol.empty() || route.protocol == protocol) &&
                (scope.empty() || route.scope == scope);
+    }
+
+    static bool goes_to(const route::Route& route, const net::IpAddress& gateway) {
+        return route.gateway == gateway ||
+               std::any_of(
+                   route.next_hops.begin(),
+                   route.next_hops.end(),
+                   [&](const route::NextHop& hop) { return hop.gateway == gateway; }
+               );
     }
 
     std::optional<net::Prefix> exact;
@@ -175,6 +189,13 @@ std::vector<route::Route> wanted_routes(Context& context, const Filter& filter) 
     return routes;
 }
 
+// RT-01: no packet may have it as its source.
+bool is_no_source(const net::IpAddress& address) {
+    const bool is_this_net = address.is_v4() && address.v4() != 0 && address.v4() >> 24 == 0;
+    const bool is_everybody = address.is_v4() && address.v4() == 0xffffffff;
+    return address.is_multicast() || is_everybody || is_this_net;
+}
+
 }  // namespace
 
 Result<void> route_add(Context& context, const Arguments& arguments) {
@@ -183,6 +204,14 @@ Result<void> route_add(Context& context, const Arguments& arguments) {
 
 Result<void> route_append(Context& context, const Arguments& arguments) {
     return modify(context, arguments, route::RouteVerb::append);
+}
+
+Result<void> route_prepend(Context& context, const Arguments& arguments) {
+    return modify(context, arguments, route::RouteVerb::prepend);
+}
+
+Result<void> route_test(Context& context, const Arguments& arguments) {
+    return modify(context, arguments, route::RouteVerb::test);
 }
 
 Result<void> route_replace(Context& context, const Arguments& arguments) {
@@ -221,12 +250,18 @@ Result<void> route_get(Context& context, const Arguments& arguments) {
     query.destination = *arguments.get<net::IpAddress>("to");
     query.from = arguments.get<net::IpAddress>("from");
     query.link_in = arguments.get<LinkId>("iif").value_or(kNoLink);
+    const route::Routing& routing = context.core.routing();
+    const net::IpAddress source = query.from.value_or(net::IpAddress());
+    if (is_no_source(source)) {
+        return Error{
+            std::errc::invalid_argument,
+            fmt::format("Invalid argument: {} can not be a source", source.to_string())};
+    }
+    const LinkId out = arguments.get<LinkId>("oif").value_or(kNoLink);
     // A packet that comes in need not have a source of ours.
-    net::IpAddress source =
-        query.link_in == kNoLink ? query.from.value_or(net::IpAddress()) : net::IpAddress();
-    route::Path path = context.core.routing().lookup(
-        query.destination, arguments.get<LinkId>("oif").value_or(kNoLink), source
-    );
+    route::Path path = query.link_in != kNoLink && out == kNoLink
+                           ? routing.lookup_forward(query.destination, source)
+                           : routing.lookup(query.destination, out, source);
     switch (path.kind) {
     case route::AdjacencyKind::no_route:
         return Error{std::errc::network_unreachable, "Network is unreachable"};

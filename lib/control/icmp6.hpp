@@ -37,6 +37,7 @@ private:
     // Nothing here takes it: the host may.
     void give_away(rte_mbuf* packet, pipeline::Drop reason);
     void reply_to_echo(rte_mbuf* packet, const net::Ipv6Header& request, std::size_t offset);
+    bool learn_mtu(const rte_mbuf* packet, std::size_t offset);
     [[nodiscard]] bool is_due(const rte_mbuf* packet, const pipeline::IcmpError& error) const;
     [[nodiscard]] bool
     is_permitted(const net::IpAddress& sender, unsigned length, const pipeline::IcmpError& error);

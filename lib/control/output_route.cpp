@@ -4,6 +4,9 @@
 #include <fmt/format.h>
 
 #include <iterator>
+#include <optional>
+#include <utility>
+#include <vector>
 
 namespace culvert::control {
 
@@ -21,6 +24,8 @@ std::string_view route_type_name(route::RouteType type) {
         return "prohibit";
     case route::RouteType::blackhole:
         return "blackhole";
+    case route::RouteType::throw_:
+        return "throw";
     }
     return "";
 }
@@ -40,8 +45,74 @@ namespace {
 
 // The kernel's IPv6 routes that refuse end in lo.
 std::string device_name(const Context& context, const route::Route& route) {
-    const bool is_refusal = route.link == kNoLink && !route.prefix.address.is_v4();
+    const bool is_refusal =
+        route.link == kNoLink && route.next_hops.empty() && !route.prefix.address.is_v4();
     return is_refusal ? "lo" : context.core.links().name_of(route.link);
+}
+
+// A gateway of the other family says so (RFC 8950).
+bool is_of_other_family(const net::IpAddress& gateway, net::Family family) {
+    return gateway.family() != family;
+}
+
+std::string gateway_text(const std::optional<net::IpAddress>& gateway, net::Family family) {
+    if (!gateway) {
+        return "";
+    }
+    const bool is_other = is_of_other_family(*gateway, family);
+    return fmt::format("via {}{} ", is_other ? "inet6 " : "", gateway->to_string());
+}
+
+void put_gateway(Json& json, const std::optional<net::IpAddress>& gateway, net::Family family) {
+    if (gateway && is_of_other_family(*gateway, family)) {
+        json["via"] = {{"family", "inet6"}, {"host", gateway->to_string()}};
+    } else if (gateway) {
+        json["gateway"] = gateway->to_string();
+    }
+}
+
+std::vector<std::string_view> flags_of(const route::NextHop& hop) {
+    std::vector<std::string_view> flags;
+    if (hop.dead) {
+        flags.emplace_back("dead");
+    }
+    if (hop.onlink) {
+        flags.emplace_back("onlink");
+    }
+    if (hop.dead) {
+        flags.emplace_back("linkdown");
+    }
+    return flags;
+}
+
+std::string next_hops_text(const Context& context, const route::Route& route) {
+    std::string text;
+    for (const route::NextHop& hop : route.next_hops) {
+        text += fmt::format(
+            "\tnexthop {}dev {} weight {} ",
+            gateway_text(hop.gateway, route.prefix.address.family()),
+            context.core.links().name_of(hop.link),
+            hop.weight
+        );
+        for (const std::string_view flag : flags_of(hop)) {
+            text += fmt::format("{} ", flag);
+        }
+        text += "\n";
+    }
+    return text;
+}
+
+Json next_hops_json(const Context& context, const route::Route& route) {
+    Json all = Json::array();
+    for (const route::NextHop& hop : route.next_hops) {
+        Json json;
+        put_gateway(json, hop.gateway, route.prefix.address.family());
+        json["dev"] = context.core.links().name_of(hop.link);
+        json["weight"] = hop.weight;
+        json["flags"] = flags_of(hop);
+        all.push_back(std::move(json));
+    }
+    return all;
 }
 
 }  // namespace
@@ -53,9 +124,7 @@ std::string route_text(const Context& context, const route::Route& route, RouteC
         text += fmt::format("{} ", route_type_name(route.type));
     }
     text += destination_name(route.prefix) + " ";
-    if (route.gateway) {
-        text += fmt::format("via {} ", route.gateway->to_string());
-    }
+    text += gateway_text(route.gateway, route.prefix.address.family());
     if (std::string device = device_name(context, route); !device.empty() && columns.device) {
         text += fmt::format("dev {} ", device);
     }
@@ -79,7 +148,7 @@ std::string route_text(const Context& context, const route::Route& route, RouteC
         text += fmt::format("mtu {}{} ", route.mtu_locked ? "lock " : "", route.mtu);
     }
     text += route.onlink ? "onlink " : "";
-    return text + (is_ip6 ? "pref medium\n" : "\n");
+    return text + (is_ip6 ? "pref medium\n" : "\n") + next_hops_text(context, route);
 }
 
 Json route_json(const Context& context, const route::Route& route, RouteColumns columns) {
@@ -89,9 +158,7 @@ Json route_json(const Context& context, const route::Route& route, RouteColumns 
         json["type"] = route_type_name(route.type);
     }
     json["dst"] = destination_name(route.prefix);
-    if (route.gateway) {
-        json["gateway"] = route.gateway->to_string();
-    }
+    put_gateway(json, route.gateway, route.prefix.address.family());
     if (std::string device = device_name(context, route); !device.empty() && columns.device) {
         json["dev"] = device;
     }
@@ -121,6 +188,9 @@ Json route_json(const Context& context, const route::Route& route, RouteColumns 
     if (is_ip6) {
         json["pref"] = "medium";
     }
+    if (!route.next_hops.empty()) {
+        json["nexthops"] = next_hops_json(context, route);
+    }
     return json;
 }
 
@@ -135,11 +205,11 @@ std::string_view path_type(const route::Path& path) {
 
 // What the dataplane puts in front of the packet, hexadecimal; "" while the next hop's MAC is not
 // known.
-std::string header_bytes(const Context& context, const route::Path& path) {
+std::string header_bytes(const Context& context, const route::Path& path, net::Family family) {
     if (path.link == kNoLink || !path_type(path).empty()) {
         return "";
     }
-    auto adjacency = context.core.routing().neighbour_adjacency(path.link, path.next_hop);
+    auto adjacency = context.core.routing().neighbour_adjacency(path.link, path.next_hop, family);
     std::string text;
     for (std::size_t i = 0; adjacency && i < adjacency->header_len; ++i) {
         fmt::format_to(std::back_inserter(text), "{:02x}", adjacency->header[i]);
@@ -157,6 +227,16 @@ std::uint32_t told_mtu(const Context& context, const route::Path& path) {
 
 namespace {
 
+// Of a path MTU that was learned (RT-11): whole seconds.
+std::uint64_t expires_in(const Context& context, const route::Path& path) {
+    const std::uint64_t now_ms = context.core.now_ms();
+    return path.learned && path.expires_ms > now_ms ? (path.expires_ms - now_ms) / 1000 : 0;
+}
+
+std::string expiry_text(const Context& context, const route::Path& path) {
+    return path.learned ? fmt::format("expires {}sec ", expires_in(context, path)) : "";
+}
+
 // IPv6 prints the route itself, and in one line.
 std::string path_text6(const Context& context, const route::Path& path) {
     std::string text;
@@ -170,10 +250,11 @@ std::string path_text6(const Context& context, const route::Path& path) {
         text += fmt::format("src {} ", path.source.to_string());
     }
     text += fmt::format("metric {} ", path.metric);
+    text += expiry_text(context, path);
     if (const std::uint32_t mtu = told_mtu(context, path); mtu != 0) {
         text += fmt::format("mtu {}{} ", path.mtu_locked ? "lock " : "", mtu);
     }
-    const std::string header = header_bytes(context, path);
+    const std::string header = header_bytes(context, path, net::Family::ipv6);
     return text + "pref medium\n" + (header.empty() ? "" : fmt::format("    header {}\n", header));
 }
 
@@ -188,7 +269,7 @@ std::string path_text(const Context& context, const RouteQuery& query, const rou
         text += fmt::format("from {} ", query.from.value_or(net::IpAddress()).to_string());
     }
     if (path.via_gateway) {
-        text += fmt::format("via {} ", path.next_hop.to_string());
+        text += gateway_text(path.next_hop, query.destination.family());
     }
     text += fmt::format("dev {} ", context.core.links().name_of(path.link));
     if (is_ip6) {
@@ -204,10 +285,11 @@ std::string path_text(const Context& context, const RouteQuery& query, const rou
     if (query.link_in != kNoLink) {
         text += fmt::format("iif {} ", context.core.links().name_of(query.link_in));
     }
+    text += expiry_text(context, path);
     if (std::uint32_t mtu = told_mtu(context, path); mtu != 0) {
         text += fmt::format("mtu {}{} ", path.mtu_locked ? "lock " : "", mtu);
     }
-    std::string header = header_bytes(context, path);
+    std::string header = header_bytes(context, path, net::Family::ipv4);
     return text + "\n" + (header.empty() ? "" : fmt::format("    header {}\n", header));
 }
 
@@ -223,7 +305,7 @@ Json path_json(const Context& context, const RouteQuery& query, const route::Pat
         json["from"] = query.from.value_or(net::IpAddress()).to_string();
     }
     if (path.via_gateway) {
-        json["gateway"] = path.next_hop.to_string();
+        put_gateway(json, path.next_hop, query.destination.family());
     }
     json["dev"] = context.core.links().name_of(path.link);
     if (is_ip6 && path.protocol != "boot" && !path.protocol.empty()) {
@@ -251,10 +333,14 @@ Json path_json(const Context& context, const RouteQuery& query, const route::Pat
     if (query.link_in != kNoLink) {
         json["iif"] = context.core.links().name_of(query.link_in);
     }
+    if (path.learned) {
+        json["expires"] = expires_in(context, path);
+    }
     if (std::uint32_t mtu = told_mtu(context, path); mtu != 0) {
         json["metrics"] = Json::array({{{"mtu", mtu}}});
     }
-    if (std::string header = header_bytes(context, path); !header.empty()) {
+    if (std::string header = header_bytes(context, path, query.destination.family());
+        !header.empty()) {
         json["header"] = header;
     }
     return json;

@@ -283,7 +283,9 @@ void Tunnels::resolve(Tunnel& tunnel, bool is_new) {
     if (leaves && leads_back(id, path.link, kMaxLevels)) {
         path.link = id;  // what the template's maker calls a loop
     } else if (leaves) {
-        neighbour = core_.routing().neighbour_adjacency(path.link, path.next_hop);
+        neighbour = core_.routing().neighbour_adjacency(
+            path.link, path.next_hop, tunnel.key->second.address.family()
+        );
     }
     const TunnelState last_state = tunnel.state;
     const Hop last_hop{tunnel.link_out, tunnel.next_hop};

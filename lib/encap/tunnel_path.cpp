@@ -30,6 +30,7 @@ TunnelState judge_path(
     case route::AdjacencyKind::unreachable:
     case route::AdjacencyKind::prohibit:
     case route::AdjacencyKind::blackhole:
+    case route::AdjacencyKind::multipath:
         return TunnelState::no_route;
     }
     // Nothing to send from yet: addresses that are being looked at for duplicates.

@@ -19,6 +19,11 @@ inline constexpr std::uint8_t kTimeExceeded = 11;
 inline constexpr std::uint8_t kParameterProblem = 12;
 }  // namespace icmp_type
 
+// RFC 4443 2.1: errors have the type's high bit clear.
+[[nodiscard]] constexpr bool is_icmpv6_error(std::uint8_t type) noexcept {
+    return type < 128;
+}
+
 // Messages that quote the packet they are about.
 [[nodiscard]] constexpr bool is_icmp_error(std::uint8_t type) noexcept {
     return (type >= icmp_type::kDestinationUnreachable && type <= icmp_type::kRedirect) ||

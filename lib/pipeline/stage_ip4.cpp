@@ -10,6 +10,7 @@
 #include "lib/pipeline/ip4_input.hpp"
 #include "lib/pipeline/ip_chunk.hpp"
 #include "lib/pipeline/ip_fragment.hpp"
+#include "lib/pipeline/ip_multipath.hpp"
 #include "lib/pipeline/link_header.hpp"
 #include "lib/pipeline/worker.hpp"
 
@@ -316,6 +317,34 @@ Way find_way(Worker& worker, route::AdjacencyId id) noexcept {
     return way;
 }
 
+// A run to a route with several next hops: flows of one next hop that follow each other leave
+// together.
+[[gnu::noinline]] void spread(
+    Worker& worker,
+    rte_mbuf* const* packets,
+    std::uint32_t n,
+    std::uint32_t destination,
+    const route::Multipath& several
+) noexcept {
+    const bool group = is_group(destination);
+    std::uint32_t end = 0;
+    for (std::uint32_t begin = 0; begin < n; begin = end) {
+        const route::AdjacencyId id = several.pick(multipath_hash4(packets[begin]));
+        end = begin + 1;
+        while (end < n && several.pick(multipath_hash4(packets[end])) == id) {
+            ++end;
+        }
+        const Way way = find_way(worker, id);
+        if (way.adjacency != nullptr && way.adjacency->kind == route::AdjacencyKind::rewrite) {
+            rewrite(worker, &packets[begin], end - begin, group, way);
+            continue;
+        }
+        for (std::uint32_t i = begin; i < end; ++i) {
+            finish_here(worker, packets[i], destination, way);
+        }
+    }
+}
+
 void send_on(Worker& worker, const Chunk& chunk) noexcept {
     using route::AdjacencyKind;
     Way way;
@@ -342,6 +371,8 @@ void send_on(Worker& worker, const Chunk& chunk) noexcept {
             rewrite(worker, packets, n, group, way);
         } else if (route::is_ours(kind)) {
             deliver(worker, packets, n, kind == AdjacencyKind::broadcast);
+        } else if (kind == AdjacencyKind::multipath) {
+            spread(worker, packets, n, destination, *way.adjacency->multipath);
         } else {
             for (std::uint32_t i = 0; i < n; ++i) {
                 finish_here(worker, packets[i], destination, way);

@@ -7,6 +7,7 @@
 #include "lib/net/ip_protocol.hpp"
 #include "lib/pipeline/ip6_input.hpp"
 #include "lib/pipeline/ip_chunk.hpp"
+#include "lib/pipeline/ip_multipath.hpp"
 #include "lib/pipeline/link_header.hpp"
 
 #include <cstring>
@@ -203,6 +204,33 @@ Way find_way(const Worker& worker, route::AdjacencyId id) noexcept {
     }
 }
 
+// A run to a route with several next hops: flows of one next hop that follow each other leave
+// together.
+[[gnu::noinline]] void spread(
+    Worker& worker,
+    rte_mbuf* const* packets,
+    std::uint32_t n,
+    const route::Fib6::Address& destination,
+    const route::Multipath& several
+) noexcept {
+    std::uint32_t end = 0;
+    for (std::uint32_t begin = 0; begin < n; begin = end) {
+        const route::AdjacencyId id = several.pick(multipath_hash6(packets[begin]));
+        end = begin + 1;
+        while (end < n && several.pick(multipath_hash6(packets[end])) == id) {
+            ++end;
+        }
+        const Way way = find_way(worker, id);
+        if (way.adjacency != nullptr && way.adjacency->kind == route::AdjacencyKind::rewrite) {
+            rewrite(worker, &packets[begin], end - begin, way);
+            continue;
+        }
+        for (std::uint32_t i = begin; i < end; ++i) {
+            finish_here(worker, packets[i], destination, way);
+        }
+    }
+}
+
 void send_on(Worker& worker, const Chunk& chunk) noexcept {
     using route::AdjacencyKind;
     Way way;
@@ -217,6 +245,11 @@ void send_on(Worker& worker, const Chunk& chunk) noexcept {
             way.adjacency != nullptr && way.adjacency->kind == AdjacencyKind::rewrite;
         if (is_known && !is_for_control(destination)) [[likely]] {
             rewrite(worker, packets, n, way);
+            continue;
+        }
+        if (way.adjacency != nullptr && way.adjacency->kind == AdjacencyKind::multipath &&
+            !is_for_control(destination)) {
+            spread(worker, packets, n, destination, *way.adjacency->multipath);
             continue;
         }
         for (std::uint32_t i = 0; i < n; ++i) {

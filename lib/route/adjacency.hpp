@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // What a route lookup ends in: bytes to put in front and the link to send on, or the reason why
-// not.
+// not, or several of these to choose from.
 #pragma once
 
 #include "lib/net/address.hpp"
@@ -8,7 +8,11 @@
 #include "lib/rcu/published_array.hpp"
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <type_traits>
+#include <vector>
 
 namespace culvert::route {
 
@@ -22,12 +26,42 @@ enum class AdjacencyKind : std::uint8_t {
     glean,  // on-link, but no neighbour is known: control must ask for the packet's destination
     incomplete,  // the next hop is known, its MAC not (yet): control must ask for next_hop
     rewrite,     // complete: header[0, header_len) goes in front
+    multipath,   // one of several, by the flow's hash
 };
 
 // Whether a packet to such an address is for us. No packet comes from one.
 [[nodiscard]] constexpr bool is_ours(AdjacencyKind kind) noexcept {
     return kind == AdjacencyKind::local || kind == AdjacencyKind::broadcast;
 }
+
+using AdjacencyId = std::uint32_t;
+
+// The next hops of a route that has several and that are alive (RT-09). Each has a piece of the
+// hash's range as long as its weight, in their order; fib_rebalance() puts the bounds.
+struct Multipath {
+    static constexpr unsigned kHashBits = 31;
+
+    struct Member {
+        std::uint32_t upper_bound = 0;  // the last hash that is this one's
+        AdjacencyId adjacency = 0;
+    };
+
+    // Which member's the hash is. Precondition: hash < 2^31, and there are members: the last one's
+    // bound is the largest hash.
+    [[nodiscard]] std::size_t index(std::uint32_t hash) const noexcept {
+        std::size_t i = 0;
+        while (hash > members[i].upper_bound) {
+            ++i;
+        }
+        return i;
+    }
+
+    [[nodiscard]] AdjacencyId pick(std::uint32_t hash) const noexcept {
+        return members[index(hash)].adjacency;
+    }
+
+    std::vector<Member> members;
+};
 
 // Immutable once published. One cache line.
 struct alignas(64) Adjacency {
@@ -37,6 +71,7 @@ struct alignas(64) Adjacency {
     AdjacencyKind kind = AdjacencyKind::no_route;
     std::uint8_t header_len = 0;            // bytes; 14 for plain Ethernet
     std::array<std::uint8_t, 22> header{};  // Ethernet, up to two VLAN tags; wire order
+    std::shared_ptr<const Multipath> multipath{};
 
     friend bool operator==(const Adjacency&, const Adjacency&) = default;
 };
@@ -44,6 +79,6 @@ struct alignas(64) Adjacency {
 static_assert(sizeof(Adjacency) == 64);
 
 using AdjacencyTable = rcu::PublishedArray<Adjacency>;
-using AdjacencyId = AdjacencyTable::Id;
+static_assert(std::is_same_v<AdjacencyId, AdjacencyTable::Id>);
 
 }  // namespace culvert::route

@@ -23,7 +23,8 @@ struct AdjacencyKey {
     net::IpAddress next_hop{};  // neighbours
     std::uint32_t mtu = 0;      // the route's own; 0 = the link's
     AdjacencyKind kind = AdjacencyKind::no_route;
-    net::Family family = net::Family::ipv4;  // glean: its next hops'
+    net::Family family = net::Family::ipv4;  // of the packets: a next hop's may be the other one
+    std::uint32_t group = 0;                 // multipath: MultipathSet's number
 
     // NOLINTNEXTLINE(modernize-use-nullptr): the tool takes the comparison with 0 for a pointer
     friend auto operator<=>(const AdjacencyKey&, const AdjacencyKey&) = default;

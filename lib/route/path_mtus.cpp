@@ -1,22 +1,28 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "lib/route/path_mtus.hpp"
 
+#include "lib/net/ipv6.hpp"
+
 #include <algorithm>
 
 namespace culvert::route {
 
-// __ip_rt_update_pmtu
+// __ip_rt_update_pmtu; rt6_do_update_pmtu, for which nothing is smaller than every link's MTU.
 bool PathMtus::learn(
     const net::IpAddress& destination,
     std::uint32_t mtu,
     std::uint32_t current,
     std::uint64_t now_ms
 ) {
+    const bool is_v4 = destination.is_v4();
+    if (!is_v4) {
+        mtu = std::max(mtu, std::uint32_t{net::kIpv6MinMtu});
+    }
     if (current < mtu) {
         return false;
     }
     PathMtu next{mtu, false, now_ms + kLifetimeMs};
-    if (mtu < kLeast) {
+    if (is_v4 && mtu < kLeast) {
         next.mtu = std::min(current, kLeast);
         next.locked = true;
     }

@@ -22,6 +22,11 @@ Rib::Node* Rib::find(const net::Prefix& prefix) {
     return found == nodes_.end() ? nullptr : &found->second;
 }
 
+const Rib::Node* Rib::find(const net::Prefix& prefix) const {
+    const auto found = nodes_.find(prefix);
+    return found == nodes_.end() ? nullptr : &found->second;
+}
+
 Rib::Node& Rib::find_or_create(const net::Prefix& prefix) {
     const auto [at, is_new] = nodes_.try_emplace(prefix);
     if (is_new) {
@@ -54,14 +59,12 @@ Result<void> Rib::modify(RouteVerb verb, const Route& route) {
         });
     const bool has_same = std::find(first, last, route) != last;
     if (first == last) {
-        if (verb == RouteVerb::change) {
+        if (verb == RouteVerb::change || verb == RouteVerb::test) {
             drop_if_empty(route.prefix);
             return Error{
                 std::errc::no_such_file_or_directory,
                 fmt::format(
-                    "route change {}: there is none with metric {}",
-                    route.prefix.to_string(),
-                    route.metric
+                    "route {}: there is none with metric {}", route.prefix.to_string(), route.metric
                 )};
         }
         routes.insert(first, route);
@@ -69,8 +72,8 @@ Result<void> Rib::modify(RouteVerb verb, const Route& route) {
         return {};
     }
     const bool is_replacing = verb == RouteVerb::replace || verb == RouteVerb::change;
-    const bool is_refused =
-        verb == RouteVerb::add || (has_same && !(is_replacing && *first == route));
+    const bool is_refused = verb == RouteVerb::add || verb == RouteVerb::test ||
+                            (has_same && !(is_replacing && *first == route));
     if (is_refused) {
         return Error{
             std::errc::file_exists,
@@ -81,7 +84,7 @@ Result<void> Rib::modify(RouteVerb verb, const Route& route) {
     if (is_replacing) {
         *first = route;
     } else {
-        routes.insert(last, route);
+        routes.insert(verb == RouteVerb::prepend ? first : last, route);
         ++size_of(route.prefix);
     }
     return {};

@@ -8,9 +8,12 @@
 #include "lib/route/adjacency_set.hpp"
 #include "lib/route/routing.hpp"
 
+#include <algorithm>
 #include <array>
+#include <bit>
 #include <cstddef>
-#include <map>
+#include <cstdint>
+#include <unordered_map>
 #include <vector>
 
 namespace culvert::route {
@@ -29,6 +32,20 @@ public:
         bool holds_neighbour = false;  // `installed` is a gateway, which is kept while it is used
     };
 
+private:
+    struct Hash {
+        [[nodiscard]] std::size_t operator()(const net::Prefix& prefix) const noexcept {
+            constexpr std::uint64_t kMultiplier = 0x9e3779b97f4a7c15;
+            const auto words = std::bit_cast<std::array<std::uint64_t, 2>>(prefix.address.bytes());
+            std::uint64_t state = (words[0] ^ prefix.length) * kMultiplier;
+            state = (state ^ (state >> 32) ^ words[1]) * kMultiplier;
+            return state ^ (state >> 32);
+        }
+    };
+
+    using Nodes = std::unordered_map<net::Prefix, Node, Hash>;
+
+public:
     // UI-RT-02: what the verb means for routes of the same prefix, table and metric. Errors EEXIST,
     // ENOENT.
     Result<void> modify(RouteVerb verb, const Route& route);
@@ -51,6 +68,7 @@ public:
     void restore(const net::Prefix& prefix, std::vector<Route> routes);
 
     [[nodiscard]] Node* find(const net::Prefix& prefix);
+    [[nodiscard]] const Node* find(const net::Prefix& prefix) const;
     [[nodiscard]] Node& find_or_create(const net::Prefix& prefix);
     // Forgets the prefix if there is nothing to know.
     void drop_if_empty(const net::Prefix& prefix);
@@ -81,10 +99,29 @@ public:
         return longest_match(address, [](const Route&) { return true; });
     }
 
+    // In no order.
     template <typename Visit>
     void for_each(Visit visit) const {
         for (const auto& [prefix, node] : nodes_) {
             for (const Route& route : node.routes) {
+                visit(route);
+            }
+        }
+    }
+
+    // By prefix. Who lists routes can wait for their being sorted, who adds a million cannot.
+    template <typename Visit>
+    void for_each_in_order(Visit visit) const {
+        std::vector<const Nodes::value_type*> sorted;
+        sorted.reserve(nodes_.size());
+        for (const auto& entry : nodes_) {
+            sorted.push_back(&entry);
+        }
+        std::sort(sorted.begin(), sorted.end(), [](const auto* a, const auto* b) {
+            return a->first < b->first;
+        });
+        for (const auto* entry : sorted) {
+            for (const Route& route : entry->second.routes) {
                 visit(route);
             }
         }
@@ -102,7 +139,7 @@ private:
         return sizes_[prefix.address.is_v4() ? 1 : 0];
     }
 
-    std::map<net::Prefix, Node> nodes_;
+    Nodes nodes_;
     // IPv6, IPv4
     std::array<std::array<std::size_t, kMaxLength + 1>, 2> nodes_of_length_{};
     std::array<std::size_t, 2> sizes_{};

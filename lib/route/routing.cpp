@@ -31,6 +31,10 @@ Routing::Impl::Impl(
     , adjacencies_(
           domain, limits.adjacencies, [this](const AdjacencyKey& key) { return describe(key); }
       )
+    , multipaths_(
+          {[this](const MultipathHop& hop) { return acquire(hop); },
+           [this](AdjacencyEntry* entry, bool holds_neighbour) { release(entry, holds_neighbour); }}
+      )
     , neighbours_(*this, neighbour_parameters) {}
 
 Routing::Impl::~Impl() {
@@ -155,6 +159,11 @@ Path Routing::lookup(const net::IpAddress& destination, LinkId link, const net::
     return impl_->lookup(destination, link, source);
 }
 
+Path Routing::lookup_forward(const net::IpAddress& destination, const net::IpAddress& source)
+    const {
+    return impl_->lookup_forward(destination, source);
+}
+
 void Routing::learn_path_mtu(
     const net::IpAddress& destination, std::uint32_t mtu, std::uint64_t now_ms
 ) {
@@ -175,9 +184,10 @@ void Routing::resolve(
     impl_->resolve(link, next_hop, frame, now_ms);
 }
 
-std::optional<Adjacency>
-Routing::neighbour_adjacency(LinkId link, const net::IpAddress& next_hop) const {
-    return impl_->neighbour_adjacency(link, next_hop);
+std::optional<Adjacency> Routing::neighbour_adjacency(
+    LinkId link, const net::IpAddress& next_hop, net::Family family
+) const {
+    return impl_->neighbour_adjacency(link, next_hop, family);
 }
 
 std::uint64_t Routing::tick(std::uint64_t now_ms) {

@@ -13,6 +13,7 @@
 #include "lib/route/neighbour.hpp"
 #include "lib/route/own_addresses.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -49,7 +50,26 @@ struct Address {
     bool automatic = false;   // link-local, made of the MAC
 };
 
-enum class RouteType : std::uint8_t { unicast, local, broadcast, unreachable, prohibit, blackhole };
+enum class RouteType : std::uint8_t {
+    unicast,
+    local,
+    broadcast,
+    unreachable,
+    prohibit,
+    blackhole,
+    throw_  // as if there were none
+};
+
+// One of several.
+struct NextHop {
+    std::optional<net::IpAddress> gateway{};
+    LinkId link = kNoLink;
+    std::uint16_t weight = 1;  // 1 .. 256
+    bool onlink = false;
+    bool dead = false;  // its link is down
+
+    friend bool operator==(const NextHop&, const NextHop&) = default;
+};
 
 struct Route {
     net::Prefix prefix{};
@@ -63,11 +83,25 @@ struct Route {
     bool onlink = false;
     std::string protocol = "boot";  // boot, kernel, static, ...
     std::string scope = "global";   // global, link, host
+    // Two or more; then `gateway`, `link` and `onlink` say nothing.
+    std::vector<NextHop> next_hops{};
 
     friend bool operator==(const Route&, const Route&) = default;
+
+    // Does it, or one of its next hops, leave by the link?
+    [[nodiscard]] bool leaves_by(LinkId other) const noexcept {
+        return link == other ||
+               std::any_of(next_hops.begin(), next_hops.end(), [other](const NextHop& hop) {
+                   return hop.link == other;
+               });
+    }
+
+    // The route as if this next hop were its only one.
+    [[nodiscard]] Route by(const NextHop& hop) const;
 };
 
-enum class RouteVerb : std::uint8_t { add, append, replace, change };
+// What a user wants done where a route of the same prefix and metric is, or none is.
+enum class RouteVerb : std::uint8_t { add, append, prepend, replace, change, test };
 
 // What a lookup answers: route get, tunnels' outer path, source address choice.
 struct Path {
@@ -76,6 +110,8 @@ struct Path {
     LinkId link = kNoLink;
     net::IpAddress next_hop;  // gateway, or the destination on-link
     bool via_gateway = false;
+    bool learned = false;  // the MTU is a path's (RT-11), until expires_ms
+    std::uint64_t expires_ms = 0;
     net::IpAddress source;  // preferred source (RT-07); unspecified if none
     std::uint32_t mtu = 0;  // route's mtu or the link's
     bool mtu_locked = false;
@@ -181,6 +217,9 @@ public:
     [[nodiscard]] Path lookup(
         const net::IpAddress& destination, LinkId link = kNoLink, const net::IpAddress& source = {}
     ) const;
+    // The same for a packet that comes in, from anywhere.
+    [[nodiscard]] Path
+    lookup_forward(const net::IpAddress& destination, const net::IpAddress& source) const;
     // A router takes no larger packets than `mtu` on the way to `destination`: lookups say so for
     // ten minutes (RT-11).
     void learn_path_mtu(const net::IpAddress& destination, std::uint32_t mtu, std::uint64_t now_ms);
@@ -194,8 +233,9 @@ public:
     void
     resolve(LinkId link, const net::IpAddress& next_hop, rte_mbuf* frame, std::uint64_t now_ms);
     // The complete link header towards next_hop, if its neighbour has a MAC now.
+    // Of packets of the family.
     [[nodiscard]] std::optional<Adjacency>
-    neighbour_adjacency(LinkId link, const net::IpAddress& next_hop) const;
+    neighbour_adjacency(LinkId link, const net::IpAddress& next_hop, net::Family family) const;
     std::uint64_t tick(std::uint64_t now_ms);
 
 private:

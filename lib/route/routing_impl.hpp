@@ -10,6 +10,7 @@
 #include "lib/route/adjacency_set.hpp"
 #include "lib/route/fib4.hpp"
 #include "lib/route/fib6.hpp"
+#include "lib/route/multipath_set.hpp"
 #include "lib/route/neighbour.hpp"
 #include "lib/route/own_addresses.hpp"
 #include "lib/route/path_mtus.hpp"
@@ -30,6 +31,13 @@ namespace culvert::route {
 
 inline constexpr net::IpAddress kLimitedBroadcast =
     net::IpAddress::from_v4(net::kIpv4LimitedBroadcast);
+
+// RT-10 (ipv4_mtu): one that is locked without being said is 576 behind a gateway.
+[[nodiscard]] inline std::uint32_t mtu_of_route(const Route& route) noexcept {
+    constexpr std::uint32_t kLockedMtu = 576;
+    const bool is_unsaid = route.mtu == 0 && route.mtu_locked && route.gateway.has_value();
+    return is_unsaid && route.prefix.address.is_v4() ? kLockedMtu : route.mtu;
+}
 
 class Routing::Impl final : private NeighbourActions {
 public:
@@ -62,6 +70,8 @@ public:
     [[nodiscard]] bool is_local(const net::IpAddress& address) const;
     [[nodiscard]] Path
     lookup(const net::IpAddress& destination, LinkId link, const net::IpAddress& source) const;
+    [[nodiscard]] Path
+    lookup_forward(const net::IpAddress& destination, const net::IpAddress& source) const;
 
     void learn_path_mtu(const net::IpAddress& destination, std::uint32_t mtu, std::uint64_t now_ms);
 
@@ -69,7 +79,7 @@ public:
     void
     resolve(LinkId link, const net::IpAddress& next_hop, rte_mbuf* frame, std::uint64_t now_ms);
     [[nodiscard]] std::optional<Adjacency>
-    neighbour_adjacency(LinkId link, const net::IpAddress& next_hop) const;
+    neighbour_adjacency(LinkId link, const net::IpAddress& next_hop, net::Family family) const;
     std::uint64_t tick(std::uint64_t now_ms);
 
     // routing_ip6.cpp
@@ -110,6 +120,7 @@ private:
     struct Wanted {
         AdjacencyKey key;
         bool holds_neighbour = false;
+        MultipathHops hops{};  // of a multipath, whose number is not in the key yet
     };
 
     // NeighbourActions
@@ -135,6 +146,7 @@ private:
     // routes
     Result<void> check(Route& route) const;
     Result<void> check_next_hop(Route& route) const;
+    Result<void> check_next_hops(Route& route) const;
     Result<void> check_gateway(Route& route) const;
     Result<void> check_gateway6(Route& route) const;
     Result<void> change_rib(RouteVerb verb, const Route& route);
@@ -142,6 +154,8 @@ private:
     void remove_routes_if(const std::function<bool(const Route&)>& pick);
     [[nodiscard]] std::optional<Wanted>
     wanted(const net::Prefix& prefix, const Rib::Node* node) const;
+    [[nodiscard]] Wanted wanted_of(const Route& route) const;
+    [[nodiscard]] bool is_as_wanted(const Rib::Node& node, const Wanted& next) const;
     Result<void> sync(const net::Prefix& prefix);
     Result<void> install(const net::Prefix& prefix, const Wanted& next);
     Result<void> withdraw(const net::Prefix& prefix);
@@ -150,11 +164,23 @@ private:
     void note_own(
         const net::Prefix& prefix, const AdjacencyEntry* before, const AdjacencyEntry* after
     ) noexcept;
+    [[nodiscard]] AdjacencyEntry* acquire(const MultipathHop& hop);
+    [[nodiscard]] AdjacencyEntry* acquire(const Wanted& next);
     void release(AdjacencyEntry* entry, bool holds_neighbour);
+    void mark_hops(LinkId link, std::optional<net::Family> family, bool dead);
+    [[nodiscard]] Result<Route> merged(const Route& route) const;
+    bool del_sibling(const Route& pattern);
     void sync_hosts(const net::Prefix& prefix);
 
     // lookups
     [[nodiscard]] Path path_of(const Route& route, const net::IpAddress& destination) const;
+    [[nodiscard]] Route one_of(
+        const Route& route,
+        LinkId link,
+        const net::IpAddress& source,
+        const net::IpAddress& destination
+    ) const;
+    void take_learned_mtu(Path& path, const net::IpAddress& destination) const;
     [[nodiscard]] Path on_link_path(const net::IpAddress& destination, LinkId link) const;
     void complete(Path& path, const AdjacencyKey& unresolved) const;
     [[nodiscard]] net::IpAddress
@@ -183,6 +209,8 @@ private:
     std::unique_ptr<Fib4> fib_;
     std::unique_ptr<Fib6> fib6_;
     AdjacencySet adjacencies_;
+    MultipathSet multipaths_;
+    std::set<net::Prefix> with_multipath_;  // prefixes that may have such routes
     PathMtus path_mtus_;
     OwnAddresses own_addresses_;
     OwnAddresses own_addresses6_;

@@ -117,7 +117,7 @@ std::vector<Address> Routing::Impl::addresses_of(LinkId link) const {
 // --- routes
 
 void Routing::Impl::for_each_route(const std::function<void(const Route&)>& visit) const {
-    rib_.for_each(visit);
+    rib_.for_each_in_order(visit);
     for (const Address& address : addresses_.all()) {
         if (address.prefix.address.is_link_local_v6() && is_up(address.link) &&
             !address.noprefixroute && !address.prefix.is_host()) {
@@ -154,7 +154,8 @@ Result<void> Routing::Impl::check_gateway6(Route& route) const {
             return other.type != RouteType::unicast || route.link == kNoLink ||
                    other.link == route.link;
         });
-        if (found == nullptr || found->type != RouteType::unicast || found->gateway.has_value()) {
+        if (found == nullptr || found->type != RouteType::unicast || found->gateway.has_value() ||
+            !found->next_hops.empty()) {
             return invalid(std::errc::host_unreachable, "it is not on a connected network");
         }
         route.link = found->link;
@@ -190,9 +191,12 @@ net::IpAddress Routing::Impl::solicitation_source(const NeighbourKey& key) const
     if (neighbour != nullptr && !neighbour->queue.empty()) {
         const rte_mbuf* packet = neighbour->queue.back();
         constexpr std::size_t kOffset = sizeof(net::EtherHeader);
-        if (rte_pktmbuf_data_len(packet) >= kOffset + sizeof(net::Ipv6Header)) {
-            net::Ipv6Header ip{};
+        net::Ipv6Header ip{};
+        if (rte_pktmbuf_data_len(packet) >= kOffset + sizeof(ip)) {
             std::memcpy(&ip, rte_pktmbuf_mtod_offset(packet, const char*, kOffset), sizeof(ip));
+        }
+        // An IPv4 packet may wait for an IPv6 gateway.
+        if (ip.version() == 6) {
             const auto source = net::IpAddress::from_v6(ip.source);
             const Address* own = addresses_.find(key.link, source);
             if (own != nullptr && !own->tentative) {

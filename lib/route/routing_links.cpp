@@ -49,6 +49,7 @@ void Routing::Impl::set_link(LinkId link, const LinkParameters& parameters, std:
     if (!old.up && parameters.up) {
         // What does not fit is missing as after any refused add; there is nobody to tell here.
         static_cast<void>(sync_kernel_routes(link));
+        mark_hops(link, std::nullopt, false);
         add_link_local(link);
         detect_again(link);
     } else if (old.up && parameters.up && old.has_link_local != parameters.has_link_local) {
@@ -62,6 +63,8 @@ void Routing::Impl::del_link(LinkId link) {
     }
     take_down(link, std::nullopt);
     flush_addresses(link);
+    // A route with several next hops does not outlive the link of any of them.
+    remove_routes_if([link](const Route& route) { return route.leaves_by(link); });
     links_.erase(link);
     ++generation_;
 }
@@ -76,6 +79,7 @@ void Routing::Impl::take_down(LinkId link, std::optional<net::Family> family) {
         return is_it(route.prefix);
     });
     remove_routes_if([&](const Route& route) { return route.link == link && is_it(route.prefix); });
+    mark_hops(link, family, true);
     neighbours_.link_down(link, family);
     ++generation_;
 }

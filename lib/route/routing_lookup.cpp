@@ -16,7 +16,8 @@ constexpr std::uint8_t multicast_length(const net::IpAddress& address) noexcept 
 
 bool is_refusal(const Route& route) noexcept {
     using enum RouteType;
-    return route.type == unreachable || route.type == prohibit || route.type == blackhole;
+    return route.type == unreachable || route.type == prohibit || route.type == blackhole ||
+           route.type == throw_;
 }
 
 }  // namespace
@@ -57,24 +58,41 @@ Path Routing::Impl::lookup(
         route = rib_.longest_match(destination, [&](const Route& other) {
             // A link-local one is on its link, whatever routes say.
             return (!is_link_local || other.type == RouteType::local) &&
-                   (link == kNoLink || is_refusal(other) || other.link == link);
+                   (link == kNoLink || is_refusal(other) || other.leaves_by(link));
         });
     }
     // With a link given, a destination that routes refuse is on-link there all the same (RT-02).
     if (link != kNoLink && (route == nullptr || is_refusal(*route))) {
         path = on_link_path(destination, link);
     } else if (route != nullptr) {
-        path = path_of(*route, destination);
+        path = route->next_hops.empty()
+                   ? path_of(*route, destination)
+                   : path_of(one_of(*route, link, source, destination), destination);
     }
     if (has_source) {
         path.source = source;
     }
-    if (const PathMtu* learned = path_mtus_.find(destination);
-        learned != nullptr && learned->mtu < path.mtu && !path.mtu_locked) {
+    take_learned_mtu(path, destination);
+    return path;
+}
+
+Path Routing::Impl::lookup_forward(const net::IpAddress& destination, const net::IpAddress& source)
+    const {
+    const Route* route = rib_.longest_match(destination);
+    if (route == nullptr || route->next_hops.empty()) {
+        return lookup(destination, kNoLink, {});
+    }
+    return path_of(one_of(*route, kNoLink, source, destination), destination);
+}
+
+void Routing::Impl::take_learned_mtu(Path& path, const net::IpAddress& destination) const {
+    const PathMtu* learned = path_mtus_.find(destination);
+    if (learned != nullptr && learned->mtu < path.mtu && !path.mtu_locked) {
         path.mtu = learned->mtu;
         path.mtu_locked = learned->locked;
+        path.learned = true;
+        path.expires_ms = learned->expires_ms;
     }
-    return path;
 }
 
 // Routes whose MTU is locked do not learn.
@@ -98,7 +116,7 @@ Path Routing::Impl::path_of(const Route& route, const net::IpAddress& destinatio
     Path path;
     path.link = route.link;
     path.next_hop = destination;
-    path.mtu = mtu_of(route.link, route.mtu);
+    path.mtu = mtu_of(route.link, mtu_of_route(route));
     path.mtu_locked = route.mtu_locked;
     path.metric = route.metric;
     path.prefix_length = route.prefix.length;
@@ -112,9 +130,10 @@ Path Routing::Impl::path_of(const Route& route, const net::IpAddress& destinatio
             path.next_hop = *route.gateway;
         }
         const bool is_neighbour = path.via_gateway || route.prefix.is_host();
-        AdjacencyKey unresolved{route.link, {}, route.mtu, glean, destination.family()};
+        const std::uint32_t mtu = mtu_of_route(route);
+        AdjacencyKey unresolved{route.link, {}, mtu, glean, destination.family()};
         if (is_neighbour) {
-            unresolved = {route.link, path.next_hop, route.mtu, incomplete};
+            unresolved = {route.link, path.next_hop, mtu, incomplete, destination.family()};
         }
         complete(path, unresolved);
         if (route.preferred_source.has_value()) {
@@ -122,7 +141,8 @@ Path Routing::Impl::path_of(const Route& route, const net::IpAddress& destinatio
         } else if (!destination.is_v4()) {
             path.source = select_source6(route.link, destination);
         } else {
-            const net::IpAddress near = path.via_gateway ? path.next_hop : net::IpAddress{};
+            const bool is_near = path.via_gateway && path.next_hop.is_v4();
+            const net::IpAddress near = is_near ? path.next_hop : net::IpAddress{};
             path.source = select_source(route.link, near, scope_of(route.scope));
         }
         return path;
@@ -141,6 +161,9 @@ Path Routing::Impl::path_of(const Route& route, const net::IpAddress& destinatio
         break;
     case RouteType::prohibit:
         path.kind = prohibit;
+        break;
+    case RouteType::throw_:
+        path.kind = no_route;
         break;
     default:
         path.kind = blackhole;
@@ -177,7 +200,8 @@ void Routing::Impl::complete(Path& path, const AdjacencyKey& unresolved) const {
     if (!has_link_layer(path.link)) {
         path.kind = AdjacencyKind::rewrite;
     } else if (mac_of(path.link, path.next_hop).has_value()) {
-        key = {path.link, path.next_hop, unresolved.mtu, AdjacencyKind::incomplete};
+        key = {
+            path.link, path.next_hop, unresolved.mtu, AdjacencyKind::incomplete, unresolved.family};
         path.kind = AdjacencyKind::rewrite;
     }
     if (const AdjacencyEntry* entry = adjacencies_.find(key); entry != nullptr) {

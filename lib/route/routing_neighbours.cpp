@@ -13,23 +13,22 @@ namespace culvert::route {
 
 namespace {
 
-net::EtherHeader ether_header(
-    const net::MacAddress& destination,
-    const net::MacAddress& source,
-    const net::IpAddress& next_hop
-) {
-    return {
-        destination,
-        source,
-        net::Be16(next_hop.is_v4() ? net::ether_type::kIpv4 : net::ether_type::kIpv6)};
+net::Be16 ether_type_of(net::Family family) {
+    return net::Be16(family == net::Family::ipv4 ? net::ether_type::kIpv4 : net::ether_type::kIpv6);
+}
+
+// What is behind a link header says its version in its first byte.
+net::Family family_behind_header(const rte_mbuf* frame) {
+    constexpr std::uint16_t kOffset = sizeof(net::EtherHeader);
+    const bool is_v6 = rte_pktmbuf_data_len(frame) > kOffset &&
+                       *rte_pktmbuf_mtod_offset(frame, const std::uint8_t*, kOffset) >> 4 == 6;
+    return is_v6 ? net::Family::ipv6 : net::Family::ipv4;
 }
 
 // What stands for a link header where there is no link layer: next_hop is unspecified for what is
 // on-link.
 net::EtherHeader pseudo_header(const net::IpAddress& next_hop, net::Family family) {
-    const bool is_v4 = family == net::Family::ipv4;
-    net::EtherHeader header{
-        {}, {}, net::Be16(is_v4 ? net::ether_type::kIpv4 : net::ether_type::kIpv6)};
+    net::EtherHeader header{{}, {}, ether_type_of(family)};
     if (next_hop.is_v4() || next_hop.is_v4_compatible()) {
         std::copy_n(next_hop.bytes().begin() + 12, 4, header.destination.bytes.begin());
     }
@@ -77,6 +76,10 @@ Routing::Impl::mac_of(LinkId link, const net::IpAddress& next_hop) const {
 Adjacency Routing::Impl::describe(const AdjacencyKey& key) const {
     Adjacency adjacency;
     adjacency.kind = key.kind;
+    if (key.kind == AdjacencyKind::multipath) {
+        adjacency.multipath = multipaths_.table(key.group);
+        return adjacency;
+    }
     if (key.kind != AdjacencyKind::glean && key.kind != AdjacencyKind::incomplete) {
         return adjacency;
     }
@@ -85,9 +88,7 @@ Adjacency Routing::Impl::describe(const AdjacencyKey& key) const {
     adjacency.mtu = mtu_of(key.link, key.mtu);
     const Link* link = find_link(key.link);
     if (!has_link_layer(key.link)) {
-        const bool is_glean = key.kind == AdjacencyKind::glean;
-        const net::EtherHeader header =
-            pseudo_header(key.next_hop, is_glean ? key.family : key.next_hop.family());
+        const net::EtherHeader header = pseudo_header(key.next_hop, key.family);
         adjacency.kind = AdjacencyKind::rewrite;
         adjacency.header_len = sizeof(header);
         std::memcpy(adjacency.header.data(), &header, sizeof(header));
@@ -98,7 +99,7 @@ Adjacency Routing::Impl::describe(const AdjacencyKey& key) const {
     }
     if (const std::optional<net::MacAddress> mac = mac_of(key.link, key.next_hop);
         mac.has_value()) {
-        const net::EtherHeader header = ether_header(*mac, link->parameters.mac, key.next_hop);
+        const net::EtherHeader header{*mac, link->parameters.mac, ether_type_of(key.family)};
         adjacency.kind = AdjacencyKind::rewrite;
         adjacency.header_len = sizeof(header);
         std::memcpy(adjacency.header.data(), &header, sizeof(header));
@@ -106,9 +107,10 @@ Adjacency Routing::Impl::describe(const AdjacencyKey& key) const {
     return adjacency;
 }
 
-std::optional<Adjacency>
-Routing::Impl::neighbour_adjacency(LinkId link, const net::IpAddress& next_hop) const {
-    const Adjacency adjacency = describe({link, next_hop, 0, AdjacencyKind::incomplete});
+std::optional<Adjacency> Routing::Impl::neighbour_adjacency(
+    LinkId link, const net::IpAddress& next_hop, net::Family family
+) const {
+    const Adjacency adjacency = describe({link, next_hop, 0, AdjacencyKind::incomplete, family});
     return adjacency.kind == AdjacencyKind::rewrite ? std::optional(adjacency) : std::nullopt;
 }
 
@@ -133,7 +135,7 @@ void Routing::Impl::send_by_tunnel(LinkId link, const net::IpAddress& next_hop, 
         actions_.give_up(link, frame, QueueVerdict::removed);
         return;
     }
-    const net::EtherHeader header = pseudo_header(next_hop, next_hop.family());
+    const net::EtherHeader header = pseudo_header(next_hop, family_behind_header(frame));
     std::memcpy(rte_pktmbuf_mtod(frame, void*), &header, sizeof(header));
     actions_.send_frame(link, frame);
 }
@@ -214,13 +216,8 @@ void Routing::Impl::send_frame(LinkId link, const net::MacAddress& destination, 
         return;
     }
     auto* data = rte_pktmbuf_mtod(frame, std::uint8_t*);
-    // The packet behind says its version in its first byte.
-    const bool is_v6 = rte_pktmbuf_data_len(frame) > sizeof(net::EtherHeader) &&
-                       data[sizeof(net::EtherHeader)] >> 4 == 6;
     const net::EtherHeader header{
-        destination,
-        found->parameters.mac,
-        net::Be16(is_v6 ? net::ether_type::kIpv6 : net::ether_type::kIpv4)};
+        destination, found->parameters.mac, ether_type_of(family_behind_header(frame))};
     std::memcpy(data, &header, sizeof(header));
     actions_.send_frame(link, frame);
 }

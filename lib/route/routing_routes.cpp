@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Routing: what users may ask for (UI-RT-02), and the FIB that follows from it.
+// Routing: what users may ask for (UI-RT-02).
 #include "lib/route/routing_impl.hpp"
 
 #include <fmt/format.h>
@@ -11,7 +11,6 @@ namespace culvert::route {
 
 namespace {
 
-constexpr std::uint8_t kLinkLocalLength = 10;  // fe80::/10
 constexpr std::uint32_t kUserMetric6 = 1024;   // IP6_RT_PRIO_USER
 constexpr std::uint32_t kMaxMtu = 65535 - 15;  // as the kernel caps the metric
 
@@ -19,27 +18,30 @@ Error refused(std::errc code, const Route& route, std::string_view why) {
     return {code, fmt::format("route {}: {}", route.prefix.to_string(), why)};
 }
 
-AdjacencyKind kind_of(RouteType type) noexcept {
-    switch (type) {
-    case RouteType::local:
-        return AdjacencyKind::local;
-    case RouteType::broadcast:
-        return AdjacencyKind::broadcast;
-    case RouteType::unreachable:
-        return AdjacencyKind::unreachable;
-    case RouteType::prohibit:
-        return AdjacencyKind::prohibit;
-    case RouteType::blackhole:
-        return AdjacencyKind::blackhole;
-    case RouteType::unicast:
-        break;
-    }
-    return AdjacencyKind::glean;
-}
-
 bool is_refusal(RouteType type) noexcept {
     return type == RouteType::unreachable || type == RouteType::prohibit ||
-           type == RouteType::blackhole;
+           type == RouteType::blackhole || type == RouteType::throw_;
+}
+
+// fib_nh_match(): a gateway or link is asked of the first next hop.
+bool matches_way(const Route& route, const Route& pattern) {
+    if (!pattern.next_hops.empty()) {
+        return std::equal(
+            route.next_hops.begin(),
+            route.next_hops.end(),
+            pattern.next_hops.begin(),
+            pattern.next_hops.end(),
+            [](const NextHop& hop, const NextHop& wanted) {
+                return (!wanted.gateway.has_value() || wanted.gateway == hop.gateway) &&
+                       (wanted.link == kNoLink || wanted.link == hop.link) &&
+                       wanted.weight == hop.weight;
+            }
+        );
+    }
+    const auto& gateway = route.next_hops.empty() ? route.gateway : route.next_hops.front().gateway;
+    const LinkId link = route.next_hops.empty() ? route.link : route.next_hops.front().link;
+    return (!pattern.gateway.has_value() || pattern.gateway == gateway) &&
+           (pattern.link == kNoLink || pattern.link == link);
 }
 
 bool matches(const Route& route, const Route& pattern) {
@@ -48,8 +50,7 @@ bool matches(const Route& route, const Route& pattern) {
         return false;
     }
     return (pattern.type == kAny.type || pattern.type == route.type) &&
-           (!pattern.gateway.has_value() || pattern.gateway == route.gateway) &&
-           (pattern.link == kAny.link || pattern.link == route.link) &&
+           matches_way(route, pattern) &&
            (!pattern.preferred_source.has_value() ||
             pattern.preferred_source == route.preferred_source) &&
            (pattern.metric == kAny.metric || pattern.metric == route.metric) &&
@@ -71,13 +72,15 @@ Result<void> Routing::Impl::check(Route& route) const {
         );
     }
     if (is_refusal(route.type)) {
-        if (route.gateway.has_value() || route.link != kNoLink) {
+        if (route.gateway.has_value() || route.link != kNoLink || !route.next_hops.empty()) {
             return refused(
                 std::errc::invalid_argument,
                 route,
-                "Gateway and device can not be specified for this route type"
+                "Gateway, device and multipath can not be specified for this route type"
             );
         }
+    } else if (!route.next_hops.empty()) {
+        CULVERT_CHECK(check_next_hops(route));
     } else {
         CULVERT_CHECK(check_next_hop(route));
     }
@@ -98,7 +101,7 @@ Result<void> Routing::Impl::check(Route& route) const {
     } else if (scope_of(route.scope) == Scope::global) {
         if (route.type == RouteType::local) {
             route.scope = "host";
-        } else if (!is_refusal(route.type) && !route.gateway.has_value()) {
+        } else if (!is_refusal(route.type) && !route.gateway.has_value() && route.next_hops.empty()) {
             route.scope = "link";
         }
     }
@@ -111,12 +114,17 @@ Result<void> Routing::Impl::check_next_hop(Route& route) const {
         return refused(std::errc::no_such_device, route, fmt::format("no link {}", route.link));
     }
     if (route.gateway.has_value()) {
+        if (route.gateway->is_v4() && !route.prefix.address.is_v4()) {
+            return refused(
+                std::errc::invalid_argument, route, "an IPv6 route can not have an IPv4 gateway"
+            );
+        }
         if (route.type != RouteType::unicast) {
             return refused(
                 std::errc::invalid_argument, route, "a route of this type can not have a gateway"
             );
         }
-        return route.prefix.address.is_v4() ? check_gateway(route) : check_gateway6(route);
+        return route.gateway->is_v4() ? check_gateway(route) : check_gateway6(route);
     }
     if (route.link == kNoLink) {
         return refused(std::errc::no_such_device, route, "neither a gateway nor a device is given");
@@ -141,7 +149,8 @@ Result<void> Routing::Impl::check_gateway(Route& route) const {
         );
     };
     const Route* found = rib_.longest_match(gateway, [&](const Route& other) {
-        const bool is_on_link = is_refusal(other.type) || !other.gateway.has_value();
+        const bool is_on_link =
+            is_refusal(other.type) || (!other.gateway.has_value() && other.next_hops.empty());
         return is_on_link &&
                (route.link == kNoLink || other.link == kNoLink || other.link == route.link);
     });
@@ -178,6 +187,12 @@ Result<void> Routing::Impl::check_gateway(Route& route) const {
 Result<void> Routing::Impl::modify_route(RouteVerb verb, const Route& route) {
     Route checked = route;
     CULVERT_CHECK(check(checked));
+    if (verb == RouteVerb::append || verb == RouteVerb::prepend) {
+        CULVERT_TRY(whole, merged(checked));
+        if (whole != checked) {
+            return change_rib(RouteVerb::replace, whole);
+        }
+    }
     return change_rib(verb, checked);
 }
 
@@ -188,6 +203,9 @@ Result<void> Routing::Impl::change_rib(RouteVerb verb, const Route& route) {
         before = node->routes;
     }
     CULVERT_CHECK(rib_.modify(verb, route));
+    if (!route.next_hops.empty()) {
+        with_multipath_.insert(route.prefix);
+    }
     Result<void> result;
     const net::Family family = route.prefix.address.family();
     const std::size_t limit = family == net::Family::ipv4 ? limits_.routes4 : limits_.routes6;
@@ -209,6 +227,9 @@ Result<void> Routing::Impl::change_rib(RouteVerb verb, const Route& route) {
 }
 
 Result<void> Routing::Impl::del_route(const Route& pattern) {
+    if (del_sibling(pattern)) {
+        return {};
+    }
     Route removed;
     const bool is_found = rib_.erase_first(pattern.prefix, [&](const Route& route) {
         const bool is_it = matches(route, pattern);
@@ -242,148 +263,12 @@ void Routing::Impl::remove_routes_if(const std::function<bool(const Route&)>& pi
             picked.push_back(route);
         }
     });
+    std::stable_sort(picked.begin(), picked.end(), [](const Route& a, const Route& b) {
+        return a.prefix < b.prefix;
+    });
     for (const Route& route : picked) {
         rib_.erase_first(route.prefix, [&](const Route& other) { return other == route; });
         after_removal(route);
-    }
-}
-
-// --- the FIB
-
-std::optional<Routing::Impl::Wanted>
-Routing::Impl::wanted(const net::Prefix& prefix, const Rib::Node* node) const {
-    if (prefix.address == kLimitedBroadcast && prefix.length == 32) {
-        return Wanted{{.kind = AdjacencyKind::broadcast}};
-    }
-    if (prefix.address.is_link_local_v6() && prefix.length >= kLinkLocalLength) {
-        return std::nullopt;
-    }
-    if (node != nullptr && !node->routes.empty()) {
-        const Route& route = node->routes.front();
-        if (route.type != RouteType::unicast) {
-            return Wanted{{.kind = kind_of(route.type)}};
-        }
-        if (route.gateway.has_value()) {
-            return Wanted{
-                {route.link, *route.gateway, route.mtu, AdjacencyKind::incomplete},
-                has_link_layer(route.link)};
-        }
-        if (prefix.is_host()) {
-            return Wanted{{route.link, prefix.address, route.mtu, AdjacencyKind::incomplete}};
-        }
-        return Wanted{{route.link, {}, route.mtu, AdjacencyKind::glean, prefix.address.family()}};
-    }
-    if (!prefix.is_host()) {
-        return std::nullopt;
-    }
-    // A neighbour with a MAC, if its address is on-link there.
-    const Route* covering = rib_.longest_match(prefix.address);
-    if (covering == nullptr || covering->type != RouteType::unicast ||
-        covering->gateway.has_value() || with_mac_.count({prefix.address, covering->link}) == 0) {
-        return std::nullopt;
-    }
-    return Wanted{{covering->link, prefix.address, covering->mtu, AdjacencyKind::incomplete}};
-}
-
-Result<void> Routing::Impl::sync(const net::Prefix& prefix) {
-    const Rib::Node* node = rib_.find(prefix);
-    const std::optional<Wanted> next = wanted(prefix, node);
-    if (!next.has_value()) {
-        return withdraw(prefix);
-    }
-    const bool is_as_wanted = node != nullptr && node->installed != nullptr &&
-                              node->installed->key == next->key &&
-                              node->holds_neighbour == next->holds_neighbour;
-    return is_as_wanted ? Result<void>{} : install(prefix, *next);
-}
-
-Result<void> Routing::Impl::install(const net::Prefix& prefix, const Wanted& next) {
-    AdjacencyEntry* entry = adjacencies_.acquire(next.key);
-    if (entry == nullptr) {
-        return Error{
-            std::errc::no_buffer_space,
-            fmt::format(
-                "route {}: all {} adjacencies are in use", prefix.to_string(), limits_.adjacencies
-            )};
-    }
-    if (next.holds_neighbour) {
-        if (Result<void> held = neighbours_.hold({next.key.link, next.key.next_hop}, now_ms_);
-            !held) {
-            release(entry, false);
-            return held;
-        }
-    }
-    if (Result<void> set = set_fib(prefix, entry->id); !set) {
-        release(entry, next.holds_neighbour);
-        return set;
-    }
-    Rib::Node& node = rib_.find_or_create(prefix);
-    note_own(prefix, node.installed, entry);
-    AdjacencyEntry* old = std::exchange(node.installed, entry);
-    const bool old_holds = std::exchange(node.holds_neighbour, next.holds_neighbour);
-    if (old != nullptr) {
-        release(old, old_holds);
-    }
-    ++generation_;
-    return {};
-}
-
-Result<void> Routing::Impl::withdraw(const net::Prefix& prefix) {
-    Rib::Node* node = rib_.find(prefix);
-    if (node == nullptr) {
-        return {};
-    }
-    if (node->installed != nullptr) {
-        CULVERT_CHECK(erase_fib(prefix));
-        note_own(prefix, node->installed, nullptr);
-        release(
-            std::exchange(node->installed, nullptr), std::exchange(node->holds_neighbour, false)
-        );
-        ++generation_;
-    }
-    rib_.drop_if_empty(prefix);
-    return {};
-}
-
-// What ends at `prefix` changes.
-void Routing::Impl::note_own(
-    const net::Prefix& prefix, const AdjacencyEntry* before, const AdjacencyEntry* after
-) noexcept {
-    const auto is_own = [](const AdjacencyEntry* entry) {
-        return entry != nullptr && is_ours(entry->key.kind);
-    };
-    if (!prefix.is_host() || is_own(before) == is_own(after)) {
-        return;
-    }
-    const bool is_v4 = prefix.address.is_v4();
-    OwnAddresses& own = is_v4 ? own_addresses_ : own_addresses6_;
-    const std::uint32_t address = is_v4 ? prefix.address.v4() : fold(prefix.address.bytes());
-    is_own(after) ? own.add(address) : own.remove(address);
-}
-
-void Routing::Impl::release(AdjacencyEntry* entry, bool holds_neighbour) {
-    const NeighbourKey key{entry->key.link, entry->key.next_hop};
-    adjacencies_.release(entry);
-    if (holds_neighbour) {
-        neighbours_.release(key);
-    }
-}
-
-// A route for `prefix` came or went: neighbours within may be on-link now, or no longer.
-void Routing::Impl::sync_hosts(const net::Prefix& prefix) {
-    if (prefix.is_host()) {
-        return;
-    }
-    for (auto at = with_mac_.lower_bound({prefix.address, kNoLink}); at != with_mac_.end(); ++at) {
-        // IPv4 lies amid IPv6: ::ffff:0:0/96.
-        const bool is_v4 = at->first.is_v4();
-        if (is_v4 == prefix.address.is_v4()) {
-            if (!prefix.contains(at->first)) {
-                return;
-            }
-            // One that finds no room is reached through its prefix's glean adjacency.
-            static_cast<void>(sync({at->first, prefix.max_length()}));
-        }
     }
 }
 

@@ -39,6 +39,41 @@ TEST_CASE("ICMPv6: wrong checksums and others' link-local addresses", "[control]
     CHECK(node.sent_bytes().empty());
 }
 
+TEST_CASE("RT-11 a router on the way says what it takes of our packets", "[control][nd]") {
+    Node node;
+    REQUIRE(node.core->routing().modify_route(
+        route::RouteVerb::add,
+        {.prefix = *net::Prefix::parse("3fff::/32"), .gateway = ip("2001:db8::2")}
+    ));
+    // Packet too big, with the 40 bytes of header that it is about.
+    const auto hear = [&](std::uint16_t mtu, const std::string& source, std::uint8_t protocol) {
+        Bytes message{
+            2, 0, 0, 0, 0, 0, static_cast<std::uint8_t>(mtu >> 8), static_cast<std::uint8_t>(mtu)};
+        net::Ipv6Header quoted{};
+        quoted.version_class_flow = net::Ipv6Header::make_first_word(0, 0);
+        quoted.next_header = protocol;
+        quoted.source = ip(source).bytes();
+        quoted.destination = ip("3fff::7").bytes();
+        const auto* raw = reinterpret_cast<const std::uint8_t*>(&quoted);
+        message.insert(message.end(), raw, raw + sizeof(quoted));
+        node.hear({.source = "2001:db8::2", .destination = "2001:db8::1", .message = message});
+        return node.core->routing().lookup(ip("3fff::7"));
+    };
+    CHECK(hear(1400, "2001:db8::9", 47).mtu == 1500);  // not ours
+    CHECK(hear(1400, "2001:db8::1", 6).mtu == 1500);   // we send no TCP
+    CHECK(node.drops(Drop::icmp_not_handled) == 2);
+    const route::Path path = hear(1400, "2001:db8::1", 47);
+    CHECK(path.mtu == 1400);
+    CHECK(path.learned);
+    CHECK_FALSE(path.mtu_locked);
+    CHECK(node.core->routing().lookup(ip("3fff::8")).mtu == 1500);
+    // No link is narrower than 1280 (RFC 8200, 5).
+    CHECK(hear(600, "2001:db8::1", 58).mtu == 1280);
+    node.core->set_now_ms(node.core->now_ms() + 600001);
+    node.core->routing().tick(node.core->now_ms());
+    CHECK(node.core->routing().lookup(ip("3fff::7")).mtu == 1500);
+}
+
 TEST_CASE("ICMP-06 errors: to whom, how many, and how long", "[control][nd]") {
     Node node;
     REQUIRE(node.core->routing().neighbours().set(

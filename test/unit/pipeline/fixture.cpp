@@ -31,6 +31,15 @@ std::unique_ptr<route::Fib6> make_fib6(rcu::Domain& domain) {
     return std::move(fib).value();
 }
 
+std::unique_ptr<route::Routing> make_routing(rcu::Domain& domain, route::RoutingActions* actions) {
+    if (actions == nullptr) {
+        return nullptr;
+    }
+    auto routing = route::Routing::create(domain, *actions, {}, {.random_seed = 5});
+    RTE_VERIFY(routing.has_value());
+    return std::move(routing).value();
+}
+
 net::Prefix prefix_of(std::string_view text) {
     return net::Prefix::parse(text).value();
 }
@@ -49,7 +58,14 @@ Machine::Machine(const MachineOptions& options)
     , adjacencies(domain, 65536)
     , fib4(make_fib(domain))
     , fib6(make_fib6(domain))
-    , tables{published_links, fdb, vxlan_demux, vxlan_destinations, vxlan_templates, ip_tunnels, *fib4, adjacencies, own_addresses, *fib6, own_addresses6, vlans}
+    , routing(make_routing(domain, options.routing))
+    , tables{published_links, fdb, vxlan_demux, vxlan_destinations, vxlan_templates, ip_tunnels,
+             routing ? routing->fib4() : *fib4,
+             routing ? routing->adjacencies() : adjacencies,
+             routing ? routing->own_addresses() : own_addresses,
+             routing ? routing->fib6() : *fib6,
+             routing ? routing->own_addresses6() : own_addresses6,
+             vlans}
     , options_(options)
     , pool_(options.pool) {
     if (pool_ == nullptr) {

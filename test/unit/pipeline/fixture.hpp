@@ -8,6 +8,7 @@
 #include "lib/pipeline/worker.hpp"
 #include "lib/route/fib4.hpp"
 #include "lib/route/fib6.hpp"
+#include "lib/route/routing.hpp"
 #include "test/unit/pipeline/fake_port.hpp"
 #include "test/unit/pipeline/packet.hpp"
 
@@ -43,8 +44,9 @@ struct MachineOptions {
     std::uint32_t burst = 32;
     std::uint32_t idle_sleep_us = 0;
     std::uint32_t pool_size = 4095;
-    std::uint32_t ring_size = 256;  // of all rings between workers and control
-    rte_mempool* pool = nullptr;    // instead of one of our own
+    std::uint32_t ring_size = 256;             // of all rings between workers and control
+    rte_mempool* pool = nullptr;               // instead of one of our own
+    route::RoutingActions* routing = nullptr;  // with routing as control does it, for these
 };
 
 class Machine {
@@ -159,6 +161,7 @@ public:
     route::OwnAddresses own_addresses;
     std::unique_ptr<route::Fib6> fib6;
     route::OwnAddresses own_addresses6;
+    std::unique_ptr<route::Routing> routing;  // MachineOptions::routing; then not the tables above
     Tables tables;
 
 private:

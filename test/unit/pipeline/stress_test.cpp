@@ -13,8 +13,6 @@ namespace culvert::pipeline::test {
 
 namespace {
 
-const int kOpsIndex = visible_pool::register_ops();
-
 constexpr std::uint32_t kWorkers = 2;
 constexpr std::uint32_t kStations = 64;
 constexpr std::uint32_t kNets = 16;
@@ -315,7 +313,7 @@ private:
 }  // namespace
 
 TEST_CASE("two workers under traffic while control changes everything", "[pipeline][stress]") {
-    REQUIRE(kOpsIndex >= 0);
+    REQUIRE(visible_pool::kOpsIndex >= 0);
     auto stress = std::make_unique<Stress>();
     stress->run();
     CHECK(stress->wrong() == 0);

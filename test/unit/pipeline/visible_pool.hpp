@@ -76,6 +76,8 @@ inline int register_ops() {
     return rte_mempool_register_ops(&ops);
 }
 
+inline const int kOpsIndex = register_ops();
+
 }  // namespace visible_pool
 
 // No cache: every packet goes through the stack.

@@ -225,8 +225,8 @@ struct Fixture {
 
     // "PREFIX TYPE [via G] dev L [src A] proto scope metric".
     [[nodiscard]] Events routes() const {
-        static constexpr std::array<const char*, 6> kTypes{
-            "unicast", "local", "broadcast", "unreachable", "prohibit", "blackhole"};
+        static constexpr std::array<const char*, 7> kTypes{
+            "unicast", "local", "broadcast", "unreachable", "prohibit", "blackhole", "throw"};
         Events all;
         routing->for_each_route([&](const Route& route) {
             std::string line = fmt::format(

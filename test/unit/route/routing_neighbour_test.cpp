@@ -227,7 +227,8 @@ TEST_CASE("NEI-15 the table is per link", "[route][routing]") {
     f.address("192.0.2.1/24", kLan);
     f.neighbour("192.0.2.9", kWan);
     CHECK(f.kind("192.0.2.9") == AdjacencyKind::glean);
-    CHECK_FALSE(f.routing->neighbour_adjacency(kLan, ip("192.0.2.9")).has_value());
+    CHECK_FALSE(f.routing->neighbour_adjacency(kLan, ip("192.0.2.9"), net::Family::ipv4).has_value()
+    );
     f.neighbour("192.0.2.9", kLan, kOtherMac);
     CHECK(Fixture::macs(f.find("192.0.2.9")) == "02:00:00:00:00:02 02:00:00:00:00:a2 800");
 }

@@ -367,7 +367,7 @@ TEST_CASE(
     CHECK(path.kind == AdjacencyKind::glean);
     f.neighbour("10.0.0.1", kLan);
     CHECK(f.routing->lookup(ip("10.0.0.1"), kLan).kind == AdjacencyKind::rewrite);
-    CHECK(f.routing->neighbour_adjacency(kLan, ip("10.0.0.1")).has_value());
+    CHECK(f.routing->neighbour_adjacency(kLan, ip("10.0.0.1"), net::Family::ipv4).has_value());
     // An address of ours on another link is an ordinary destination here.
     CHECK(f.routing->lookup(ip("192.0.2.1"), kLan).kind == AdjacencyKind::glean);
     // Also where routes refuse.
@@ -376,7 +376,7 @@ TEST_CASE(
     CHECK(f.routing->lookup(ip("10.9.0.1")).kind == AdjacencyKind::blackhole);
     // A group has its MAC by rule.
     CHECK(f.routing->lookup(ip("239.1.2.3"), kLan).kind == AdjacencyKind::rewrite);
-    const auto group = f.routing->neighbour_adjacency(kLan, ip("239.129.2.3"));
+    const auto group = f.routing->neighbour_adjacency(kLan, ip("239.129.2.3"), net::Family::ipv4);
     REQUIRE(group.has_value());
     CHECK(Fixture::macs(*group) == "01:00:5e:01:02:03 02:00:00:00:00:a2 800");
     f.set_link(kLan, false);

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// By what a packet chooses among a route's next hops (RT-09), for ip4 and ip6. An error goes the
+// way of the flow that it is about.
+#pragma once
+
+#include "lib/net/icmp.hpp"
+#include "lib/net/ip_protocol.hpp"
+#include "lib/net/ipv4.hpp"
+#include "lib/net/ipv6.hpp"
+#include "lib/net/multipath_hash.hpp"
+#include "lib/pipeline/note.hpp"
+
+#include <rte_mbuf.h>
+
+#include <cstdint>
+
+namespace culvert::pipeline {
+
+// What ICMP errors quote says which flow they are about (ip_multipath_l3_keys).
+[[gnu::cold]] inline std::uint32_t
+hash_of_icmp(rte_mbuf* packet, const net::Ipv4Header& ip) noexcept {
+    const auto icmp = static_cast<std::uint32_t>(note(packet).l3_offset + ip.header_len_bytes());
+    const std::uint32_t quoted = icmp + static_cast<std::uint32_t>(sizeof(net::IcmpHeader));
+    const net::Ipv4Header* flow = &ip;
+    if (!ip.is_fragment() && rte_pktmbuf_data_len(packet) >= quoted + sizeof(net::Ipv4Header) &&
+        net::is_icmp_error(*rte_pktmbuf_mtod_offset(packet, const std::uint8_t*, icmp))) {
+        flow = rte_pktmbuf_mtod_offset(packet, const net::Ipv4Header*, quoted);
+    }
+    return net::multipath_hash_ipv4(flow->source.raw(), flow->destination.raw());
+}
+
+inline std::uint32_t multipath_hash4(rte_mbuf* packet) noexcept {
+    const net::Ipv4Header& ip =
+        *rte_pktmbuf_mtod_offset(packet, const net::Ipv4Header*, note(packet).l3_offset);
+    if (ip.protocol == net::ip_protocol::kIcmp) [[unlikely]] {
+        return hash_of_icmp(packet, ip);
+    }
+    return net::multipath_hash_ipv4(ip.source.raw(), ip.destination.raw());
+}
+
+// What ICMPv6 errors quote says which flow they are about (ip6_multipath_l3_keys).
+inline std::uint32_t multipath_hash6(rte_mbuf* packet) noexcept {
+    const std::uint32_t l3_offset = note(packet).l3_offset;
+    const auto* ip = rte_pktmbuf_mtod_offset(packet, const net::Ipv6Header*, l3_offset);
+    constexpr std::uint32_t kToQuote = sizeof(net::Ipv6Header) + sizeof(net::IcmpHeader);
+    if (ip->next_header == net::ip_protocol::kIcmpv6 &&
+        rte_pktmbuf_data_len(packet) >= l3_offset + kToQuote + sizeof(net::Ipv6Header)) {
+        const auto* icmp =
+            rte_pktmbuf_mtod_offset(packet, const net::IcmpHeader*, l3_offset + sizeof(*ip));
+        if (net::is_icmpv6_error(icmp->type)) {
+            ip = rte_pktmbuf_mtod_offset(packet, const net::Ipv6Header*, l3_offset + kToQuote);
+        }
+    }
+    return net::multipath_hash_ipv6(ip->source, ip->destination, ip->flow_label(), ip->next_header);
+}
+
+}  // namespace culvert::pipeline

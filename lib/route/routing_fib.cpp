@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Routing: the FIB that follows from the routes.
+#include "lib/route/routing_impl.hpp"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace culvert::route {
+
+namespace {
+
+constexpr std::uint8_t kLinkLocalLength = 10;  // fe80::/10
+
+AdjacencyKind kind_of(RouteType type) noexcept {
+    switch (type) {
+    case RouteType::local:
+        return AdjacencyKind::local;
+    case RouteType::broadcast:
+        return AdjacencyKind::broadcast;
+    case RouteType::unreachable:
+        return AdjacencyKind::unreachable;
+    case RouteType::prohibit:
+        return AdjacencyKind::prohibit;
+    case RouteType::blackhole:
+        return AdjacencyKind::blackhole;
+    case RouteType::throw_:
+        return AdjacencyKind::no_route;
+    case RouteType::unicast:
+        break;
+    }
+    return AdjacencyKind::glean;
+}
+
+}  // namespace
+
+std::optional<Routing::Impl::Wanted>
+Routing::Impl::wanted(const net::Prefix& prefix, const Rib::Node* node) const {
+    if (prefix.address == kLimitedBroadcast && prefix.length == 32) {
+        return Wanted{{.kind = AdjacencyKind::broadcast}};
+    }
+    if (prefix.address.is_link_local_v6() && prefix.length >= kLinkLocalLength) {
+        return std::nullopt;
+    }
+    if (node != nullptr && !node->routes.empty()) {
+        return wanted_of(node->routes.front());
+    }
+    if (!prefix.is_host()) {
+        return std::nullopt;
+    }
+    // A neighbour with a MAC, if its address is on-link there.
+    const Route* covering = rib_.longest_match(prefix.address);
+    if (covering == nullptr || covering->type != RouteType::unicast ||
+        covering->gateway.has_value() || with_mac_.count({prefix.address, covering->link}) == 0) {
+        return std::nullopt;
+    }
+    return Wanted{
+        {covering->link,
+         prefix.address,
+         covering->mtu,
+         AdjacencyKind::incomplete,
+         prefix.address.family()}};
+}
+
+Routing::Impl::Wanted Routing::Impl::wanted_of(const Route& route) const {
+    const net::Prefix& prefix = route.prefix;
+    const net::Family family = prefix.address.family();
+    if (route.type != RouteType::unicast) {
+        return Wanted{{.kind = kind_of(route.type)}};
+    }
+    if (!route.next_hops.empty()) {
+        Wanted several{{.kind = AdjacencyKind::multipath, .family = family}};
+        for (const NextHop& hop : route.next_hops) {
+            if (!hop.dead) {
+                const Wanted one = wanted_of(route.by(hop));
+                several.hops.push_back({one.key, hop.weight, one.holds_neighbour});
+            }
+        }
+        if (several.hops.size() > 1) {
+            return several;
+        }
+        return several.hops.empty()
+                   ? Wanted{{.kind = AdjacencyKind::no_route}}
+                   : Wanted{several.hops.front().key, several.hops.front().holds_neighbour};
+    }
+    const std::uint32_t mtu = mtu_of_route(route);
+    if (route.gateway.has_value()) {
+        return Wanted{
+            {route.link, *route.gateway, mtu, AdjacencyKind::incomplete, family},
+            has_link_layer(route.link)};
+    }
+    if (prefix.is_host()) {
+        return Wanted{{route.link, prefix.address, mtu, AdjacencyKind::incomplete, family}};
+    }
+    return Wanted{{route.link, {}, mtu, AdjacencyKind::glean, family}};
+}
+
+Result<void> Routing::Impl::sync(const net::Prefix& prefix) {
+    const Rib::Node* node = rib_.find(prefix);
+    const std::optional<Wanted> next = wanted(prefix, node);
+    if (!next.has_value()) {
+        return withdraw(prefix);
+    }
+    const bool is_there = node != nullptr && is_as_wanted(*node, *next);
+    return is_there ? Result<void>{} : install(prefix, *next);
+}
+
+Result<void> Routing::Impl::install(const net::Prefix& prefix, const Wanted& next) {
+    AdjacencyEntry* entry = acquire(next);
+    if (entry == nullptr) {
+        return Error{
+            std::errc::no_buffer_space,
+            fmt::format(
+                "route {}: all {} adjacencies are in use", prefix.to_string(), limits_.adjacencies
+            )};
+    }
+    if (next.holds_neighbour) {
+        if (Result<void> held = neighbours_.hold({next.key.link, next.key.next_hop}, now_ms_);
+            !held) {
+            release(entry, false);
+            return held;
+        }
+    }
+    if (Result<void> set = set_fib(prefix, entry->id); !set) {
+        release(entry, next.holds_neighbour);
+        return set;
+    }
+    Rib::Node& node = rib_.find_or_create(prefix);
+    note_own(prefix, node.installed, entry);
+    AdjacencyEntry* old = std::exchange(node.installed, entry);
+    const bool old_holds = std::exchange(node.holds_neighbour, next.holds_neighbour);
+    if (old != nullptr) {
+        release(old, old_holds);
+    }
+    ++generation_;
+    return {};
+}
+
+Result<void> Routing::Impl::withdraw(const net::Prefix& prefix) {
+    Rib::Node* node = rib_.find(prefix);
+    if (node == nullptr) {
+        return {};
+    }
+    if (node->installed != nullptr) {
+        CULVERT_CHECK(erase_fib(prefix));
+        note_own(prefix, node->installed, nullptr);
+        release(
+            std::exchange(node->installed, nullptr), std::exchange(node->holds_neighbour, false)
+        );
+        ++generation_;
+    }
+    rib_.drop_if_empty(prefix);
+    return {};
+}
+
+// What ends at `prefix` changes.
+void Routing::Impl::note_own(
+    const net::Prefix& prefix, const AdjacencyEntry* before, const AdjacencyEntry* after
+) noexcept {
+    const auto is_own = [](const AdjacencyEntry* entry) {
+        return entry != nullptr && is_ours(entry->key.kind);
+    };
+    if (!prefix.is_host() || is_own(before) == is_own(after)) {
+        return;
+    }
+    const bool is_v4 = prefix.address.is_v4();
+    OwnAddresses& own = is_v4 ? own_addresses_ : own_addresses6_;
+    const std::uint32_t address = is_v4 ? prefix.address.v4() : fold(prefix.address.bytes());
+    is_own(after) ? own.add(address) : own.remove(address);
+}
+
+void Routing::Impl::release(AdjacencyEntry* entry, bool holds_neighbour) {
+    const AdjacencyKey key = entry->key;
+    adjacencies_.release(entry);
+    if (holds_neighbour) {
+        neighbours_.release({key.link, key.next_hop});
+    }
+    if (key.group != 0) {
+        multipaths_.release(key.group);
+    }
+}
+
+// A route for `prefix` came or went: neighbours within may be on-link now, or no longer.
+void Routing::Impl::sync_hosts(const net::Prefix& prefix) {
+    if (prefix.is_host()) {
+        return;
+    }
+    for (auto at = with_mac_.lower_bound({prefix.address, kNoLink}); at != with_mac_.end(); ++at) {
+        // IPv4 lies amid IPv6: ::ffff:0:0/96.
+        const bool is_v4 = at->first.is_v4();
+        if (is_v4 == prefix.address.is_v4()) {
+            if (!prefix.contains(at->first)) {
+                return;
+            }
+            // One that finds no room is reached through its prefix's glean adjacency.
+            static_cast<void>(sync({at->first, prefix.max_length()}));
+        }
+    }
+}
+
+}  // namespace culvert::route

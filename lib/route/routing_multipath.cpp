@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Routing: routes with several next hops (RT-09). A next hop whose link goes down is dead: its part
+// of the flows goes to the others until the link is up again (fib_sync_down_dev, fib_sync_up).
+#include "lib/net/multipath_hash.hpp"
+#include "lib/route/routing_impl.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace culvert::route {
+
+namespace {
+
+constexpr std::size_t kMostHops = 256;
+constexpr std::uint16_t kMostWeight = 256;
+
+bool is_same_way(const NextHop& hop, const NextHop& other) {
+    return hop.gateway == other.gateway && hop.link == other.link;
+}
+
+// What it says of its next hops, as a list.
+std::vector<NextHop> hops_of(const Route& route) {
+    return route.next_hops.empty()
+               ? std::vector<NextHop>{{route.gateway, route.link, 1, route.onlink}}
+               : route.next_hops;
+}
+
+// A single one is no list.
+void set_hops(Route& route, std::vector<NextHop> hops) {
+    route.next_hops = std::move(hops);
+    if (route.next_hops.size() == 1) {
+        const NextHop only = route.next_hops.front();
+        route = route.by(only);
+    }
+}
+
+bool is_alive(const NextHop& hop) {
+    return !hop.dead;
+}
+
+// rt6_qualify_for_ecmp()
+bool may_have_siblings(const Route& route) {
+    return route.type == RouteType::unicast &&
+           (!route.next_hops.empty() || route.gateway.has_value());
+}
+
+}  // namespace
+
+Route Route::by(const NextHop& hop) const {
+    Route one = *this;
+    one.next_hops.clear();
+    one.gateway = hop.gateway;
+    one.link = hop.link;
+    one.onlink = hop.onlink;
+    return one;
+}
+
+Result<void> Routing::Impl::check_next_hops(Route& route) const {
+    const auto refused = [&](std::string_view why) {
+        return Error{
+            std::errc::invalid_argument,
+            fmt::format("route {}: {}", route.prefix.to_string(), why)};
+    };
+    if (route.type != RouteType::unicast) {
+        return refused("Gateway, device and multipath can not be specified for this route type");
+    }
+    if (route.gateway.has_value() || route.link != kNoLink || route.onlink) {
+        return refused("a gateway or device beside next hops");
+    }
+    if (route.next_hops.size() > kMostHops) {
+        return refused(fmt::format("more than {} next hops", kMostHops));
+    }
+    for (NextHop& hop : route.next_hops) {
+        if (hop.weight == 0 || hop.weight > kMostWeight) {
+            return refused("a weight is 1 to 256");
+        }
+        Route one = route.by(hop);
+        CULVERT_CHECK(check_next_hop(one));
+        hop.link = one.link;
+        hop.dead = false;
+    }
+    set_hops(route, std::move(route.next_hops));
+    return {};
+}
+
+// --- IPv6: routes of the same metric by gateways are one with several next hops
+
+// What appending `route` makes of the first route there; `route` itself if they do not go together.
+// Error EEXIST: it has these next hops already.
+Result<Route> Routing::Impl::merged(const Route& route) const {
+    const Rib::Node* node = rib_.find(route.prefix);
+    if (route.prefix.address.is_v4() || node == nullptr || !may_have_siblings(route)) {
+        return route;
+    }
+    const auto first =
+        std::find_if(node->routes.begin(), node->routes.end(), [&](const Route& other) {
+            return !is_local_table(other) && other.metric == route.metric;
+        });
+    if (first == node->routes.end() || !may_have_siblings(*first)) {
+        return route;
+    }
+    Route whole = *first;
+    std::vector<NextHop> hops = hops_of(whole);
+    const std::size_t before = hops.size();
+    for (const NextHop& hop : hops_of(route)) {
+        if (std::none_of(hops.begin(), hops.end(), [&](const NextHop& other) {
+                return is_same_way(hop, other);
+            })) {
+            hops.push_back(hop);
+        }
+    }
+    if (hops.size() == before) {
+        return Error{
+            std::errc::file_exists,
+            fmt::format("route {}: it has that next hop", route.prefix.to_string())};
+    }
+    whole.gateway.reset();
+    whole.link = kNoLink;
+    whole.onlink = false;
+    set_hops(whole, std::move(hops));
+    return whole;
+}
+
+// Takes the next hop that the pattern names out of a route with several. False: there is none.
+bool Routing::Impl::del_sibling(const Route& pattern) {
+    Rib::Node* node = rib_.find(pattern.prefix);
+    if (pattern.prefix.address.is_v4() || !pattern.gateway.has_value() || node == nullptr) {
+        return false;
+    }
+    for (Route& route : node->routes) {
+        const auto is_it = [&](const NextHop& hop) {
+            return hop.gateway == pattern.gateway &&
+                   (pattern.link == kNoLink || pattern.link == hop.link);
+        };
+        const bool has_metric = pattern.metric == 0 || pattern.metric == route.metric;
+        std::vector<NextHop> hops = route.next_hops;
+        if (!has_metric || std::erase_if(hops, is_it) == 0 || hops.empty()) {
+            continue;
+        }
+        set_hops(route, std::move(hops));
+        const Route left = route;
+        // With fewer next hops it needs no more room than before.
+        static_cast<void>(sync(pattern.prefix));
+        ++generation_;
+        actions_.route_changed(left, false);
+        return true;
+    }
+    return false;
+}
+
+// --- life and death
+
+// The link went down (dead) or came up: so did the next hops that leave by it. A route without any
+// that is alive goes.
+void Routing::Impl::mark_hops(LinkId link, std::optional<net::Family> family, bool dead) {
+    std::vector<Route> lost;
+    for (auto at = with_multipath_.begin(); at != with_multipath_.end();) {
+        const net::Prefix prefix = *at;
+        Rib::Node* node = rib_.find(prefix);
+        bool has_any = false;
+        bool has_changed = false;
+        for (std::size_t i = 0; node != nullptr && i < node->routes.size(); ++i) {
+            Route& route = node->routes[i];
+            has_any = has_any || !route.next_hops.empty();
+            if (family.has_value() && prefix.address.family() != *family) {
+                continue;
+            }
+            bool is_other = false;
+            for (NextHop& hop : route.next_hops) {
+                if (hop.link == link && hop.dead != dead) {
+                    hop.dead = dead;
+                    is_other = true;
+                }
+            }
+            has_changed = has_changed || is_other;
+            if (is_other &&
+                std::none_of(route.next_hops.begin(), route.next_hops.end(), is_alive)) {
+                lost.push_back(route);
+            } else if (is_other) {
+                actions_.route_changed(Route{route}, false);
+            }
+        }
+        at = has_any ? std::next(at) : with_multipath_.erase(at);
+        if (has_changed) {
+            // It needs no more room than when all were alive.
+            static_cast<void>(sync(prefix));
+            ++generation_;
+        }
+    }
+    for (const Route& route : lost) {
+        rib_.erase_first(route.prefix, [&](const Route& other) { return other == route; });
+        after_removal(route);
+    }
+}
+
+// --- adjacencies
+
+AdjacencyEntry* Routing::Impl::acquire(const MultipathHop& hop) {
+    AdjacencyEntry* entry = adjacencies_.acquire(hop.key);
+    if (entry != nullptr && hop.holds_neighbour &&
+        !neighbours_.hold({hop.key.link, hop.key.next_hop}, now_ms_)) {
+        release(entry, false);
+        return nullptr;
+    }
+    return entry;
+}
+
+AdjacencyEntry* Routing::Impl::acquire(const Wanted& next) {
+    AdjacencyKey key = next.key;
+    if (!next.hops.empty()) {
+        key.group = multipaths_.acquire(next.hops);
+        if (key.group == 0) {
+            return nullptr;
+        }
+    }
+    AdjacencyEntry* entry = adjacencies_.acquire(key);
+    if (entry == nullptr && key.group != 0) {
+        multipaths_.release(key.group);
+    }
+    return entry;
+}
+
+bool Routing::Impl::is_as_wanted(const Rib::Node& node, const Wanted& next) const {
+    if (node.installed == nullptr || node.holds_neighbour != next.holds_neighbour) {
+        return false;
+    }
+    const AdjacencyKey& key = node.installed->key;
+    if (next.hops.empty()) {
+        return key == next.key;
+    }
+    return key.kind == AdjacencyKind::multipath && multipaths_.hops(key.group) == next.hops;
+}
+
+// --- lookups
+
+// The route by the next hop that a packet takes: the one on `link` if there is one given, else as
+// the workers choose.
+Route Routing::Impl::one_of(
+    const Route& route, LinkId link, const net::IpAddress& source, const net::IpAddress& destination
+) const {
+    std::vector<NextHop> alive;
+    for (const NextHop& hop : route.next_hops) {
+        if (!hop.dead && (link == kNoLink || hop.link == link)) {
+            alive.push_back(hop);
+        }
+    }
+    if (alive.empty()) {
+        return route.next_hops.empty() ? route : route.by(route.next_hops.front());
+    }
+    std::size_t chosen = 0;
+    const Rib::Node* node = rib_.find(route.prefix);
+    if (link == kNoLink && node != nullptr && node->installed != nullptr &&
+        node->installed->key.kind == AdjacencyKind::multipath && node->routes.front() == route) {
+        const std::uint32_t group = node->installed->key.group;
+        const std::uint32_t hash = net::multipath_hash(source, destination);
+        chosen = multipaths_.table(group)->index(hash);
+    }
+    return route.by(alive[chosen]);
+}
+
+}  // namespace culvert::route
