@@ -50,6 +50,9 @@ private:
         VxlanDemux::View::Home tunnel_home;
         fdb::Key source;
         fdb::Table::View::Home source_home;  // nullptr = not to be learned
+        LinkId link_in;
+        bool plain;    // nothing reserved is set
+        bool repeats;  // the station and the sender are those of the packet before
     };
 
     void read(rte_mbuf* const* packets, std::uint32_t count) noexcept;
@@ -57,7 +60,7 @@ private:
     const Link* find_link(const Item& item) const noexcept;
     bool sort_out(rte_mbuf* packet, encap::VxlanOuter6& outer) noexcept;
     void refuse_port(rte_mbuf* packet) noexcept;
-    bool find_source(Item& item) noexcept;
+    bool find_source(Item& item, const Item* last) noexcept;
     bool learn(const Item& item) noexcept;
     void deliver(Item& item) noexcept;
 
@@ -70,6 +73,7 @@ private:
     const VxlanDemux::View demux_;
     const fdb::Table::View fdb_;
     RxTally rx_;
+    bool heard_ = false;  // what learn() last said
     std::uint32_t count_ = 0;
     Scratch<Item, kChunk> items_;  // the first count_ are set
 };
@@ -130,13 +134,16 @@ void VxlanPop6::read(rte_mbuf* const* packets, std::uint32_t count) noexcept {
     for (std::uint32_t i = 0; i < count; ++i) {
         rte_mbuf* packet = packets[i];
         Item& item = items_[count_];
-        if (!encap::vxlan_parse6(packet, note(packet).l3_offset, item.outer) &&
-            !sort_out(packet, item.outer)) [[unlikely]] {
+        item.plain = encap::vxlan_parse6(packet, note(packet).l3_offset, item.outer);
+        if (!item.plain && !sort_out(packet, item.outer)) [[unlikely]] {
             continue;
         }
         item.packet = packet;
+        item.link_in = note(packet).link_in;
         item.tunnel = VxlanKey::make_ipv6(item.outer.udp_port, item.outer.vni);
-        item.tunnel_home = demux_.prefetch(item.tunnel);
+        const bool is_last_tunnel = count_ != 0 && items_[count_ - 1].tunnel == item.tunnel;
+        item.tunnel_home =
+            is_last_tunnel ? items_[count_ - 1].tunnel_home : demux_.prefetch(item.tunnel);
         ++count_;
     }
 }
@@ -147,8 +154,7 @@ const Link* VxlanPop6::find_link(const Item& item) const noexcept {
         return worker_.tables.links.read(static_cast<LinkId>(id));
     }
     // VXLAN-SOCK-06
-    const auto here =
-        VxlanKey::make_ipv6(item.outer.udp_port, item.outer.vni, note(item.packet).link_in);
+    const auto here = VxlanKey::make_ipv6(item.outer.udp_port, item.outer.vni, item.link_in);
     return worker_.tables.vxlan_demux.find(here, id)
                ? worker_.tables.links.read(static_cast<LinkId>(id))
                : nullptr;
@@ -156,30 +162,36 @@ const Link* VxlanPop6::find_link(const Item& item) const noexcept {
 
 // Whose packets they are; asks for the lines of the inner sources.
 void VxlanPop6::find_links() noexcept {
+    const Item* last = nullptr;  // whose source was looked at
+    const Link* link = nullptr;  // of the packet before
     for (std::uint32_t i = 0; i < count_; ++i) {
         Item& item = items_[i];
-        const LinkId underlay = note(item.packet).link_in;
-        item.link = find_link(item);
-        if (item.link == nullptr) [[unlikely]] {
+        if (i == 0 || item.tunnel != items_[i - 1].tunnel ||
+            item.link_in != items_[i - 1].link_in) {
+            link = find_link(item);
+        }
+        item.link = link;
+        if (link == nullptr) [[unlikely]] {
             // The socket may be closed, too.
             if (sort_out(item.packet, item.outer)) {
-                drop(item, underlay, Drop::vxlan_unknown_vni);
+                drop(item, item.link_in, Drop::vxlan_unknown_vni);
             }
-        } else if (!item.outer.has_checksum && !item.link->vxlan.no_checksum6_rx) [[unlikely]] {
-            drop(item, underlay, Drop::udp_no_checksum);
+        } else if (!item.outer.has_checksum && !link->vxlan.no_checksum6_rx) [[unlikely]] {
+            drop(item, item.link_in, Drop::udp_no_checksum);
         } else if (item.packet->data_len < item.outer.frame_offset + sizeof(net::EtherHeader))
             [[unlikely]] {
-            drop(item, item.link->id, Drop::vxlan_inner_truncated);
-        } else if (encap::has_reserved_bits6(item.packet, item.outer)) [[unlikely]] {
-            drop(item, item.link->id, Drop::vxlan_reserved_bits);
-        } else if (find_source(item)) {
+            drop(item, link->id, Drop::vxlan_inner_truncated);
+        } else if (!item.plain && encap::has_reserved_bits6(item.packet, item.outer)) [[unlikely]] {
+            drop(item, link->id, Drop::vxlan_reserved_bits);
+        } else if (find_source(item, last)) {
             encap::vxlan_strip(item.packet, item.outer.frame_offset);
+            last = &item;
         }
     }
 }
 
-// False: dropped.
-bool VxlanPop6::find_source(Item& item) noexcept {
+// False: dropped. `last`: the packet before that was not, or nullptr.
+bool VxlanPop6::find_source(Item& item, const Item* last) noexcept {
     constexpr std::uint16_t kSource = offsetof(net::EtherHeader, source);
     const Link& link = *item.link;
     const std::uint64_t mac = fdb_key(
@@ -189,6 +201,7 @@ bool VxlanPop6::find_source(Item& item) noexcept {
         0
     );
     item.source_home = nullptr;
+    item.repeats = false;
     if (mac == link.mac.value() << 16) [[unlikely]] {
         drop(item, link.id, Drop::vxlan_own_source);
         return false;
@@ -201,7 +214,9 @@ bool VxlanPop6::find_source(Item& item) noexcept {
         return false;
     }
     item.source = {mac | link.id};
-    item.source_home = fdb_.prefetch(item.source);
+    item.repeats = last != nullptr && last->source_home != nullptr && last->source == item.source &&
+                   last->outer.source == item.outer.source && last->link_in == item.link_in;
+    item.source_home = item.repeats ? last->source_home : fdb_.prefetch(item.source);
     return true;
 }
 
@@ -209,7 +224,7 @@ bool VxlanPop6::find_source(Item& item) noexcept {
 bool VxlanPop6::learn(const Item& item) noexcept {
     const Tables& tables = worker_.tables;
     const net::IpAddress& from = item.outer.source;
-    const LinkId via = from.is_link_local_v6() ? note(item.packet).link_in : kNoLink;
+    const LinkId via = from.is_link_local_v6() ? item.link_in : kNoLink;
     fdb::Value value;
     if (fdb_.find(item.source_home, item.source, value)) [[likely]] {
         tables.fdb.refresh(item.source, value, worker_.now_s);
@@ -233,7 +248,10 @@ void VxlanPop6::deliver(Item& item) noexcept {
     rte_mbuf* packet = item.packet;
     const Link& link = *item.link;
     auto* frame = rte_pktmbuf_mtod(packet, std::uint8_t*);
-    if (item.source_home != nullptr && !learn(item)) [[unlikely]] {
+    if (item.source_home != nullptr && !item.repeats) {
+        heard_ = learn(item);
+    }
+    if (item.source_home != nullptr && !heard_) [[unlikely]] {
         drop(item, link.id, Drop::vxlan_source_pinned);
     } else if (!encap::inner_ip_is_whole(frame, packet->pkt_len)) [[unlikely]] {
         drop(item, link.id, Drop::vxlan_inner_ip_truncated);

@@ -10,7 +10,7 @@ import os
 from guest import Machine
 from hosts import Namespace, Skip
 
-KINDS = ("ipip", "gre", "gretap")
+KINDS = ("ipip", "gre", "gretap", "sit")
 
 
 class Choice:

@@ -28,9 +28,9 @@ def check_counters(tunnel):
     wait_until(mirrored, 5, f"equal counters: {tunnel.culvert.stats('tun')} and {tunnel.far.stats('tun')}")
 
 
-def both_ways(kind):
+def both_ways(kind, options=""):
     with Lab() as lab:
-        tunnel = IpTunnel(lab, kind)
+        tunnel = IpTunnel(lab, kind, options)
         for length in (28, 29, 64, 127, 128, 576, 1280, 1400, 1438):
             tunnel.ping_both_ways(length=length, count=2)
         check_counters(tunnel)  # of a stream's segments Linux counts several as one

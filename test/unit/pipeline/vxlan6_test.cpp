@@ -150,6 +150,15 @@ TEST_CASE("VXLAN-LRN-04 a static entry behind IPv6 does not move", "[pipeline][v
     moved.source = "2001:db8::3";
     machine.expect6(packet6(kInner6, moved), machine.vx6, Drop::vxlan_source_pinned);
     CHECK(machine.heard().empty());
+    // In one burst with packets from where it is, each meets its own fate.
+    machine.forget_drops();
+    const std::uint64_t before = machine.rx_packets(machine.vx6);
+    for (const bool here : {false, false, true, true, false, true}) {
+        machine.receive(machine.underlay, packet6(kInner6, here ? Outer6{} : moved), true);
+    }
+    machine.run();
+    machine.expect_only_drop(machine.vx6, Drop::vxlan_source_pinned, 3);
+    CHECK(machine.rx_packets(machine.vx6) == before + 3);
 }
 
 TEST_CASE(
