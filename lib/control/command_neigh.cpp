@@ -198,6 +198,24 @@ Result<void> neigh_get(Context& context, const Arguments& arguments) {
     return {};
 }
 
+namespace {
+
+Result<void> flush_proxies(Context& context, const Arguments& arguments) {
+    route::NeighbourTable& table = context.core.routing().neighbours();
+    std::vector<route::NeighbourKey> doomed;
+    table.for_each_proxy([&](const route::NeighbourTable::Proxy& proxy) {
+        if (is_wanted(context, arguments, proxy.key)) {
+            doomed.push_back(proxy.key);
+        }
+    });
+    for (const route::NeighbourKey& key : doomed) {
+        CULVERT_CHECK(table.del_proxy(key));
+    }
+    return {};
+}
+
+}  // namespace
+
 Result<void> neigh_show(Context& context, const Arguments& arguments) {
     if (context.out.is_json()) {
         context.out.list();
@@ -229,19 +247,11 @@ Result<void> neigh_flush(Context& context, const Arguments& arguments) {
     if (arguments.size() == 0) {
         return syntax_error(context, "\"neigh flush\" requires arguments");
     }
+    if (arguments.has("proxy")) {
+        return flush_proxies(context, arguments);
+    }
     route::NeighbourTable& table = context.core.routing().neighbours();
     std::vector<route::NeighbourKey> doomed;
-    if (arguments.has("proxy")) {
-        table.for_each_proxy([&](const route::NeighbourTable::Proxy& proxy) {
-            if (is_wanted(context, arguments, proxy.key)) {
-                doomed.push_back(proxy.key);
-            }
-        });
-        for (const route::NeighbourKey& key : doomed) {
-            CULVERT_CHECK(table.del_proxy(key));
-        }
-        return {};
-    }
     table.for_each([&](const route::Neighbour& neighbour) {
         if (is_wanted(context, arguments, neighbour, [](const route::Neighbour& n) {
                 return !stays(n);

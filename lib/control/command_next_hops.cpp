@@ -19,30 +19,40 @@ public:
         , is_v4_(is_v4) {}
 
     Result<std::vector<route::NextHop>> read() {
-        std::vector<route::NextHop> hops(1);
-        while (position_ < words_.size()) {
-            const std::string& word = words_[position_++];
-            if (word == "nexthop") {
-                CULVERT_CHECK(check(hops.back()));
-                hops.emplace_back();
-            } else if (word == "onlink") {
-                hops.back().onlink = true;
-            } else {
-                CULVERT_CHECK(take(word, hops.back()));
-            }
-        }
-        CULVERT_CHECK(check(hops.back()));
+        std::vector<route::NextHop> hops;
+        do {
+            CULVERT_TRY(hop, read_one());
+            hops.push_back(hop);
+        } while (position_ < words_.size());
         return hops;
     }
 
 private:
+    // Up to the next `nexthop`, which it takes.
+    Result<route::NextHop> read_one() {
+        route::NextHop hop;
+        while (position_ < words_.size()) {
+            const std::string& word = words_[position_++];
+            if (word == "nexthop") {
+                return check(hop, position_ == words_.size());
+            }
+            if (word == "onlink") {
+                hop.onlink = true;
+            } else {
+                CULVERT_CHECK(take(word, hop));
+            }
+        }
+        return check(hop, false);
+    }
+
     [[nodiscard]] Error syntax(std::string what) { return syntax_error(context_, std::move(what)); }
 
-    Result<void> check(const route::NextHop& hop) {
-        if (!hop.gateway && hop.link == kNoLink) {
+    // `is_cut_short`: a last `nexthop` with nothing behind it.
+    Result<route::NextHop> check(const route::NextHop& hop, bool is_cut_short) {
+        if (is_cut_short || (!hop.gateway && hop.link == kNoLink)) {
             return syntax("a nexthop needs \"via\" or \"dev\"");
         }
-        return {};
+        return hop;
     }
 
     Result<void> take(const std::string& word, route::NextHop& hop) {

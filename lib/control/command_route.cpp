@@ -36,7 +36,7 @@ Result<route::RouteType> type_of(Context& context, const Arguments& arguments) {
         {"unreachable", route::RouteType::unreachable},
         {"prohibit", route::RouteType::prohibit},
         {"blackhole", route::RouteType::blackhole},
-        {"throw", route::RouteType::throw_}};
+        {"throw", route::RouteType::throws}};
     route::RouteType type = route::RouteType::unicast;
     int given = 0;
     for (const Name& name : kNames) {

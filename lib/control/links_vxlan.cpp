@@ -161,36 +161,76 @@ std::uint32_t LinkManager::vxlan_mtu_limit(const encap::VxlanConfig& config) con
     return std::max(mtu, kMinLinkMtu + overhead) - overhead;
 }
 
-Result<LinkId> LinkManager::add_vxlan(const LinkAddRequest& request, LinkRecord next) {
-    const std::string attempt = "link add " + request.name;
-    const VxlanOptions& options = request.vxlan;
+namespace {
+
+// What needs no other link to be refused.
+Result<void> check_new_vxlan(const std::string& attempt, const VxlanOptions& options) {
     if (options == VxlanOptions{}) {  // VXLAN-CRE-03
         return refuse(std::errc::invalid_argument, attempt, "a vxlan needs at least an id");
     }
-    encap::VxlanConfig& config = next.vxlan;
-    config.vni = options.vni.value_or(0);  // VXLAN-CRE-10, as 6.1; the command line insists on it
-    if (config.vni > net::kMaxVni) {       // VXLAN-CRE-04
+    const std::uint32_t vni = options.vni.value_or(0);
+    if (vni > net::kMaxVni) {  // VXLAN-CRE-04
         return refuse(
             std::errc::result_out_of_range,
             attempt,
-            fmt::format("id {} is not between 0 and {}", config.vni, net::kMaxVni)
+            fmt::format("id {} is not between 0 and {}", vni, net::kMaxVni)
         );
     }
-    config.source_port_min = options.source_port_min.value_or(0);
-    config.source_port_max = options.source_port_max.value_or(0);
-    if (config.source_port_max < config.source_port_min) {  // VXLAN-CRE-05
+    const std::uint16_t first = options.source_port_min.value_or(0);
+    const std::uint16_t last = options.source_port_max.value_or(0);
+    if (last < first) {  // VXLAN-CRE-05
         return refuse(
             std::errc::invalid_argument,
             attempt,
-            fmt::format(
-                "srcport {} {} ends before it begins",
-                config.source_port_min,
-                config.source_port_max
-            )
+            fmt::format("srcport {} {} ends before it begins", first, last)
         );
     }
+    return {};
+}
+
+// VXLAN-CHG-01: what stays as it was made.
+Result<void> check_fixed_vxlan(
+    const std::string& attempt, const encap::VxlanConfig& old, const VxlanOptions& options
+) {
+    const net::Family family = old.family();
+    const char* fixed = nullptr;
+    if (options.vni && *options.vni != old.vni) {
+        fixed = "VNI";
+    } else if (options.destination_port) {
+        fixed = "port";
+    } else if (options.source_port_min || options.source_port_max) {
+        fixed = "port range";
+    } else if (options.limit) {
+        fixed = "limit";
+    } else if (options.udp_checksum) {
+        fixed = "UDP checksum";
+    } else if (options.no_checksum6_tx || options.no_checksum6_rx) {
+        fixed = "UDP checksum over IPv6";
+    } else if (options.ttl_inherit.value_or(false)) {
+        fixed = "ttl inherit";
+    } else if ((options.remote && is_other_family(*options.remote, family)) ||
+               (options.local && is_other_family(*options.local, family))) {
+        fixed = "the address family";
+    } else {
+        return {};
+    }
+    return refuse(
+        std::errc::operation_not_supported, attempt, fmt::format("Cannot change {}", fixed)
+    );
+}
+
+}  // namespace
+
+Result<LinkId> LinkManager::add_vxlan(const LinkAddRequest& request, LinkRecord next) {
+    const std::string attempt = "link add " + request.name;
+    const VxlanOptions& options = request.vxlan;
+    CULVERT_CHECK(check_new_vxlan(attempt, options));
     CULVERT_CHECK(check_vxlan_addresses(attempt, options));
     CULVERT_CHECK(check_vxlan_group(attempt, options));
+    encap::VxlanConfig& config = next.vxlan;
+    config.vni = options.vni.value_or(0);  // VXLAN-CRE-10, as 6.1; the command line insists on it
+    config.source_port_min = options.source_port_min.value_or(0);
+    config.source_port_max = options.source_port_max.value_or(0);
     config.is_ipv6 = is_of_ipv6(options);
     if (options.dev) {
         CULVERT_TRY(lower, find_lower(attempt, *options.dev));
@@ -240,46 +280,16 @@ Result<void> LinkManager::plan_vxlan(
     LinkRecord& next
 ) const {
     const VxlanOptions& options = *request.vxlan;
-    auto fixed = [&](const char* what) {
-        return refuse(
-            std::errc::operation_not_supported, attempt, fmt::format("Cannot change {}", what)
-        );
-    };
     if (old.kind != pipeline::LinkKind::vxlan) {
         return refuse(std::errc::operation_not_supported, attempt, "it is not a vxlan");
     }
-    if (options.vni && *options.vni != old.vxlan.vni) {
-        return fixed("VNI");
-    }
-    if (options.destination_port) {
-        return fixed("port");
-    }
-    if (options.source_port_min || options.source_port_max) {
-        return fixed("port range");
-    }
-    if (options.limit) {
-        return fixed("limit");
-    }
-    if (options.udp_checksum) {
-        return fixed("UDP checksum");
-    }
-    if (options.no_checksum6_tx || options.no_checksum6_rx) {
-        return fixed("UDP checksum over IPv6");
-    }
-    if (options.ttl_inherit.value_or(false)) {
-        return fixed("ttl inherit");
-    }
+    CULVERT_CHECK(check_fixed_vxlan(attempt, old.vxlan, options));
     if (request.mtu) {
         return refuse(
             std::errc::operation_not_supported,
             attempt,
             "Cannot change mtu together with vxlan options"
         );
-    }
-    const net::Family family = old.vxlan.family();
-    if ((options.remote && is_other_family(*options.remote, family)) ||
-        (options.local && is_other_family(*options.local, family))) {
-        return fixed("the address family");
     }
     CULVERT_CHECK(check_vxlan_addresses(attempt, options));
     CULVERT_CHECK(check_vxlan_group(attempt, options));

@@ -24,7 +24,7 @@ std::string_view route_type_name(route::RouteType type) {
         return "prohibit";
     case route::RouteType::blackhole:
         return "blackhole";
-    case route::RouteType::throw_:
+    case route::RouteType::throws:
         return "throw";
     }
     return "";

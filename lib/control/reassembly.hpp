@@ -71,7 +71,7 @@ public:
     // last one: a copy in buffers of `pool`, with the first fragment's link header and note, for
     // the caller.
     [[nodiscard]] rte_mbuf*
-    add(rte_mbuf* fragment, LinkId scope, rte_mempool* pool, std::uint64_t now_ms);
+    add(rte_mbuf* packet, LinkId scope, rte_mempool* pool, std::uint64_t now_ms);
 
     // Gives up what is too old. Returns when it wants to be called next, UINT64_MAX = never.
     std::uint64_t tick(std::uint64_t now_ms);

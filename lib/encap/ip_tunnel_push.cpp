@@ -117,6 +117,41 @@ IpTunnelInner inspect_inner(const rte_mbuf* packet) noexcept {
     return inner;
 }
 
+namespace {
+
+// What the inner header says of the outer one. Returns what it adds to the header's sum.
+std::uint32_t
+inherit(const IpTunnelTemplate& outer, const IpTunnelInner& inner, net::Ipv4Header& ip) noexcept {
+    std::uint32_t sum = 0;
+    if (outer.ttl_inherit) {
+        ip.time_to_live = inner.ttl;
+        sum += net::Be16{static_cast<std::uint16_t>(inner.ttl << 8)}.raw();
+    }
+    if (outer.tos_inherit || (inner.tos & net::kEcnMask) != 0) [[unlikely]] {
+        std::uint8_t tos = outer.bytes[outer.ip_offset() + 1];
+        if (outer.tos_inherit) {
+            sum += inherit_tos(outer, inner, tos);
+        }
+        const std::uint8_t ecn = net::ecn_encapsulate(0, inner.tos);
+        ip.type_of_service = static_cast<std::uint8_t>(tos | ecn);
+        sum += net::Be16{ecn}.raw();
+    }
+    if (outer.df_inherit && inner.dont_fragment) {
+        const net::Be16 flag{net::kIpv4DontFragment};
+        ip.flags_and_offset = flag;
+        sum += flag.raw();
+    }
+    if (outer.is_sit && inner.type == net::ether_type::kIpv4) {
+        ip.protocol = net::ip_protocol::kIpip;
+        // RFC 1624: out with the old byte, in with the new one.
+        sum += std::uint32_t{static_cast<std::uint16_t>(~net::Be16{net::ip_protocol::kIpv6}.raw())};
+        sum += net::Be16{net::ip_protocol::kIpip}.raw();
+    }
+    return sum;
+}
+
+}  // namespace
+
 IpTunnelPushed ip_tunnel_push(
     rte_mbuf* packet,
     const IpTunnelTemplate& outer,
@@ -154,30 +189,7 @@ IpTunnelPushed ip_tunnel_push(
 
     // What is added here is 0 in the template, so an addition to the sum is all.
     std::uint32_t sum = outer.ip_sum + ip_length.raw() + id.raw();
-    if (outer.ttl_inherit) {
-        ip.time_to_live = inner.ttl;
-        sum += net::Be16{static_cast<std::uint16_t>(inner.ttl << 8)}.raw();
-    }
-    if (outer.tos_inherit || (inner.tos & net::kEcnMask) != 0) [[unlikely]] {
-        std::uint8_t tos = outer.bytes[outer.ip_offset() + 1];
-        if (outer.tos_inherit) {
-            sum += inherit_tos(outer, inner, tos);
-        }
-        const std::uint8_t ecn = net::ecn_encapsulate(0, inner.tos);
-        ip.type_of_service = static_cast<std::uint8_t>(tos | ecn);
-        sum += net::Be16{ecn}.raw();
-    }
-    if (outer.df_inherit && inner.dont_fragment) {
-        const net::Be16 flag{net::kIpv4DontFragment};
-        ip.flags_and_offset = flag;
-        sum += flag.raw();
-    }
-    if (outer.is_sit && inner.type == net::ether_type::kIpv4) {
-        ip.protocol = net::ip_protocol::kIpip;
-        // RFC 1624: out with the old byte, in with the new one.
-        sum += std::uint32_t{static_cast<std::uint16_t>(~net::Be16{net::ip_protocol::kIpv6}.raw())};
-        sum += net::Be16{net::ip_protocol::kIpip}.raw();
-    }
+    sum += inherit(outer, inner, ip);
     ip.total_length = ip_length;
     ip.identification = id;
     sum = (sum & 0xffff) + (sum >> 16);

@@ -9,6 +9,7 @@
 namespace culvert::encap {
 
 // What the rest of the way needs of the outer headers.
+// NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): who parses sets what is read
 struct VxlanOuter6 {
     net::IpAddress source;
     std::uint32_t vni;

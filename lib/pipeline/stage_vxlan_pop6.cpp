@@ -57,7 +57,7 @@ private:
 
     void read(rte_mbuf* const* packets, std::uint32_t count) noexcept;
     void find_links() noexcept;
-    const Link* find_link(const Item& item) const noexcept;
+    [[nodiscard]] const Link* find_link(const Item& item) const noexcept;
     bool sort_out(rte_mbuf* packet, encap::VxlanOuter6& outer) noexcept;
     void refuse_port(rte_mbuf* packet) noexcept;
     bool find_source(Item& item, const Item* last) noexcept;

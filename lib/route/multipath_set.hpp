@@ -20,6 +20,7 @@ struct MultipathHop {
     bool holds_neighbour = false;  // it is a gateway, which is kept while it is used
 
     friend bool operator==(const MultipathHop&, const MultipathHop&) = default;
+    // NOLINTNEXTLINE(modernize-use-nullptr): the tool takes the comparison with 0 for a pointer
     friend auto operator<=>(const MultipathHop&, const MultipathHop&) = default;
 };
 

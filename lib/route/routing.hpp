@@ -57,7 +57,7 @@ enum class RouteType : std::uint8_t {
     unreachable,
     prohibit,
     blackhole,
-    throw_  // as if there were none
+    throws  // as if there were none
 };
 
 // One of several.

@@ -24,7 +24,7 @@ AdjacencyKind kind_of(RouteType type) noexcept {
         return AdjacencyKind::prohibit;
     case RouteType::blackhole:
         return AdjacencyKind::blackhole;
-    case RouteType::throw_:
+    case RouteType::throws:
         return AdjacencyKind::no_route;
     case RouteType::unicast:
         break;

@@ -17,7 +17,7 @@ constexpr std::uint8_t multicast_length(const net::IpAddress& address) noexcept 
 bool is_refusal(const Route& route) noexcept {
     using enum RouteType;
     return route.type == unreachable || route.type == prohibit || route.type == blackhole ||
-           route.type == throw_;
+           route.type == throws;
 }
 
 }  // namespace
@@ -162,7 +162,7 @@ Path Routing::Impl::path_of(const Route& route, const net::IpAddress& destinatio
     case RouteType::prohibit:
         path.kind = prohibit;
         break;
-    case RouteType::throw_:
+    case RouteType::throws:
         path.kind = no_route;
         break;
     default:

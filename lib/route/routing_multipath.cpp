@@ -152,6 +152,22 @@ bool Routing::Impl::del_sibling(const Route& pattern) {
 
 // --- life and death
 
+namespace {
+
+// True: some were not so before.
+bool mark_hops_of(Route& route, LinkId link, bool dead) {
+    bool has_changed = false;
+    for (NextHop& hop : route.next_hops) {
+        if (hop.link == link && hop.dead != dead) {
+            hop.dead = dead;
+            has_changed = true;
+        }
+    }
+    return has_changed;
+}
+
+}  // namespace
+
 // The link went down (dead) or came up: so did the next hops that leave by it. A route without any
 // that is alive goes.
 void Routing::Impl::mark_hops(LinkId link, std::optional<net::Family> family, bool dead) {
@@ -167,18 +183,13 @@ void Routing::Impl::mark_hops(LinkId link, std::optional<net::Family> family, bo
             if (family.has_value() && prefix.address.family() != *family) {
                 continue;
             }
-            bool is_other = false;
-            for (NextHop& hop : route.next_hops) {
-                if (hop.link == link && hop.dead != dead) {
-                    hop.dead = dead;
-                    is_other = true;
-                }
+            if (!mark_hops_of(route, link, dead)) {
+                continue;
             }
-            has_changed = has_changed || is_other;
-            if (is_other &&
-                std::none_of(route.next_hops.begin(), route.next_hops.end(), is_alive)) {
+            has_changed = true;
+            if (std::none_of(route.next_hops.begin(), route.next_hops.end(), is_alive)) {
                 lost.push_back(route);
-            } else if (is_other) {
+            } else {
                 actions_.route_changed(Route{route}, false);
             }
         }

@@ -20,7 +20,7 @@ Error refused(std::errc code, const Route& route, std::string_view why) {
 
 bool is_refusal(RouteType type) noexcept {
     return type == RouteType::unreachable || type == RouteType::prohibit ||
-           type == RouteType::blackhole || type == RouteType::throw_;
+           type == RouteType::blackhole || type == RouteType::throws;
 }
 
 // fib_nh_match(): a gateway or link is asked of the first next hop.

@@ -15,7 +15,9 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
+#include <exception>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -86,14 +88,7 @@ bool init_eal() {
     return rte_eal_init(static_cast<int>(arguments.size()), arguments.data()) >= 0;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-    const std::uint32_t rounds =
-        argc > 1 ? static_cast<std::uint32_t>(std::strtoul(argv[1], nullptr, 10)) : 20000;
-    if (!init_eal()) {
-        return 1;
-    }
+void measure_all(std::uint32_t rounds) {
     const auto hz = static_cast<double>(rte_get_tsc_hz());
     std::uint64_t lost = 0;
     const double alone = measure(std::nullopt, kBurst, rounds, lost) / kBurst;
@@ -111,8 +106,24 @@ int main(int argc, char** argv) {
         const double own = (both - kGood * alone) / (kBurst - kGood);
         report(name_of(flood), own, hz, lost);
     }
-    rte_eal_cleanup();
-    std::error_code ignored;
-    std::filesystem::remove_all("/var/run/dpdk/" + prefix(), ignored);
-    return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    int code = 1;
+    try {
+        const std::uint32_t rounds =
+            argc > 1 ? static_cast<std::uint32_t>(std::strtoul(argv[1], nullptr, 10)) : 20000;
+        if (init_eal()) {
+            measure_all(rounds);
+            code = 0;
+        }
+        rte_eal_cleanup();
+        std::error_code ignored;
+        std::filesystem::remove_all("/var/run/dpdk/" + prefix(), ignored);
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "flood_bench: %s\n", error.what());
+    }
+    return code;
 }

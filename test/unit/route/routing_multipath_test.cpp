@@ -220,7 +220,7 @@ TEST_CASE("RT-04 a group on a link needs no route", "[route][routing]") {
 TEST_CASE("RT-06 throw: as if there were none", "[route][routing]") {
     Several f;
     REQUIRE(f.add(f.via("0.0.0.0/0", "192.0.2.2")) == std::errc{});
-    REQUIRE(f.add(f.typed("198.51.100.0/24", RouteType::throw_)) == std::errc{});
+    REQUIRE(f.add(f.typed("198.51.100.0/24", RouteType::throws)) == std::errc{});
     CHECK(f.kind("198.51.100.1") == AdjacencyKind::no_route);
     CHECK(f.routing->lookup(ip("198.51.100.1")).kind == AdjacencyKind::no_route);
     CHECK(f.kind("198.51.101.1") == AdjacencyKind::incomplete);
