@@ -36,11 +36,7 @@ private:
             if (word == "nexthop") {
                 return check(hop, position_ == words_.size());
             }
-            if (word == "onlink") {
-                hop.onlink = true;
-            } else {
-                CULVERT_CHECK(take(word, hop));
-            }
+            CULVERT_CHECK(take(word, hop));
         }
         return check(hop, false);
     }
@@ -56,6 +52,10 @@ private:
     }
 
     Result<void> take(const std::string& word, route::NextHop& hop) {
+        if (word == "onlink") {
+            hop.onlink = true;
+            return {};
+        }
         std::string modifier;
         if (word == "via" && position_ < words_.size() &&
             (words_[position_] == "inet" || words_[position_] == "inet6")) {

@@ -188,6 +188,22 @@ Result<void> check_new_vxlan(const std::string& attempt, const VxlanOptions& opt
     return {};
 }
 
+// What a change cannot alter, or has a default of its own.
+void set_fixed(const VxlanOptions& options, encap::VxlanConfig& config) {
+    config.vni = options.vni.value_or(0);  // VXLAN-CRE-10, as 6.1; the command line insists on it
+    config.source_port_min = options.source_port_min.value_or(0);
+    config.source_port_max = options.source_port_max.value_or(0);
+    config.is_ipv6 = is_of_ipv6(options);
+    config.ttl_inherit = options.ttl_inherit.value_or(false);
+    config.udp_checksum = options.udp_checksum.value_or(true);  // VXLAN-CRE-18
+    config.no_checksum6_tx = options.no_checksum6_tx.value_or(false);
+    config.no_checksum6_rx = options.no_checksum6_rx.value_or(false);
+    config.limit = options.limit.value_or(0);
+    if (options.destination_port.value_or(0) != 0) {  // VXLAN-CRE-08
+        config.destination_port = *options.destination_port;
+    }
+}
+
 // VXLAN-CHG-01: what stays as it was made.
 Result<void> check_fixed_vxlan(
     const std::string& attempt, const encap::VxlanConfig& old, const VxlanOptions& options
@@ -228,10 +244,7 @@ Result<LinkId> LinkManager::add_vxlan(const LinkAddRequest& request, LinkRecord 
     CULVERT_CHECK(check_vxlan_addresses(attempt, options));
     CULVERT_CHECK(check_vxlan_group(attempt, options));
     encap::VxlanConfig& config = next.vxlan;
-    config.vni = options.vni.value_or(0);  // VXLAN-CRE-10, as 6.1; the command line insists on it
-    config.source_port_min = options.source_port_min.value_or(0);
-    config.source_port_max = options.source_port_max.value_or(0);
-    config.is_ipv6 = is_of_ipv6(options);
+    set_fixed(options, config);
     if (options.dev) {
         CULVERT_TRY(lower, find_lower(attempt, *options.dev));
         config.lower = lower;
@@ -239,14 +252,6 @@ Result<LinkId> LinkManager::add_vxlan(const LinkAddRequest& request, LinkRecord 
     }
     merge_changeable(options, config);
     CULVERT_CHECK(check_vxlan_family(attempt, config));
-    config.ttl_inherit = options.ttl_inherit.value_or(false);
-    config.udp_checksum = options.udp_checksum.value_or(true);  // VXLAN-CRE-18
-    config.no_checksum6_tx = options.no_checksum6_tx.value_or(false);
-    config.no_checksum6_rx = options.no_checksum6_rx.value_or(false);
-    config.limit = options.limit.value_or(0);
-    if (options.destination_port.value_or(0) != 0) {  // VXLAN-CRE-08
-        config.destination_port = *options.destination_port;
-    }
     const auto same = by_vni_.find(encap::VxlanKey::of(config).packed);
     if (same != by_vni_.end()) {  // VXLAN-CRE-20
         return refuse(
