@@ -180,13 +180,15 @@ inline constexpr auto kRouteGet = std::to_array<Keyword>({
      .help = "as if bound to this link"},
 });
 
+inline constexpr Keyword kNeighTo = {
+    .name = "to",
+    .kind = Kind::address,
+    .value = "ADDR",
+    .positional = true,
+    .required = true,
+    .help = "its IP address"};
 inline constexpr auto kNeighAdd = std::to_array<Keyword>({
-    {.name = "to",
-     .kind = Kind::address,
-     .value = "ADDR",
-     .positional = true,
-     .required = true,
-     .help = "its IP address"},
+    kNeighTo,
     kDevRequired,
     {.name = "lladdr",
      .kind = Kind::mac,
@@ -205,23 +207,13 @@ inline constexpr auto kNeighAdd = std::to_array<Keyword>({
     {.name = "protocol", .kind = Kind::text, .value = "PROTO", .help = "who says so"},
 });
 inline constexpr auto kNeighDel = std::to_array<Keyword>({
-    {.name = "to",
-     .kind = Kind::address,
-     .value = "ADDR",
-     .positional = true,
-     .required = true,
-     .help = "its IP address"},
+    kNeighTo,
     kDevRequired,
     {.name = "proxy", .help = "the entry of proxies, not the neighbour"},
     {.name = "lladdr", .kind = Kind::mac, .value = "MAC", .help = "accepted and ignored"},
 });
 inline constexpr auto kNeighGet = std::to_array<Keyword>({
-    {.name = "to",
-     .kind = Kind::address,
-     .value = "ADDR",
-     .positional = true,
-     .required = true,
-     .help = "its IP address"},
+    kNeighTo,
     kDevRequired,
     {.name = "proxy", .help = "the entry of proxies, not the neighbour"},
 });

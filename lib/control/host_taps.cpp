@@ -225,6 +225,15 @@ void HostTaps::give(rte_mbuf* packet) {
     deliver(link, packet);
 }
 
+void HostTaps::give_or_drop(rte_mbuf* packet, pipeline::Drop reason) {
+    const LinkId link = pipeline::note(packet).link_in;
+    if (has(link)) {
+        give(packet);
+    } else {
+        core_.drop(packet, link, reason);
+    }
+}
+
 void HostTaps::copy_packet(rte_mbuf* packet) {
     const pipeline::Note& note = pipeline::note(packet);
     if (note.l3_offset == sizeof(net::EtherHeader)) {

@@ -8,6 +8,7 @@
 #include "lib/net/ether.hpp"
 #include "lib/net/link_id.hpp"
 #include "lib/net/result.hpp"
+#include "lib/pipeline/drop.hpp"
 
 #include <cstdint>
 #include <map>
@@ -46,6 +47,8 @@ public:
     // Both of a packet whose note says by which link it came, and where its IP header is: a plain
     // Ethernet header stands in front of that.
     void give(rte_mbuf* packet);
+    // give(), or a drop for `reason` where the link has no tap: nothing here takes the packet.
+    void give_or_drop(rte_mbuf* packet, pipeline::Drop reason);
     void copy_packet(rte_mbuf* packet);
 
     // Readable when the kernel has sent something; -1 before the first open().

@@ -62,8 +62,7 @@ void Icmp6::handle(rte_mbuf* packet) {
     }
     const net::Ipv6Header header = *ip;
     const auto destination = net::IpAddress::from_v6(header.destination);
-    if (icmp->type >= net::icmpv6_type::kRouterSolicitation &&
-        icmp->type <= net::icmpv6_type::kRedirect) {
+    if (net::is_discovery(icmp->type)) {
         // RFC 6980: who cuts such a message means to hide it.
         if (has_fragment_header(packet)) {
             core_.drop(packet, note.link_in, Drop::icmp_malformed);
@@ -72,7 +71,7 @@ void Icmp6::handle(rte_mbuf* packet) {
         core_.host_taps().copy_packet(packet);  // the kernel may have asked, or be asked
         discovery_.handle(packet, header, offset);
     } else if (!destination.is_multicast() && !core_.routing().is_local_on(note.link_in, destination)) {
-        give_away(packet, Drop::ip6_not_local);
+        core_.host_taps().give_or_drop(packet, Drop::ip6_not_local);
     } else if (icmp->type == net::icmpv6_type::kEchoRequest) {
         reply_to_echo(packet, header, offset);
     } else if (icmp->type == net::icmpv6_type::kListenerQuery && listener_.handle(packet, header, offset)) {
@@ -81,16 +80,7 @@ void Icmp6::handle(rte_mbuf* packet) {
         core_.own_counters().count(IpCounter::icmp_in_errors);
         core_.consume(packet, note.link_in);
     } else {
-        give_away(packet, Drop::icmp_not_handled);
-    }
-}
-
-void Icmp6::give_away(rte_mbuf* packet, Drop reason) {
-    const LinkId link = pipeline::note(packet).link_in;
-    if (core_.host_taps().has(link)) {
-        core_.host_taps().give(packet);
-    } else {
-        core_.drop(packet, link, reason);
+        core_.host_taps().give_or_drop(packet, Drop::icmp_not_handled);
     }
 }
 

@@ -31,11 +31,11 @@ public:
 
     [[nodiscard]] NeighbourDiscovery& discovery() noexcept { return discovery_; }
 
+    [[nodiscard]] Ip6Output& output() noexcept { return output_; }
+
     [[nodiscard]] ListenerReports& listener() noexcept { return listener_; }
 
 private:
-    // Nothing here takes it: the host may.
-    void give_away(rte_mbuf* packet, pipeline::Drop reason);
     void reply_to_echo(rte_mbuf* packet, const net::Ipv6Header& request, std::size_t offset);
     bool learn_mtu(const rte_mbuf* packet, std::size_t offset);
     [[nodiscard]] bool is_due(const rte_mbuf* packet, const pipeline::IcmpError& error) const;

@@ -43,12 +43,6 @@ bool is_refusing_route(Drop reason) {
            reason == Drop::ip4_prohibit;
 }
 
-bool leads_on(const route::Path& path) {
-    return path.kind == route::AdjacencyKind::glean ||
-           path.kind == route::AdjacencyKind::incomplete ||
-           path.kind == route::AdjacencyKind::rewrite;
-}
-
 }  // namespace
 
 void IcmpErrors::suppress(IpCounter why) {
@@ -112,7 +106,7 @@ bool IcmpErrors::address(const Quote& quote, Answer& answer) const {
         const net::IpAddress first =
             made->first_hop.has_value() ? net::IpAddress::from_v4(*made->first_hop) : sender;
         answer.back = routing.lookup(first);
-        if (!leads_on(answer.back)) {
+        if (!route::leads_on(answer.back.kind)) {
             return false;
         }
         const bool is_local = routing.is_local(target);

@@ -2,6 +2,7 @@
 #include "lib/control/ip6_output.hpp"
 
 #include "lib/control/core.hpp"
+#include "lib/control/ip_output.hpp"
 #include "lib/encap/mbuf.hpp"
 #include "lib/net/checksum.hpp"
 #include "lib/net/ether.hpp"
@@ -97,54 +98,21 @@ void Ip6Output::send(rte_mbuf* packet, LinkId link) {
     const auto destination = net::IpAddress::from_v6(ip.destination);
     const bool is_on_link = destination.is_multicast() || destination.is_link_local_v6();
     const route::Path path = core_.routing().lookup(destination, is_on_link ? link : kNoLink);
-    const bool leads_on = path.kind == route::AdjacencyKind::glean ||
-                          path.kind == route::AdjacencyKind::incomplete ||
-                          path.kind == route::AdjacencyKind::rewrite;
     core_.own_counters().count(IpCounter::ip6_out_requests);
-    if (!leads_on) {
+    if (!route::leads_on(path.kind)) {
         core_.own_counters().count(IpCounter::ip6_out_no_routes);
         core_.drop(packet, link, reason_of(path.kind));
         return;
     }
     pipeline::note(packet).l3_offset = 0;
     if (packet->pkt_len <= path.mtu) {
-        send_by(packet, path);
+        send_by(core_, packet, path);
     } else if (pipeline::may_fragment6(packet, path.mtu)) {
-        send_in_fragments(packet, path);
+        send_in_fragments(core_, packet, path, fragment_ids_.next());
     } else {
         core_.own_counters().count(IpCounter::ip6_frag_fails);
         core_.drop(packet, path.link, Drop::ip6_too_big);
     }
-}
-
-void Ip6Output::send_by(rte_mbuf* packet, const route::Path& path) {
-    if (rte_pktmbuf_prepend(packet, sizeof(net::EtherHeader)) == nullptr) {
-        core_.drop(packet, path.link, Drop::ip6_no_headroom);
-        return;
-    }
-    core_.routing().resolve(path.link, path.next_hop, packet, core_.now_ms());
-}
-
-void Ip6Output::send_in_fragments(rte_mbuf* packet, const route::Path& path) {
-    pipeline::CounterBlock& counters = core_.own_counters();
-    pipeline::FragmentCut cut{
-        static_cast<std::uint16_t>(std::min<std::uint32_t>(path.mtu, UINT16_MAX)),
-        0,
-        true,
-        fragment_ids_.next()};
-    while (!pipeline::is_cut(packet, cut)) {
-        rte_mbuf* fragment = pipeline::cut_fragment(packet, cut, core_.pool());
-        if (fragment == nullptr) {
-            counters.count(IpCounter::ip6_frag_fails);
-            core_.drop(packet, path.link, Drop::pool_exhausted);
-            return;
-        }
-        counters.replicated.add(1);
-        counters.count(IpCounter::ip6_frag_creates);
-        send_by(fragment, path);
-    }
-    counters.count(IpCounter::ip6_frag_oks);
-    core_.consume(packet, path.link);
 }
 
 void Ip6Output::send_message(

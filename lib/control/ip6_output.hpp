@@ -46,9 +46,6 @@ public:
     void send_message(LinkId link, const Envelope& envelope, std::span<const std::uint8_t> message);
 
 private:
-    void send_by(rte_mbuf* packet, const route::Path& path);
-    void send_in_fragments(rte_mbuf* packet, const route::Path& path);
-
     Core& core_;
     pipeline::FragmentIds fragment_ids_{pipeline::FragmentIds::kControl};
 };

@@ -52,49 +52,53 @@ IpOutput::header(std::uint8_t protocol, std::size_t len, net::Be32 source, net::
 void IpOutput::send(rte_mbuf* packet) {
     const auto& ip = *rte_pktmbuf_mtod(packet, const net::Ipv4Header*);
     const route::Path path = core_.routing().lookup(net::IpAddress::from_v4(ip.destination.host()));
-    const bool leads_on = path.kind == route::AdjacencyKind::glean ||
-                          path.kind == route::AdjacencyKind::incomplete ||
-                          path.kind == route::AdjacencyKind::rewrite;
     core_.own_counters().count(IpCounter::out_requests);
-    if (!leads_on) {
+    if (!route::leads_on(path.kind)) {
         core_.own_counters().count(IpCounter::out_no_routes);
         core_.drop(packet, path.link, refusal_of(path.kind));
     } else if (packet->pkt_len <= path.mtu) {
-        send_by(packet, path);
+        send_by(core_, packet, path);
     } else if (pipeline::may_fragment(ip, path.mtu)) {
-        send_in_fragments(packet, path);
+        send_in_fragments(core_, packet, path, 0);
     } else {
         core_.own_counters().count(IpCounter::frag_fails);
         core_.drop(packet, path.link, Drop::ip4_too_big);
     }
 }
 
-void IpOutput::send_by(rte_mbuf* packet, const route::Path& path) {
+void send_by(Core& core, rte_mbuf* packet, const route::Path& path) {
+    const bool is_ip6 = *rte_pktmbuf_mtod(packet, const std::uint8_t*) >> 4 == 6;
     if (rte_pktmbuf_prepend(packet, kEtherLen) == nullptr) {
-        core_.drop(packet, path.link, Drop::ip4_no_headroom);
+        core.drop(packet, path.link, is_ip6 ? Drop::ip6_no_headroom : Drop::ip4_no_headroom);
         return;
     }
-    core_.routing().resolve(path.link, path.next_hop, packet, core_.now_ms());
+    core.routing().resolve(path.link, path.next_hop, packet, core.now_ms());
 }
 
-void IpOutput::send_in_fragments(rte_mbuf* packet, const route::Path& path) {
-    pipeline::CounterBlock& counters = core_.own_counters();
+void send_in_fragments(
+    Core& core, rte_mbuf* packet, const route::Path& path, std::uint32_t identification
+) {
     pipeline::note(packet).l3_offset = 0;
+    pipeline::CounterBlock& counters = core.own_counters();
+    const pipeline::FragmentCounters& family = pipeline::fragment_counters(packet);
     pipeline::FragmentCut cut{
-        static_cast<std::uint16_t>(std::min<std::uint32_t>(path.mtu, UINT16_MAX)), 0, true};
+        static_cast<std::uint16_t>(std::min<std::uint32_t>(path.mtu, UINT16_MAX)),
+        0,
+        true,
+        identification};
     while (!pipeline::is_cut(packet, cut)) {
-        rte_mbuf* fragment = pipeline::cut_fragment(packet, cut, core_.pool());
+        rte_mbuf* fragment = pipeline::cut_fragment(packet, cut, core.pool());
         if (fragment == nullptr) {
-            counters.count(IpCounter::frag_fails);
-            core_.drop(packet, path.link, Drop::pool_exhausted);
+            counters.count(family.fails);
+            core.drop(packet, path.link, Drop::pool_exhausted);
             return;
         }
         counters.replicated.add(1);
-        counters.count(IpCounter::frag_creates);
-        send_by(fragment, path);
+        counters.count(family.creates);
+        send_by(core, fragment, path);
     }
-    counters.count(IpCounter::frag_oks);
-    core_.consume(packet, path.link);
+    counters.count(family.oks);
+    core.consume(packet, path.link);
 }
 
 }  // namespace culvert::control

@@ -28,11 +28,15 @@ public:
     void send(rte_mbuf* packet);
 
 private:
-    void send_by(rte_mbuf* packet, const route::Path& path);
-    void send_in_fragments(rte_mbuf* packet, const route::Path& path);
-
     Core& core_;
     std::uint16_t identification_ = 0;
 };
+
+// What both families end with. `packet` begins at its IP header, and `path` leads on. Both take it.
+void send_by(Core& core, rte_mbuf* packet, const route::Path& path);
+// Precondition: may_fragment() or may_fragment6(). `identification`: IPv6's, of all fragments.
+void send_in_fragments(
+    Core& core, rte_mbuf* packet, const route::Path& path, std::uint32_t identification
+);
 
 }  // namespace culvert::control

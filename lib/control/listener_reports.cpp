@@ -2,6 +2,7 @@
 #include "lib/control/listener_reports.hpp"
 
 #include "lib/control/core.hpp"
+#include "lib/control/neighbour_discovery.hpp"
 #include "lib/net/icmp.hpp"
 
 #include <rte_mbuf.h>
@@ -32,14 +33,6 @@ constexpr std::uint8_t kIsExclude = 2;
 constexpr std::uint8_t kToInclude = 3;  // left
 constexpr std::uint8_t kToExclude = 4;  // joined
 
-// RFC 4291, 2.7.1.
-net::IpAddress solicited_group(const net::IpAddress& address) noexcept {
-    const auto& a = address.bytes();
-    return net::IpAddress::from_v6(
-        {0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, a[13], a[14], a[15]}
-    );
-}
-
 // A code in milliseconds, above 32767 a float (RFC 3810, 5.1.3).
 std::uint64_t delay_of(std::uint16_t code) noexcept {
     if (code < 0x8000) {
@@ -47,28 +40,6 @@ std::uint64_t delay_of(std::uint16_t code) noexcept {
     }
     return std::uint64_t{(code & 0xfffU) | 0x1000U} << (((code >> 12) & 7) + 3);
 }
-
-class Report {
-public:
-    void add(std::uint8_t type, const net::IpAddress& group) {
-        bytes_.insert(bytes_.end(), {type, 0, 0, 0});
-        bytes_.insert(bytes_.end(), group.bytes().begin(), group.bytes().end());
-        ++count_;
-    }
-
-    [[nodiscard]] bool is_full() const noexcept { return count_ == kRecordsAMessage; }
-
-    [[nodiscard]] bool is_empty() const noexcept { return count_ == 0; }
-
-    [[nodiscard]] std::span<const std::uint8_t> bytes() {
-        bytes_[7] = static_cast<std::uint8_t>(count_);
-        return bytes_;
-    }
-
-private:
-    std::vector<std::uint8_t> bytes_{net::icmpv6_type::kListenerReport2, 0, 0, 0, 0, 0, 0, 0};
-    std::size_t count_ = 0;
-};
 
 }  // namespace
 
@@ -167,6 +138,28 @@ void ListenerReports::send_version1(LinkId id, const net::IpAddress& group, bool
     send(id, is_member ? group : kAllRouters, message);
 }
 
+void ListenerReports::send_records(LinkId id, std::span<const Record> records) {
+    while (!records.empty()) {
+        const auto some = records.first(std::min(records.size(), kRecordsAMessage));
+        records = records.subspan(some.size());
+        std::vector<std::uint8_t> message{
+            net::icmpv6_type::kListenerReport2,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            static_cast<std::uint8_t>(some.size())};
+        for (const Record& record : some) {
+            message.insert(message.end(), {record.type, 0, 0, 0});
+            const auto& group = record.group.bytes();
+            message.insert(message.end(), group.begin(), group.end());
+        }
+        send(id, kAllReporters, message);
+    }
+}
+
 void ListenerReports::report_changes(LinkId id, Link& link, std::uint64_t now_ms) {
     link.changes_due_ms = 0;
     const pipeline::Link* published = core_.published_links().read(id);
@@ -199,24 +192,18 @@ void ListenerReports::report_changes(LinkId id, Link& link, std::uint64_t now_ms
         }
     }
     const bool is_version1 = now_ms < link.version1_until_ms;
-    Report report;
+    std::vector<Record> records;
     for (auto at = link.changes.begin(); at != link.changes.end();) {
         const net::IpAddress group = at->first;
         Change& change = at->second;
         if (is_version1) {
             send_version1(id, group, change.is_member);
         } else {
-            report.add(change.is_member ? kToExclude : kToInclude, group);
+            records.push_back({change.is_member ? kToExclude : kToInclude, group});
         }
         at = --change.left == 0 ? link.changes.erase(at) : std::next(at);
-        if (report.is_full()) {
-            send(id, kAllReporters, report.bytes());
-            report = {};
-        }
     }
-    if (!report.is_empty()) {
-        send(id, kAllReporters, report.bytes());
-    }
+    send_records(id, records);
     if (!link.changes.empty()) {
         link.changes_due_ms = now_ms + 1 + random_below(kUnsolicitedIntervalMs - 1);
     }
@@ -231,17 +218,11 @@ void ListenerReports::answer(LinkId id, Link& link, std::uint64_t now_ms) {
         }
         return;
     }
-    Report report;
+    std::vector<Record> records;
     for (const net::IpAddress& group : asked) {
-        report.add(kIsExclude, group);
-        if (report.is_full()) {
-            send(id, kAllReporters, report.bytes());
-            report = {};
-        }
+        records.push_back({kIsExclude, group});
     }
-    if (!report.is_empty()) {
-        send(id, kAllReporters, report.bytes());
-    }
+    send_records(id, records);
 }
 
 std::uint64_t ListenerReports::tick(std::uint64_t now_ms) {

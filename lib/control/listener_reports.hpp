@@ -47,6 +47,12 @@ private:
         unsigned left = 0;       // how often it is still to be reported
     };
 
+    // Of a report of version 2, without sources.
+    struct Record {
+        std::uint8_t type = 0;
+        net::IpAddress group;
+    };
+
     struct Link {
         std::set<net::IpAddress> addresses;
         std::set<net::IpAddress> groups;           // as reported
@@ -61,6 +67,7 @@ private:
     void report_changes(LinkId id, Link& link, std::uint64_t now_ms);
     void answer(LinkId id, Link& link, std::uint64_t now_ms);
     void send(LinkId id, const net::IpAddress& destination, std::span<const std::uint8_t> message);
+    void send_records(LinkId id, std::span<const Record> records);
     void send_version1(LinkId id, const net::IpAddress& group, bool is_member);
     [[nodiscard]] std::uint64_t random_below(std::uint64_t ms);
 

@@ -40,14 +40,6 @@ constexpr std::uint8_t kOverride = 0x20;
 constexpr net::IpAddress kAllNodes =
     net::IpAddress::from_v6({0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1});
 
-// RFC 4291, 2.7.1.
-net::IpAddress solicited_group(const net::IpAddress& address) noexcept {
-    const auto& a = address.bytes();
-    return net::IpAddress::from_v6(
-        {0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, a[13], a[14], a[15]}
-    );
-}
-
 using MessageBytes = std::array<std::uint8_t, kTargetEnd + option::kBytes>;
 
 MessageBytes
@@ -68,6 +60,13 @@ void put_option(
 }
 
 }  // namespace
+
+net::IpAddress solicited_group(const net::IpAddress& address) noexcept {
+    const auto& a = address.bytes();
+    return net::IpAddress::from_v6(
+        {0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, a[13], a[14], a[15]}
+    );
+}
 
 // RFC 4861, 4.6: an option without length makes the message worthless.
 bool NeighbourDiscovery::read_options(std::span<const std::uint8_t> options, Message& message) {

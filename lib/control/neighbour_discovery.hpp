@@ -23,6 +23,9 @@ namespace culvert::control {
 
 class Core;
 
+// The group at which the owner of `address` is asked for (RFC 4291, 2.7.1).
+[[nodiscard]] net::IpAddress solicited_group(const net::IpAddress& address) noexcept;
+
 class NeighbourDiscovery {
 public:
     NeighbourDiscovery(Core& core, Ip6Output& output)

@@ -75,8 +75,7 @@ bool is_discovery(rte_mbuf* packet) {
     const auto* type = parsed.l4_offset == 0 || parsed.protocol != net::ip_protocol::kIcmpv6
                            ? nullptr
                            : header_in<std::uint8_t>(packet, parsed.l4_offset);
-    return type != nullptr && *type >= net::icmpv6_type::kRouterSolicitation &&
-           *type <= net::icmpv6_type::kRedirect;
+    return type != nullptr && net::is_discovery(*type);
 }
 
 Drop reason_of(route::QueueVerdict why) {
@@ -127,7 +126,7 @@ void SlowPath::handle(rte_mbuf* packet) {
         const pipeline::IcmpDemand demand = pipeline::icmp_demand_of(packet);
         const bool is_knock = demand.reason == Drop::ip4_protocol_unknown ||
                               demand.reason == Drop::ip6_next_header_unknown;
-        if (!is_knock || !answer_with_reset(core_, output_, packet)) {
+        if (!is_knock || !answer_with_reset(core_, output_, icmp6_.output(), packet)) {
             tell(packet, demand.error, demand.reason);
         }
         core_.drop(packet, demand.link, demand.reason);
@@ -334,10 +333,8 @@ void SlowPath::handle_icmp(rte_mbuf* packet) {
         );
         if (is_heeded) {
             core_.consume(packet, link);
-        } else if (core_.host_taps().has(link)) {
-            core_.host_taps().give(packet);
         } else {
-            core_.drop(packet, link, Drop::icmp_not_handled);
+            core_.host_taps().give_or_drop(packet, Drop::icmp_not_handled);
         }
         return;
     }

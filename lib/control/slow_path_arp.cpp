@@ -84,9 +84,7 @@ bool SlowPath::is_proxy_for(
         return false;
     }
     const route::Path path = core_.routing().lookup(target);
-    using enum route::AdjacencyKind;
-    const bool leads_on = path.kind == glean || path.kind == incomplete || path.kind == rewrite;
-    return leads_on && path.link != link;
+    return route::leads_on(path.kind) && path.link != link;
 }
 
 void SlowPath::send_arp_request(

@@ -106,7 +106,7 @@ rte_mbuf* make_answer(Core& core, IpOutput& output, const rte_mbuf* packet, std:
 
 }  // namespace
 
-bool answer_with_reset(Core& core, IpOutput& output, const rte_mbuf* packet) {
+bool answer_with_reset(Core& core, IpOutput& output, Ip6Output& output6, const rte_mbuf* packet) {
     const pipeline::Note& note = pipeline::note(const_cast<rte_mbuf*>(packet));
     const auto* data = rte_pktmbuf_mtod(packet, const std::uint8_t*);
     const bool is_v6 = packet->data_len > note.l3_offset && data[note.l3_offset] >> 4 == 6;
@@ -126,7 +126,7 @@ bool answer_with_reset(Core& core, IpOutput& output, const rte_mbuf* packet) {
     rte_mbuf* answer = is_v6 ? make_answer<net::Ipv6Header>(core, output, packet, parsed.l4_offset)
                              : make_answer<net::Ipv4Header>(core, output, packet, parsed.l4_offset);
     if (answer != nullptr && is_v6) {
-        Ip6Output(core).send(answer, note.link_in);
+        output6.send(answer, note.link_in);
     } else if (answer != nullptr) {
         output.send(answer);
     }

@@ -58,6 +58,30 @@ key_of_packet(const rte_mbuf* packet, std::uint16_t l3_offset, IpTunnelKind kind
     return IpTunnelKey::make(kind, ip.destination.raw(), ip.source.raw());
 }
 
+// What stands behind the outer IP header with nothing in between, `least` bytes of it (ipip.hpp,
+// sit.hpp).
+[[nodiscard]] inline IpTunnelVerdict parse_bare(
+    const rte_mbuf* packet,
+    std::uint16_t l3_offset,
+    IpTunnelKind kind,
+    std::uint16_t payload_type,
+    std::size_t least,
+    IpTunnelOuter& outer
+) noexcept {
+    const std::uint16_t offset = payload_offset_of(packet, l3_offset);
+    if (packet->data_len < offset + least) [[unlikely]] {
+        return IpTunnelVerdict::ipip_truncated;
+    }
+    const auto& ip = *rte_pktmbuf_mtod_offset(packet, const net::Ipv4Header*, l3_offset);
+    outer.key = key_of_packet(packet, l3_offset, kind);  // TUN-LKP-01
+    outer.payload_offset = offset;
+    outer.payload_type = payload_type;
+    outer.tos = ip.type_of_service;
+    outer.has_checksum = false;
+    outer.has_sequence = false;
+    return IpTunnelVerdict::good;
+}
+
 // The outer headers of a packet of any protocol that tunnels have; `outer` is set if good.
 [[nodiscard]] IpTunnelVerdict
 ip_tunnel_parse(const rte_mbuf* packet, std::uint16_t l3_offset, IpTunnelOuter& outer) noexcept;

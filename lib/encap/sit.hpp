@@ -9,18 +9,9 @@ namespace culvert::encap {
 
 [[nodiscard]] inline IpTunnelVerdict
 sit_parse(const rte_mbuf* packet, std::uint16_t l3_offset, IpTunnelOuter& outer) noexcept {
-    const std::uint16_t offset = payload_offset_of(packet, l3_offset);
-    if (packet->data_len < offset + sizeof(net::Ipv6Header)) [[unlikely]] {
-        return IpTunnelVerdict::ipip_truncated;
-    }
-    const auto& ip = *rte_pktmbuf_mtod_offset(packet, const net::Ipv4Header*, l3_offset);
-    outer.key = key_of_packet(packet, l3_offset, IpTunnelKind::sit);
-    outer.payload_offset = offset;
-    outer.payload_type = net::ether_type::kIpv6;
-    outer.tos = ip.type_of_service;
-    outer.has_checksum = false;
-    outer.has_sequence = false;
-    return IpTunnelVerdict::good;
+    return parse_bare(
+        packet, l3_offset, IpTunnelKind::sit, net::ether_type::kIpv6, sizeof(net::Ipv6Header), outer
+    );
 }
 
 }  // namespace culvert::encap

@@ -90,6 +90,11 @@ inline constexpr std::uint8_t kRedirect = 137;
 inline constexpr std::uint8_t kListenerReport2 = 143;  // RFC 3810
 }  // namespace icmpv6_type
 
+// Neighbour discovery's messages (RFC 4861, 4).
+[[nodiscard]] constexpr bool is_discovery(std::uint8_t type) noexcept {
+    return type >= icmpv6_type::kRouterSolicitation && type <= icmpv6_type::kRedirect;
+}
+
 // Codes of kDestinationUnreachable (RFC 4443, 3.1).
 namespace icmpv6_unreachable {
 inline constexpr std::uint8_t kNoRoute = 0;

@@ -27,6 +27,10 @@ struct IcmpError {
     return {.type = net::icmp_type::kDestinationUnreachable, .code = code};
 }
 
+[[nodiscard]] constexpr IcmpError unreachable6(std::uint8_t code) noexcept {
+    return {.type = net::icmpv6_type::kDestinationUnreachable, .code = code};
+}
+
 [[nodiscard]] constexpr IcmpError fragmentation_needed(std::uint32_t mtu) noexcept {
     return {
         .type = net::icmp_type::kDestinationUnreachable,

@@ -36,10 +36,6 @@ constexpr IcmpError parameter_problem(std::uint8_t code, std::size_t pointer) no
         .info = static_cast<std::uint32_t>(pointer)};
 }
 
-constexpr IcmpError unreachable6(std::uint8_t code) noexcept {
-    return {.type = net::icmpv6_type::kDestinationUnreachable, .code = code};
-}
-
 bool refuse(Worker& worker, rte_mbuf* packet, Drop reason) noexcept {
     worker.drop(packet, note(packet).link_in, reason);
     return false;

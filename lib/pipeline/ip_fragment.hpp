@@ -10,6 +10,7 @@
 
 #include "lib/net/address.hpp"
 #include "lib/net/ipv4.hpp"
+#include "lib/pipeline/ip_counters.hpp"
 #include "lib/pipeline/note.hpp"
 
 #include <rte_mbuf.h>
@@ -60,6 +61,22 @@ cut_fragment6(rte_mbuf* packet, FragmentCut& cut, rte_mempool* pool) noexcept;
 // Whose IP header lies where its note says.
 [[nodiscard]] inline bool is_ip6(rte_mbuf* packet) noexcept {
     return *rte_pktmbuf_mtod_offset(packet, const std::uint8_t*, note(packet).l3_offset) >> 4 == 6;
+}
+
+// What cutting counts.
+struct FragmentCounters {
+    IpCounter oks;
+    IpCounter fails;
+    IpCounter creates;
+};
+
+// Those of the packet's family.
+[[nodiscard]] inline const FragmentCounters& fragment_counters(rte_mbuf* packet) noexcept {
+    static constexpr FragmentCounters kIpv4{
+        IpCounter::frag_oks, IpCounter::frag_fails, IpCounter::frag_creates};
+    static constexpr FragmentCounters kIpv6{
+        IpCounter::ip6_frag_oks, IpCounter::ip6_frag_fails, IpCounter::ip6_frag_creates};
+    return is_ip6(packet) ? kIpv6 : kIpv4;
 }
 
 }  // namespace culvert::pipeline

@@ -9,6 +9,7 @@
 #include "lib/net/ipv6.hpp"
 #include "lib/net/multipath_hash.hpp"
 #include "lib/pipeline/note.hpp"
+#include "lib/route/adjacency.hpp"
 
 #include <rte_mbuf.h>
 
@@ -52,6 +53,28 @@ inline std::uint32_t multipath_hash6(rte_mbuf* packet) noexcept {
         }
     }
     return net::multipath_hash_ipv6(ip->source, ip->destination, ip->flow_label(), ip->next_header);
+}
+
+// leave(id, packets, count): neighbours in the burst whose flows have one next hop leave together.
+// Precondition: n > 0.
+template <typename Hash, typename Leave>
+inline void for_each_next_hop(
+    rte_mbuf* const* packets,
+    std::uint32_t n,
+    const route::Multipath& several,
+    Hash&& hash,
+    Leave&& leave
+) noexcept {
+    std::uint32_t begin = 0;
+    route::AdjacencyId id = several.pick(hash(packets[0]));
+    for (std::uint32_t i = 1; i < n; ++i) {
+        if (const route::AdjacencyId next = several.pick(hash(packets[i])); next != id) {
+            leave(id, packets + begin, i - begin);
+            begin = i;
+            id = next;
+        }
+    }
+    leave(id, packets + begin, n - begin);
 }
 
 }  // namespace culvert::pipeline

@@ -21,21 +21,15 @@ std::uint32_t remote_in_ipv6(const rte_mbuf* packet) noexcept {
 
 [[gnu::cold]] void
 refuse_without_remote(Worker& worker, rte_mbuf* packet, const Link& device) noexcept {
-    constexpr std::uint8_t kAddressUnreachable = 3;
     const encap::IpTunnelInner inner = encap::inspect_inner(packet);
     if (has_link_layer(device.kind) || inner.l3 != net::L3::ipv6 || inner.truncated) {
         worker.drop(packet, device.id, Drop::ip_tunnel_no_remote);
         return;
     }
     note(packet).l3_offset = static_cast<std::uint8_t>(inner.l3_offset);
-    worker.drop_and_tell(
-        packet,
-        device.id,
-        Drop::ip_tunnel_no_remote6,
-        {.type = net::icmpv6_type::kDestinationUnreachable,
-         .code = kAddressUnreachable,
-         .as_received = false}
-    );
+    IcmpError error = unreachable6(net::icmpv6_unreachable::kAddress);
+    error.as_received = false;
+    worker.drop_and_tell(packet, device.id, Drop::ip_tunnel_no_remote6, error);
 }
 
 }  // namespace culvert::pipeline

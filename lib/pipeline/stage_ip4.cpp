@@ -317,8 +317,7 @@ Way find_way(Worker& worker, route::AdjacencyId id) noexcept {
     return way;
 }
 
-// A run to a route with several next hops: flows of one next hop that follow each other leave
-// together.
+// A run to a route with several next hops.
 [[gnu::noinline]] void spread(
     Worker& worker,
     rte_mbuf* const* packets,
@@ -327,22 +326,17 @@ Way find_way(Worker& worker, route::AdjacencyId id) noexcept {
     const route::Multipath& several
 ) noexcept {
     const bool group = is_group(destination);
-    std::uint32_t end = 0;
-    for (std::uint32_t begin = 0; begin < n; begin = end) {
-        const route::AdjacencyId id = several.pick(multipath_hash4(packets[begin]));
-        end = begin + 1;
-        while (end < n && several.pick(multipath_hash4(packets[end])) == id) {
-            ++end;
-        }
+    const auto leave = [&](route::AdjacencyId id, rte_mbuf* const* first, std::uint32_t count) {
         const Way way = find_way(worker, id);
         if (way.adjacency != nullptr && way.adjacency->kind == route::AdjacencyKind::rewrite) {
-            rewrite(worker, &packets[begin], end - begin, group, way);
-            continue;
+            rewrite(worker, first, count, group, way);
+            return;
         }
-        for (std::uint32_t i = begin; i < end; ++i) {
-            finish_here(worker, packets[i], destination, way);
+        for (std::uint32_t i = 0; i < count; ++i) {
+            finish_here(worker, first[i], destination, way);
         }
-    }
+    };
+    for_each_next_hop(packets, n, several, multipath_hash4, leave);
 }
 
 void send_on(Worker& worker, const Chunk& chunk) noexcept {

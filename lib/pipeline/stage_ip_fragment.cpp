@@ -10,17 +10,6 @@ namespace culvert::pipeline {
 
 namespace {
 
-// The counters of a packet's family.
-struct Counters {
-    IpCounter oks = IpCounter::frag_oks;
-    IpCounter fails = IpCounter::frag_fails;
-    IpCounter creates = IpCounter::frag_creates;
-};
-
-constexpr Counters kCounters4;
-constexpr Counters kCounters6{
-    IpCounter::ip6_frag_oks, IpCounter::ip6_frag_fails, IpCounter::ip6_frag_creates};
-
 void send(Worker& worker, rte_mbuf* packet, rte_mbuf* fragment) noexcept {
     if (fragment_cut_of(packet).resolve) {
         next_hop_of(fragment) = next_hop_of(packet);
@@ -33,7 +22,7 @@ void send(Worker& worker, rte_mbuf* packet, rte_mbuf* fragment) noexcept {
 // False: no room for more; the packet stays.
 bool cut_up(Worker& worker, rte_mbuf* packet) noexcept {
     FragmentCut& cut = fragment_cut_of(packet);
-    const Counters& counters = is_ip6(packet) ? kCounters6 : kCounters4;
+    const FragmentCounters& counters = fragment_counters(packet);
     while (!is_cut(packet, cut)) {
         if (worker.output_room() == 0) {
             return false;

@@ -4,7 +4,7 @@
 // reason: a frame that ECN rejects has been learned before.
 //
 // Drops up to the VNI count on the underlay link, later ones on the vxlan link.
-#include "lib/encap/inner_frame.hpp"
+#include "lib/pipeline/vxlan_inner.hpp"
 #include "lib/pipeline/vxlan_pop.hpp"
 
 #include <rte_prefetch.h>
@@ -188,26 +188,6 @@ VxlanPop::refuse_run(const Run& run, rte_mbuf* const* packets, std::uint32_t cou
     }
 }
 
-// What the inner frame must be, and what its way costs. False: dropped.
-inline bool VxlanPop::check_inner(const Outer& outer, rte_mbuf* packet) noexcept {
-    const Link& link = *outer.link;
-    auto* frame = rte_pktmbuf_mtod(packet, std::uint8_t*);
-    Drop reason{};
-    if (!encap::inner_ip_is_whole(frame, packet->pkt_len)) [[unlikely]] {
-        reason = Drop::vxlan_inner_ip_truncated;
-    } else if (!encap::decapsulate_ecn(frame, packet->data_len, outer.ecn)) [[unlikely]] {
-        reason = Drop::vxlan_ecn;
-    } else if (!link.up) [[unlikely]] {
-        reason = Drop::link_down_rx;
-    } else if (++note(packet).depth > kMaxDepth) [[unlikely]] {
-        reason = Drop::depth_exceeded;
-    } else {
-        return true;
-    }
-    worker_.drop(packet, link.id, reason);
-    return false;
-}
-
 void VxlanPop::deliver() noexcept {
     Vector* const bridge = &worker_.vector(Stage::bridge);
     Vector* const ethernet = &worker_.vector(Stage::ethernet);
@@ -238,7 +218,7 @@ void VxlanPop::deliver() noexcept {
         rte_mbuf** const before = tail;
         for (std::uint32_t i = run.first; i < end; ++i) {
             rte_mbuf* packet = packets_[i];
-            if (check_inner(outer, packet)) [[likely]] {
+            if (check_vxlan_inner(worker_, packet, link, outer.ecn)) [[likely]] {
                 bytes += packet->pkt_len;
                 note(packet).link_in = link.id;
                 *tail++ = packet;

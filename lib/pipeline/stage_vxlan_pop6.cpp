@@ -2,12 +2,12 @@
 // The vxlan_pop6 stage: VXLAN over IPv6. The same checks in the same order as the vxlan_pop stage
 // (VXLAN-RX-18); what is new is who may come without a UDP checksum (VXLAN-SOCK-11), and senders
 // and devices that are known on one link alone (VXLAN-SOCK-06, VXLAN-LRN-07).
-#include "lib/encap/inner_frame.hpp"
 #include "lib/encap/vxlan_pop6.hpp"
 #include "lib/net/icmp.hpp"
 #include "lib/pipeline/frame.hpp"
 #include "lib/pipeline/scratch.hpp"
 #include "lib/pipeline/tally.hpp"
+#include "lib/pipeline/vxlan_inner.hpp"
 #include "lib/pipeline/worker.hpp"
 
 #include <rte_prefetch.h>
@@ -83,7 +83,7 @@ private:
         packet,
         note(packet).link_in,
         Drop::udp_no_port,
-        {.type = net::icmpv6_type::kDestinationUnreachable, .code = net::icmpv6_unreachable::kPort}
+        unreachable6(net::icmpv6_unreachable::kPort)
     );
 }
 
@@ -247,22 +247,12 @@ void VxlanPop6::deliver(Item& item) noexcept {
     }
     rte_mbuf* packet = item.packet;
     const Link& link = *item.link;
-    auto* frame = rte_pktmbuf_mtod(packet, std::uint8_t*);
     if (item.source_home != nullptr && !item.repeats) {
         heard_ = learn(item);
     }
     if (item.source_home != nullptr && !heard_) [[unlikely]] {
         drop(item, link.id, Drop::vxlan_source_pinned);
-    } else if (!encap::inner_ip_is_whole(frame, packet->pkt_len)) [[unlikely]] {
-        drop(item, link.id, Drop::vxlan_inner_ip_truncated);
-    } else if (!encap::decapsulate_ecn(frame, packet->data_len, item.outer.traffic_class))
-        [[unlikely]] {
-        drop(item, link.id, Drop::vxlan_ecn);
-    } else if (!link.up) [[unlikely]] {
-        drop(item, link.id, Drop::link_down_rx);
-    } else if (++note(packet).depth > kMaxDepth) [[unlikely]] {
-        drop(item, link.id, Drop::depth_exceeded);
-    } else {
+    } else if (check_vxlan_inner(worker_, packet, link, item.outer.traffic_class)) [[likely]] {
         rx_.add(link.id, packet->pkt_len - sizeof(net::EtherHeader));  // VXLAN-RX-15
         worker_.input(packet, link);
     }

@@ -42,23 +42,46 @@ bool is_answerable4(const rte_mbuf* packet, std::uint32_t mtu) noexcept {
     return packet->data_len > type_offset && !net::is_icmp_error(frame[type_offset]);
 }
 
+// A frame on its way to become an answer to its sender: cut to what is quoted, with room for new
+// headers in front of that.
+template <typename Ip, typename Icmp>
+struct Opening {
+    net::EtherHeader ether{};
+    Ip about{};                    // of the packet that is quoted
+    std::uint64_t quoted_sum = 0;  // one's complement, of what is quoted
+
+    // `most`: bytes of the answer's IP packet. False: no headroom, and the frame is as it was.
+    [[nodiscard]] bool make(rte_mbuf* packet, std::uint32_t most) noexcept {
+        constexpr std::uint16_t kAdded = sizeof(Ip) + sizeof(Icmp);
+        if (rte_pktmbuf_headroom(packet) < kAdded) {
+            return false;
+        }
+        const net::EtherHeader asked = *rte_pktmbuf_mtod(packet, const net::EtherHeader*);
+        ether = {asked.source, asked.destination, asked.type};
+        about = *rte_pktmbuf_mtod_offset(packet, const Ip*, kEther);
+        encap::trim_to(packet, std::min<std::uint32_t>(packet->pkt_len, kEther + most - kAdded));
+        encap::strip_front(packet, kEther);
+        quoted_sum = encap::sum_packet(packet, 0);
+        return rte_pktmbuf_prepend(packet, static_cast<std::uint16_t>(kAdded + kEther)) != nullptr;
+    }
+
+    void fill(rte_mbuf* packet, const Ip& ip, const Icmp& icmp) const noexcept {
+        auto* bytes = rte_pktmbuf_mtod(packet, std::uint8_t*);
+        std::memcpy(bytes, &ether, sizeof(ether));
+        std::memcpy(bytes + kEther, &ip, sizeof(ip));
+        std::memcpy(bytes + kEther + sizeof(ip), &icmp, sizeof(icmp));
+        encap::forget_offloads(packet);
+    }
+};
+
 // The frame becomes the answer to its sender (iptunnel_pmtud_build_icmp). False: no headroom.
 bool make_answer4(rte_mbuf* packet, std::uint32_t mtu) noexcept {
-    constexpr std::uint16_t kAdded = sizeof(net::Ipv4Header) + sizeof(net::IcmpHeader);
-    constexpr std::uint32_t kMostQuoted = 576 - kAdded;
-    if (rte_pktmbuf_headroom(packet) < kAdded) {
+    constexpr std::uint32_t kMost = 576;
+    Opening<net::Ipv4Header, net::IcmpHeader> opening;
+    if (!opening.make(packet, kMost)) {
         return false;
     }
-    const net::EtherHeader asked = *rte_pktmbuf_mtod(packet, const net::EtherHeader*);
-    const net::Ipv4Header about = *rte_pktmbuf_mtod_offset(packet, const net::Ipv4Header*, kEther);
-    encap::trim_to(packet, std::min<std::uint32_t>(packet->pkt_len, kEther + kMostQuoted));
-    encap::strip_front(packet, kEther);
-    const std::uint64_t quoted = encap::sum_packet(packet, 0);
-
-    auto* bytes = reinterpret_cast<std::uint8_t*>(
-        rte_pktmbuf_prepend(packet, static_cast<std::uint16_t>(kAdded + kEther))
-    );
-    const net::EtherHeader ether{asked.source, asked.destination, asked.type};
+    const net::Ipv4Header& about = opening.about;
     net::Ipv4Header ip{};
     ip.version_and_ihl = net::kIpv4VersionIhl;
     ip.total_length = net::Be16{static_cast<std::uint16_t>(packet->pkt_len - kEther)};
@@ -73,11 +96,8 @@ bool make_answer4(rte_mbuf* packet, std::uint32_t mtu) noexcept {
         net::icmp_unreachable::kFragmentationNeeded,
         net::Be16{0},
         net::Be32{mtu}};
-    icmp.checksum = net::checksum_from_sum(net::sum_bytes(&icmp, sizeof(icmp), quoted));
-    std::memcpy(bytes, &ether, sizeof(ether));
-    std::memcpy(bytes + kEther, &ip, sizeof(ip));
-    std::memcpy(bytes + kEther + sizeof(ip), &icmp, sizeof(icmp));
-    encap::forget_offloads(packet);
+    icmp.checksum = net::checksum_from_sum(net::sum_bytes(&icmp, sizeof(icmp), opening.quoted_sum));
+    opening.fill(packet, ip, icmp);
     return true;
 }
 
@@ -105,21 +125,11 @@ bool is_answerable6(const rte_mbuf* packet, std::uint32_t mtu) noexcept {
 }
 
 bool make_answer6(rte_mbuf* packet, std::uint32_t mtu) noexcept {
-    constexpr std::uint16_t kAdded = sizeof(net::Ipv6Header) + sizeof(net::Icmpv6Header);
-    constexpr std::uint32_t kMostQuoted = net::kIpv6MinMtu - kAdded;
-    if (rte_pktmbuf_headroom(packet) < kAdded) {
+    Opening<net::Ipv6Header, net::Icmpv6Header> opening;
+    if (!opening.make(packet, net::kIpv6MinMtu)) {
         return false;
     }
-    const net::EtherHeader asked = *rte_pktmbuf_mtod(packet, const net::EtherHeader*);
-    const net::Ipv6Header about = *rte_pktmbuf_mtod_offset(packet, const net::Ipv6Header*, kEther);
-    encap::trim_to(packet, std::min<std::uint32_t>(packet->pkt_len, kEther + kMostQuoted));
-    encap::strip_front(packet, kEther);
-    const std::uint64_t quoted = encap::sum_packet(packet, 0);
-
-    auto* bytes = reinterpret_cast<std::uint8_t*>(
-        rte_pktmbuf_prepend(packet, static_cast<std::uint16_t>(kAdded + kEther))
-    );
-    const net::EtherHeader ether{asked.source, asked.destination, asked.type};
+    const net::Ipv6Header& about = opening.about;
     const auto len = static_cast<std::uint16_t>(packet->pkt_len - kEther - sizeof(net::Ipv6Header));
     net::Ipv6Header ip{};
     ip.version_class_flow = net::Ipv6Header::make_first_word(0, 0);
@@ -131,12 +141,10 @@ bool make_answer6(rte_mbuf* packet, std::uint32_t mtu) noexcept {
     net::Icmpv6Header icmp{net::icmpv6_type::kPacketTooBig, 0, net::Be16{0}, net::Be32{mtu}};
     const std::uint64_t pseudo =
         net::pseudo_header_sum_v6(ip.source, ip.destination, ip.next_header, len);
-    icmp.checksum =
-        net::checksum_from_sum(net::sum_add(net::sum_bytes(&icmp, sizeof(icmp), quoted), pseudo));
-    std::memcpy(bytes, &ether, sizeof(ether));
-    std::memcpy(bytes + kEther, &ip, sizeof(ip));
-    std::memcpy(bytes + kEther + sizeof(ip), &icmp, sizeof(icmp));
-    encap::forget_offloads(packet);
+    icmp.checksum = net::checksum_from_sum(
+        net::sum_add(net::sum_bytes(&icmp, sizeof(icmp), opening.quoted_sum), pseudo)
+    );
+    opening.fill(packet, ip, icmp);
     return true;
 }
 

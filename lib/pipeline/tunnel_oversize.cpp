@@ -172,11 +172,8 @@ void tell_of_fault(Worker& worker, rte_mbuf* packet, const Link& device) noexcep
     if (copy == nullptr) {
         return;
     }
-    IcmpError error = unreachable(net::icmp_unreachable::kHost);
-    if (inner.l3 == net::L3::ipv6) {
-        error.type = net::icmpv6_type::kDestinationUnreachable;
-        error.code = net::icmpv6_unreachable::kAddress;
-    }
+    IcmpError error = inner.l3 == net::L3::ipv6 ? unreachable6(net::icmpv6_unreachable::kAddress)
+                                                : unreachable(net::icmp_unreachable::kHost);
     error.as_received = false;
     note(copy).l3_offset = static_cast<std::uint8_t>(inner.l3_offset);
     worker.drop_and_tell(copy, device.id, Drop::ip_tunnel_fault_copy, error);

@@ -80,7 +80,6 @@ private:
     void learn(Run& run, const fdb::Value* known) noexcept;
     void learn_again(Run* first, const Run* end) noexcept;
     void deliver() noexcept;
-    bool check_inner(const Outer& outer, rte_mbuf* packet) noexcept;
     void refuse_port(rte_mbuf* packet) noexcept;
     void refuse_run(const Run& run, rte_mbuf* const* packets, std::uint32_t count) noexcept;
 

@@ -34,6 +34,12 @@ enum class AdjacencyKind : std::uint8_t {
     return kind == AdjacencyKind::local || kind == AdjacencyKind::broadcast;
 }
 
+// Whether a packet to such an address goes on to somebody else.
+[[nodiscard]] constexpr bool leads_on(AdjacencyKind kind) noexcept {
+    return kind == AdjacencyKind::glean || kind == AdjacencyKind::incomplete ||
+           kind == AdjacencyKind::rewrite;
+}
+
 using AdjacencyId = std::uint32_t;
 
 // The next hops of a route that has several and that are alive (RT-09). Each has a piece of the
