@@ -37,7 +37,13 @@ public:
         , errors_in_(core)
         , reassembly_(*this)
         , reassembly6_(*this, kReassemblyLimits6, net::Family::ipv6)
-        , icmp6_(core) {}
+        , errors6_in_(
+              core,
+              [this](rte_mbuf* packet, const pipeline::IcmpError& error) {
+                  tell(packet, error, pipeline::Drop::icmp_not_handled);
+              }
+          )
+        , icmp6_(core, errors6_in_) {}
 
     // The core is there. Packets that wait here are dropped by stop(), before it goes.
     void start();
@@ -108,6 +114,7 @@ private:
     Reassembly reassembly_;
     Reassembly reassembly6_;
     std::vector<std::pair<LinkId, rte_mbuf*>> unanswered_;
+    Icmp6Input errors6_in_;
     Icmp6 icmp6_;
     Delayed delayed_;
 };

@@ -186,6 +186,12 @@ bool is_our_group(const Bytes16& group) noexcept {
     return is_solicited || is_all;
 }
 
+// What ip6tnl and ip6gre register for.
+constexpr bool is_tunnel_protocol(std::uint8_t protocol) noexcept {
+    using namespace net::ip_protocol;
+    return protocol == kIpip || protocol == kIpv6 || protocol == kGre || protocol == kMplsInIp;
+}
+
 void punt_icmp6(Worker& worker, rte_mbuf* packet, std::size_t offset) noexcept {
     const View view = View::of(packet);
     const bool is_discovery = offset < view.len &&
@@ -268,6 +274,8 @@ void punt_icmp6(Worker& worker, rte_mbuf* packet, std::size_t offset) noexcept {
         worker.consume(packet);
     } else if (upper.protocol == net::ip_protocol::kUdp) {
         worker.enqueue(Stage::vxlan_pop6, packet);
+    } else if (is_tunnel_protocol(upper.protocol)) {
+        worker.enqueue(Stage::ip_tunnel_pop6, packet);
     } else {
         worker.drop_and_tell(
             packet,
