@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Keywords of the types ipip, sit, gre, gretap, ip6tnl, ip6gre and ip6gretap (catalogue 6.2), and of
-// `tunnel`.
+// Keywords of the types ipip, sit, gre, gretap, ip6tnl, ip6gre and ip6gretap (catalogue 6.2), and
+// of `tunnel`.
 #pragma once
 
 #include "lib/control/command_keywords_link.hpp"

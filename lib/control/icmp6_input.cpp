@@ -55,8 +55,7 @@ bool Icmp6Input::take(rte_mbuf* packet, std::size_t icmp_offset) {
     std::memcpy(
         &quote.icmp, rte_pktmbuf_mtod_offset(packet, const void*, icmp_offset), sizeof(quote.icmp)
     );
-    const bool is_learned =
-        quote.icmp.type == net::icmpv6_type::kPacketTooBig && learn_mtu(quote);
+    const bool is_learned = quote.icmp.type == net::icmpv6_type::kPacketTooBig && learn_mtu(quote);
     if (is_ip6tnl_protocol(quote.protocol)) {
         return note_ip6tnl(packet, quote) || is_learned;
     }
@@ -100,9 +99,8 @@ bool Icmp6Input::note_ip6tnl(rte_mbuf* packet, const Quote& quote) {
     );
     const LinkRecord* device =
         core_.links().find(core_.ip_tunnels().lookup6.find(key, quote.link_in));
-    const std::uint16_t type = quote.protocol == net::ip_protocol::kIpip
-                                   ? net::ether_type::kIpv4
-                                   : net::ether_type::kIpv6;
+    const std::uint16_t type =
+        quote.protocol == net::ip_protocol::kIpip ? net::ether_type::kIpv4 : net::ether_type::kIpv6;
     if (device == nullptr || !encap::fits_mode(device->ip_tunnel.mode, type)) {
         return false;
     }
@@ -128,9 +126,8 @@ bool Icmp6Input::is_relayed(const rte_mbuf* packet, const Quote& quote, IcmpErro
         const std::uint32_t at = encap::find_encap_limit(packet, outer);
         return quote.icmp.code == kHeaderField && at != 0 &&
                at + kLimit == quote.icmp.rest.host() &&
-               *rte_pktmbuf_mtod_offset(
-                   packet, const std::uint8_t*, quote.offset + at + kLimit
-               ) == 0;
+               *rte_pktmbuf_mtod_offset(packet, const std::uint8_t*, quote.offset + at + kLimit) ==
+                   0;
     }
     case net::icmpv6_type::kPacketTooBig: {
         const auto headers = static_cast<std::uint32_t>(quote.payload - quote.offset);
@@ -190,8 +187,8 @@ bool Icmp6Input::note_gre(const rte_mbuf* packet, const Quote& quote) {
     }
     const std::uint16_t flags = gre->flags_and_version.host();
     const bool has_key = (flags & net::gre::kKey) != 0;
-    const std::size_t at = quote.payload + sizeof(*gre) *
-                                               ((flags & net::gre::kChecksum) != 0 ? 2U : 1U);
+    const std::size_t at =
+        quote.payload + sizeof(*gre) * ((flags & net::gre::kChecksum) != 0 ? 2U : 1U);
     const auto* number = net::header_at<net::Be32>(data, packet->data_len, at);
     if ((flags & (net::gre::kVersion | net::gre::kRouting)) != 0 ||
         (has_key && number == nullptr)) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The kinds ipip, gre, gretap and sit, and those over IPv6: what may be configured and changed, and what follows from it
-// (catalogue 1.2 to 1.4, 2.4).
+// The kinds ipip, gre, gretap and sit, and those over IPv6: what may be configured and changed, and
+// what follows from it (catalogue 1.2 to 1.4, 2.4).
 #include "lib/control/core.hpp"
 #include "lib/control/link_rules.hpp"
 #include "lib/control/links.hpp"
@@ -141,8 +141,8 @@ Result<void> LinkManager::add_fallbacks(encap::IpTunnelKind kind) {
     for (std::size_t i = 0; i < encap::kIpTunnelKinds.size(); ++i) {
         const encap::IpTunnelTraits& one = encap::kIpTunnelKinds[i];
         const auto other = static_cast<encap::IpTunnelKind>(i);
-        if (one.protocol != protocol || one.is_over_ipv6 != is_over_ipv6 ||
-            one.fallback.empty() || fallbacks_.contains(other)) {
+        if (one.protocol != protocol || one.is_over_ipv6 != is_over_ipv6 || one.fallback.empty() ||
+            fallbacks_.contains(other)) {
             continue;
         }
         LinkRecord next;

@@ -232,8 +232,7 @@ bool Tunnels::learn_remote(LinkId device, const net::IpAddress& remote) {
     const LinkRecord* record = core_.links().find(device);
     const bool goes_there = record != nullptr && pipeline::is_ip_tunnel(record->kind) &&
                             record->admin_up && !pipeline::is_ip_tunnel6(record->kind) &&
-                            remote.is_v4() && !remote.is_unspecified() &&
-                            !remote.is_multicast();
+                            remote.is_v4() && !remote.is_unspecified() && !remote.is_multicast();
     if (!goes_there) {
         return false;
     }
@@ -364,11 +363,7 @@ Tunnels::reason(const LinkRecord& device, const TunnelView& view, const route::P
         );
     case TunnelState::no_route:
         return why_no_route(
-            core_,
-            local_of(device),
-            remote.address,
-            path,
-            pipeline::is_ip_tunnel6(device.kind)
+            core_, local_of(device), remote.address, path, pipeline::is_ip_tunnel6(device.kind)
         );
     case TunnelState::loop:
         return fmt::format("the way to {} leads back into {}", address, device.name);

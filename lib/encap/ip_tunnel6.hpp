@@ -38,7 +38,7 @@ struct alignas(64) IpTunnelTemplate6 {
     bool hop_limit_inherit = false;
     bool class_inherit = false;
     bool label_inherit = false;
-    bool label_of_flow = false;  // where nobody says another
+    bool label_of_flow = false;     // where nobody says another
     bool marks_congestion = false;  // the inner ECN is copied: ip6tnl alone
     net::IpAddress next_hop;        // of the outer route; for `unresolved`
     friend bool operator==(const IpTunnelTemplate6&, const IpTunnelTemplate6&) = default;

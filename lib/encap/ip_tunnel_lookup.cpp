@@ -212,7 +212,8 @@ void BasicIpTunnelLookup<Key>::publish_around(const Device& changed) {
         end = groups_.upper_bound(last);
     }
     for (; at != end; ++at) {
-        if (at->first.local != Key::kAny && at->first.remote != Key::kAny && is_preferred_to(changed, at->first)) {
+        if (at->first.local != Key::kAny && at->first.remote != Key::kAny &&
+            is_preferred_to(changed, at->first)) {
             // An entry that is there is replaced, which needs no room.
             (void)publish(at->first, at->second);
         }
@@ -246,7 +247,9 @@ bool BasicIpTunnelLookup<Key>::apply_up(LinkId id, Device& device, bool up) {
 }
 
 template <typename Key>
-bool BasicIpTunnelLookup<Key>::set(LinkId device, const IpTunnelConfig& config, bool up, bool is_fallback) {
+bool BasicIpTunnelLookup<Key>::set(
+    LinkId device, const IpTunnelConfig& config, bool up, bool is_fallback
+) {
     const auto known = devices_.find(device);
     const std::optional<Device> before =
         known != devices_.end() ? std::optional(known->second) : std::nullopt;
@@ -254,7 +257,12 @@ bool BasicIpTunnelLookup<Key>::set(LinkId device, const IpTunnelConfig& config, 
         erase(device);
     }
     Device& next = devices_[device];
-    next = {key_of(config), config.lower, Key::kKeyIsFlagged && config.in_key.has_value(), false, is_fallback};
+    next = {
+        key_of(config),
+        config.lower,
+        Key::kKeyIsFlagged && config.in_key.has_value(),
+        false,
+        is_fallback};
     std::vector<LinkId>& list = groups_[next.key].devices;
     list.insert(list.begin(), device);
     if (apply_up(device, next, up)) {

@@ -68,7 +68,21 @@ struct IpTunnelKey6 {
     using Address = net::IpAddress;
     static constexpr Address kAny{};
     static constexpr Address kLast = net::IpAddress::from_v6(
-        {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+        {0xff,
+         0xff,
+         0xff,
+         0xff,
+         0xff,
+         0xff,
+         0xff,
+         0xff,
+         0xff,
+         0xff,
+         0xff,
+         0xff,
+         0xff,
+         0xff,
+         0xff,
          0xff}
     );
 
@@ -139,14 +153,11 @@ public:
         using Home = typename Table::View::Home;
 
         // The packet's key; asks for its line.
-        [[nodiscard]] Home prefetch(const Key& key) const noexcept {
-            return table_.prefetch(key);
-        }
+        [[nodiscard]] Home prefetch(const Key& key) const noexcept { return table_.prefetch(key); }
 
         // The device for a packet that came in by `link_in`, or kNoLink. Preconditions: neither
         // address is 0, and `home` is prefetch(key).
-        [[nodiscard]] LinkId
-        find(Home home, const Key& key, LinkId link_in) const noexcept {
+        [[nodiscard]] LinkId find(Home home, const Key& key, LinkId link_in) const noexcept {
             IpTunnelMatch match;
             if (table_.find(home, key, match) && match.list_or_direct == IpTunnelMatch::kDirect)
                 [[likely]] {
@@ -205,8 +216,7 @@ private:
     using Groups = std::map<Key, Group, Less>;
 
     [[nodiscard]] static Key key_of(const IpTunnelConfig& config) noexcept;
-    [[nodiscard]] LinkId
-    go_through_passes(const Key& packet, LinkId link_in) const noexcept;
+    [[nodiscard]] LinkId go_through_passes(const Key& packet, LinkId link_in) const noexcept;
     [[nodiscard]] bool is_preferred_to(const Device& bound, const Key& exact) const;
     [[nodiscard]] bool is_direct(const Key& key, std::size_t members) const;
     [[nodiscard]] bool publish(const Key& key, Group& group);

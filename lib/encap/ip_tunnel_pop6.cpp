@@ -70,9 +70,7 @@ ip_tunnel_parse6(const rte_mbuf* packet, std::uint16_t l3_offset, IpTunnelOuter6
         return IpTunnelVerdict::ipip_truncated;
     }
     // tunnel46_rcv, tunnel6_rcv: as much of the inner header as decides whose it is.
-    const auto holds = [&](std::size_t least) {
-        return packet->data_len >= upper.offset + least;
-    };
+    const auto holds = [&](std::size_t least) { return packet->data_len >= upper.offset + least; };
     switch (upper.protocol) {
     case net::ip_protocol::kIpip:
         return holds(sizeof(net::Ipv4Header))
@@ -116,8 +114,7 @@ bool IpTunnelWords6::load(
     mask = {};
     std::memset(mask.data(), 0xff, behind);
     std::memcpy(behind_ip.data(), ip + kIp, sizeof(behind_ip));
-    version_and_class =
-        net::detail::load<std::uint32_t>(ip) & net::Be32{0xfff00000}.raw();
+    version_and_class = net::detail::load<std::uint32_t>(ip) & net::Be32{0xfff00000}.raw();
     next_header = ip[offsetof(net::Ipv6Header, next_header)];
     // WCCP's version is in its payload.
     return outer.payload_type != net::ether_type::kIpv6 ||

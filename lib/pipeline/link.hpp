@@ -30,7 +30,7 @@ enum class LinkKind : std::uint8_t {
     ip6gretap,
 };
 
-inline constexpr std::size_t kLinkKinds = 12;
+inline constexpr std::size_t kLinkKinds = static_cast<std::size_t>(LinkKind::ip6gretap) + 1;
 
 // One engine moves packets for all of these (encap/ip_tunnel.hpp).
 [[nodiscard]] constexpr bool is_ip_tunnel(LinkKind kind) noexcept {

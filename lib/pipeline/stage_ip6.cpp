@@ -255,8 +255,7 @@ void send_on(Worker& worker, const Chunk& chunk) noexcept {
 
 void ip6_stage(Worker& worker) noexcept {
     Vector& in = worker.vector(Stage::ip6);
-    const std::uint32_t n =
-        std::min(
+    const std::uint32_t n = std::min(
         {in.count,
          worker.output_room(),
          worker.vector(Stage::vxlan_pop6).room(),

@@ -92,10 +92,7 @@ private:
     // As for a closed UDP port (tunnel6_rcv, ip6_gre's gre_rcv).
     [[gnu::noinline]] void refuse(rte_mbuf* packet, LinkId link) noexcept {
         worker_.drop_and_tell(
-            packet,
-            link,
-            Drop::ip_tunnel_no_device,
-            unreachable6(net::icmpv6_unreachable::kPort)
+            packet, link, Drop::ip_tunnel_no_device, unreachable6(net::icmpv6_unreachable::kPort)
         );
     }
 

@@ -48,13 +48,11 @@ private:
     void push_run(rte_mbuf* const* packets, std::uint32_t count, const Run& run) noexcept;
     bool push(rte_mbuf* packet, const Run& run, std::uint32_t sequence) noexcept;
     bool push_limited(
-        rte_mbuf* packet,
-        const Run& run,
-        const encap::IpTunnelInner6& inner,
-        std::uint32_t sequence
+        rte_mbuf* packet, const Run& run, const encap::IpTunnelInner6& inner, std::uint32_t sequence
     ) noexcept;
-    [[nodiscard]] bool is_carried(const Run& run, const rte_mbuf* packet,
-                                  const encap::IpTunnelInner6& inner) const noexcept;
+    [[nodiscard]] bool is_carried(
+        const Run& run, const rte_mbuf* packet, const encap::IpTunnelInner6& inner
+    ) const noexcept;
     void refuse(
         rte_mbuf* packet,
         const encap::IpTunnelTemplate6& outer,
@@ -182,9 +180,8 @@ bool IpTunnelPush6::is_carried(
     constexpr std::uint32_t kLimit = 2;  // of the option: its value
     encap::IpTunnelTemplate6 outer = *run.outer;
     if (const std::uint32_t at = encap::find_encap_limit(packet, inner); at != 0) {
-        const std::uint8_t limit = *rte_pktmbuf_mtod_offset(
-            packet, const std::uint8_t*, inner.l3_offset + at + kLimit
-        );
+        const std::uint8_t limit =
+            *rte_pktmbuf_mtod_offset(packet, const std::uint8_t*, inner.l3_offset + at + kLimit);
         if (limit == 0) {
             note(packet).l3_offset = static_cast<std::uint8_t>(inner.l3_offset);
             const IcmpError error{

@@ -31,19 +31,19 @@ inline constexpr std::uint32_t kVectorSize = 1024;
 // The stages, in the order a packet usually meets them; run_stages() goes round until all vectors
 // are empty.
 enum class Stage : std::uint8_t {
-    ethernet,        // a frame for a link in no bridge, or for the bridge itself
-    bridge,          // a frame from a member, or from the bridge's own address
-    ip4,             // validated and looked up
-    ip6,             // the same
-    ip_fragment,     // with its link header, too large for link_out
-    vxlan_pop,       // UDP to an address of ours
-    vxlan_pop6,      // the same over IPv6
-    ip_tunnel_pop,   // ipip or GRE to an address of ours
-    ip_tunnel_pop6,  // the same over IPv6
-    vxlan_push,      // a frame to a vxlan link (link_out)
-    ip_tunnel_push,  // a frame to an ipip, gre or gretap link (link_out)
-    ip_tunnel_push6, // the same over IPv6
-    port_tx,         // a complete frame to a port (link_out)
+    ethernet,         // a frame for a link in no bridge, or for the bridge itself
+    bridge,           // a frame from a member, or from the bridge's own address
+    ip4,              // validated and looked up
+    ip6,              // the same
+    ip_fragment,      // with its link header, too large for link_out
+    vxlan_pop,        // UDP to an address of ours
+    vxlan_pop6,       // the same over IPv6
+    ip_tunnel_pop,    // ipip or GRE to an address of ours
+    ip_tunnel_pop6,   // the same over IPv6
+    vxlan_push,       // a frame to a vxlan link (link_out)
+    ip_tunnel_push,   // a frame to an ipip, gre or gretap link (link_out)
+    ip_tunnel_push6,  // the same over IPv6
+    port_tx,          // a complete frame to a port (link_out)
     count,
 };
 

@@ -104,28 +104,33 @@ TEST_CASE_METHOD(Lab6, "link show of ip6tnl, ip6gre and ip6gretap", "[control][c
         "t1@NONE: <POINTOPOINT,NOARP> mtu 1452 qdisc noqueue state DOWN mode DEFAULT group default "
         "qlen 1000\n    link/tunnel6 2001:db8::1 peer 2001:db8::9\n"
     );
-    CHECK(info() == "    ip6tnl any remote 2001:db8::9 local 2001:db8::1 hoplimit 64 encaplimit 4 "
-                    "tclass 0x00 flowlabel 0x00000 \n");
+    CHECK(
+        info() == "    ip6tnl any remote 2001:db8::9 local 2001:db8::1 hoplimit 64 encaplimit 4 "
+                  "tclass 0x00 flowlabel 0x00000 \n"
+    );
     CHECK(core->links().find("ip6tnl0") != nullptr);
     run("link set t1 type ip6tnl mode ip6ip6 encaplimit none tclass inherit flowlabel inherit "
         "hoplimit inherit dscp inherit");
-    CHECK(info() == "    ip6tnl ip6ip6 remote 2001:db8::9 local 2001:db8::1 hoplimit inherit "
-                    "encaplimit none tclass inherit flowlabel inherit dscp inherit \n");
+    CHECK(
+        info() == "    ip6tnl ip6ip6 remote 2001:db8::9 local 2001:db8::1 hoplimit inherit "
+                  "encaplimit none tclass inherit flowlabel inherit dscp inherit \n"
+    );
     CHECK(core->links().find("t1")->mtu == 1460);
     run("link del t1");
     make("ip6gre", "dev port0 key 7 icsum tclass b8 flowlabel 12345 encaplimit 0");
-    CHECK(info() == "    ip6gre remote 2001:db8::9 local 2001:db8::1 dev port0 hoplimit 64 "
-                    "encaplimit 0 tclass 0xb8 flowlabel 0x12345 ikey 0.0.0.7 okey 0.0.0.7 icsum \n");
+    CHECK(
+        info() == "    ip6gre remote 2001:db8::9 local 2001:db8::1 dev port0 hoplimit 64 "
+                  "encaplimit 0 tclass 0xb8 flowlabel 0x12345 ikey 0.0.0.7 okey 0.0.0.7 icsum \n"
+    );
     CHECK(core->links().find("t1")->mtu == 1444);
     text = run("link show t1");
     CHECK(text.find("link/gre6 2001:db8::1 peer 2001:db8::9") != std::string::npos);
     const Json json_info = json("-d link show t1")[0]["linkinfo"]["info_data"];
     CHECK(
-        json_info == Json::parse(
-                         R"({"remote":"2001:db8::9","local":"2001:db8::1","link":"port0","ttl":64,)"
-                         R"("encap_limit":0,"tclass":"0xb8","flowlabel":"0x12345",)"
-                         R"("ikey":"0.0.0.7","okey":"0.0.0.7","icsum":true})"
-                     )
+        json_info ==
+        Json::parse(R"({"remote":"2001:db8::9","local":"2001:db8::1","link":"port0","ttl":64,)"
+                    R"("encap_limit":0,"tclass":"0xb8","flowlabel":"0x12345",)"
+                    R"("ikey":"0.0.0.7","okey":"0.0.0.7","icsum":true})")
     );
     run("link del t1");
     make("ip6gretap");
@@ -180,7 +185,9 @@ TEST_CASE("TUN-TX-11 a tunnel over IPv6 follows its route", "[control]") {
     CHECK(node.core->ip_tunnels().own.read(node.ip6gre) == encap::IpTunnelTemplates6::kNone);
 }
 
-TEST_CASE("TUN-PMTU-05 IPIP-ERR-04 errors about an ip6tnl's packets reach the inner sender", "[control]") {
+TEST_CASE(
+    "TUN-PMTU-05 IPIP-ERR-04 errors about an ip6tnl's packets reach the inner sender", "[control]"
+) {
     TunnelNode node;
     const Bytes options{41, 0, 4, 1, 4, 1, 1, 0};
     Bytes behind = options;

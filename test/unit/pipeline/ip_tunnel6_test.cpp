@@ -90,9 +90,7 @@ struct Tunnel6 : IpTunnelMachine {
         add_route(prefix, adjacency);
     }
 
-    void set_way(
-        std::uint32_t mtu, route::AdjacencyKind kind = route::AdjacencyKind::rewrite
-    ) {
+    void set_way(std::uint32_t mtu, route::AdjacencyKind kind = route::AdjacencyKind::rewrite) {
         route::Path path;
         path.kind = kind;
         path.link = underlay;
@@ -134,10 +132,7 @@ struct Tunnel6 : IpTunnelMachine {
         const Bytes outer = ip6(kTheirs, kOurs, protocol, payload, tos);
         receive(
             underlay,
-            Packet()
-                .ether(port_mac(0), kUnderlayHop, net::ether_type::kIpv6)
-                .raw(outer)
-                .bytes(),
+            Packet().ether(port_mac(0), kUnderlayHop, net::ether_type::kIpv6).raw(outer).bytes(),
             true
         );
         run();
@@ -176,9 +171,8 @@ TEST_CASE("ip6tnl: what an option says goes into the outer header", "[ip_tunnel6
     config.ip6.class_inherit = true;
     config.ip6.label_inherit = true;
     Tunnel6 machine(config);
-    const auto sent = machine.forward6(
-        ip6("2001:db8:2::2", "2001:db8:3::2", 6, Bytes(30, 0x5a), 0xbb, 0x12345)
-    );
+    const auto sent =
+        machine.forward6(ip6("2001:db8:2::2", "2001:db8:3::2", 6, Bytes(30, 0x5a), 0xbb, 0x12345));
     REQUIRE(sent.size() == 1);
     CHECK(sent[0].size() == 14 + 40 + 70);
     // TUN-ECN-05: congestion inside is ECN-capable outside.
@@ -209,9 +203,10 @@ TEST_CASE("ip6tnl: the inner packet's encapsulation limit counts", "[ip_tunnel6]
     CHECK(asked[0].error.info == 44);
     // Options that end early say nothing.
     const Bytes lying{6, 0, 5, 9, 0, 4, 1, 0};
-    CHECK(machine.forward6(
-        ip6("2001:db8:2::2", "2001:db8:3::2", kOptions, lying + Bytes(30, 0x5a))
-    ).size() == 1);
+    CHECK(
+        machine.forward6(ip6("2001:db8:2::2", "2001:db8:3::2", kOptions, lying + Bytes(30, 0x5a)))
+            .size() == 1
+    );
 }
 
 TEST_CASE("ip6tnl: what is too big, and no way", "[ip_tunnel6]") {
@@ -269,7 +264,9 @@ TEST_CASE("GRE-HDR-03 ip6gre: key, checksum and sequence number", "[ip_tunnel6]"
     }
 }
 
-TEST_CASE("ip6tnl: out of IPv6, behind any headers; whatever is cut off is dropped", "[ip_tunnel6]") {
+TEST_CASE(
+    "ip6tnl: out of IPv6, behind any headers; whatever is cut off is dropped", "[ip_tunnel6]"
+) {
     Tunnel6 machine(config_of(IpTunnelKind::ip6tnl));
     const Bytes inner4 = IpTunnelMachine::inner_packet();
     const Bytes options4 = Bytes{4} + kLimit4;
@@ -291,7 +288,8 @@ TEST_CASE("ip6tnl: out of IPv6, behind any headers; whatever is cut off is dropp
         machine.expect_only_drop(machine.underlay, Drop::ipip_truncated);
     }
     for (std::size_t len = 0; len < 20; ++len) {
-        CHECK(machine.take(kOptions, options4 + Bytes(inner4.begin(), inner4.begin() + len)).empty());
+        CHECK(machine.take(kOptions, options4 + Bytes(inner4.begin(), inner4.begin() + len)).empty()
+        );
         machine.expect_only_drop(machine.underlay, Drop::ipip_truncated);
     }
     for (std::size_t len = 0; len < 8; ++len) {
@@ -365,10 +363,8 @@ TEST_CASE("GRETAP-TX-01 GRE-RX-15 ip6gretap as a bridge's member", "[ip_tunnel6]
     machine.enslave(machine.tunnel, bridge);
     machine.enslave(machine.access, bridge);
     machine.change(bridge, [](Link& link) { link.up = true; });
-    const Bytes frame = Packet()
-                            .ether(mac(1), mac(2), net::ether_type::kArp)
-                            .arp_request(mac(2), 1, 2)
-                            .bytes();
+    const Bytes frame =
+        Packet().ether(mac(1), mac(2), net::ether_type::kArp).arp_request(mac(2), 1, 2).bytes();
     const auto sent = machine.forward(frame);
     REQUIRE(sent.size() == 1);
     CHECK(Bytes(sent[0].begin() + 62, sent[0].begin() + 66) == Bytes{0, 0, 0x65, 0x58});
@@ -382,7 +378,9 @@ TEST_CASE("GRETAP-TX-01 GRE-RX-15 ip6gretap as a bridge's member", "[ip_tunnel6]
     machine.expect_only_drop(machine.tunnel, Drop::gretap_inner_truncated);
 }
 
-TEST_CASE("TUN-LKP-03 TUN-LKP-04 over IPv6: ip6tnl asks for the local address first", "[ip_tunnel6]") {
+TEST_CASE(
+    "TUN-LKP-03 TUN-LKP-04 over IPv6: ip6tnl asks for the local address first", "[ip_tunnel6]"
+) {
     Machine machine;
     encap::IpTunnelTables& tables = machine.ip_tunnels;
     const auto add = [&](LinkId id, IpTunnelKind kind, const char* local, const char* remote) {
