@@ -34,7 +34,12 @@ public:
         : core_(core)
         , output_(core)
         , errors_(core, output_)
-        , errors_in_(core)
+        , errors_in_(
+              core,
+              [this](rte_mbuf* packet, const pipeline::IcmpError& error) {
+                  tell(packet, error, pipeline::Drop::icmp_not_handled);
+              }
+          )
         , reassembly_(*this)
         , reassembly6_(*this, kReassemblyLimits6, net::Family::ipv6)
         , errors6_in_(

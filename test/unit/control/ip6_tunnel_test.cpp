@@ -185,9 +185,7 @@ TEST_CASE("TUN-TX-11 a tunnel over IPv6 follows its route", "[control]") {
     CHECK(node.core->ip_tunnels().own.read(node.ip6gre) == encap::IpTunnelTemplates6::kNone);
 }
 
-TEST_CASE(
-    "TUN-PMTU-05 IPIP-ERR-04 errors about an ip6tnl's packets reach the inner sender", "[control]"
-) {
+TEST_CASE("TUN-PMTU-05 errors about an ip6tnl's packets reach the inner sender", "[control]") {
     TunnelNode node;
     const Bytes options{41, 0, 4, 1, 4, 1, 1, 0};
     Bytes behind = options;
