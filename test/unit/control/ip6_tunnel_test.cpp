@@ -143,7 +143,6 @@ TEST_CASE_METHOD(Lab6, "what tunnels over IPv6 refuse", "[control][command]") {
     CHECK_FALSE(refused("link add t1 type ip6tnl local 192.0.2.1 remote 192.0.2.2", 2).empty());
     CHECK_FALSE(refused("link add t1 type ip6gretap local 2001:db8::1", 2).empty());
     CHECK_FALSE(refused("link add t1 type ip6tnl remote ff02::1 local 2001:db8::1", 2).empty());
-    CHECK_FALSE(refused("link add t1 type ipip remote 2001:db8::1", 2).empty());
     make("ip6tnl");
     CHECK_FALSE(
         refused("link add t2 type ip6tnl local 2001:db8::1 remote 2001:db8::9 ttl 3", 2).empty()

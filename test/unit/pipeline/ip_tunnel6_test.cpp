@@ -383,19 +383,20 @@ TEST_CASE(
 ) {
     Machine machine;
     encap::IpTunnelTables& tables = machine.ip_tunnels;
-    const auto add = [&](LinkId id, IpTunnelKind kind, const char* local, const char* remote) {
+    const auto add = [&](int id, IpTunnelKind kind, const char* local, const char* remote) {
         encap::IpTunnelConfig config;
         config.kind = kind;
         config.local = address(local);
         config.remote = address(remote);
-        REQUIRE(tables.set(id, config, true));
+        REQUIRE(tables.set(static_cast<LinkId>(id), config, true));
     };
     const auto find = [&](IpTunnelKind kind) {
         const auto key = encap::IpTunnelKey6::make(kind, address(kOurs), address(kTheirs));
         return tables.lookup6.find(key, 1);
     };
     for (const auto kind : {IpTunnelKind::ip6tnl, IpTunnelKind::ip6gre}) {
-        const auto base = static_cast<LinkId>(100 + 10 * static_cast<int>(kind));
+        const int base = 100 + 10 * static_cast<int>(kind);
+        const auto erase = [&](int id) { tables.erase(static_cast<LinkId>(id)); };
         CHECK(find(kind) == kNoLink);
         add(base, kind, "::", "::");
         CHECK(find(kind) == base);
@@ -404,11 +405,11 @@ TEST_CASE(
         CHECK(find(kind) == base + (kind == IpTunnelKind::ip6tnl ? 1 : 2));
         add(base + 3, kind, kOurs, kTheirs);
         CHECK(find(kind) == base + 3);
-        tables.erase(base + 3);
-        tables.erase(base + 2);
-        tables.erase(base + 1);
+        erase(base + 3);
+        erase(base + 2);
+        erase(base + 1);
         CHECK(find(kind) == base);
-        tables.erase(base);
+        erase(base);
         CHECK(find(kind) == kNoLink);
     }
 }
