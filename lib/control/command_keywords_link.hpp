@@ -58,7 +58,7 @@ inline constexpr auto kLinkShow = std::to_array<Keyword>({
     kShowDev,
     {.name = "type",
      .kind = Kind::choice,
-     .words = "vxlan ipip gre gretap sit bridge vlan dummy",
+     .words = "vxlan ipip gre gretap sit ip6tnl ip6gre ip6gretap bridge vlan dummy",
      .help = "only links of this kind"},
     {.name = "master", .kind = Kind::link, .value = "BRIDGE", .help = "only ports of this bridge"},
     {.name = "up", .help = "only links that are up"},

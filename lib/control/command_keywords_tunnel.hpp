@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Keywords of `type ipip`, `type gre` and `type gretap` (catalogue 6.2), and of `tunnel`.
+// Keywords of the types ipip, sit, gre, gretap, ip6tnl, ip6gre and ip6gretap (catalogue 6.2), and
+// of `tunnel`.
 #pragma once
 
 #include "lib/control/command_keywords_link.hpp"
@@ -152,6 +153,121 @@ inline constexpr auto kGre = std::to_array<Keyword>({
     encap_port("encap-dport", "Invalid destination port."),
     off_toggle("encap-csum", "UDP checksum of encap"),
     off_toggle("encap-csum6", "UDP checksum of encap over IPv6"),
+    off_toggle("encap-remcsum", "remote checksum offload of encap"),
+});
+
+// What all kinds over IPv6 have in common (RFC 2473).
+inline constexpr Keyword tunnel6_address(std::string_view name, std::string_view help_text) {
+    return {
+        .name = name, .kind = Kind::address, .value = "ADDR", .words = "any", .help = help_text};
+}
+
+inline constexpr Keyword kTunnel6Remote =
+    tunnel6_address("remote", "outer destination, an IPv6 address; any: it only receives");
+inline constexpr Keyword kTunnel6Local =
+    tunnel6_address("local", "outer source address, without which nothing is sent");
+inline constexpr Keyword kTunnel6HopLimit = {
+    .name = "hoplimit",
+    .aliases = "ttl hlim",
+    .kind = Kind::number,
+    .value = "N",
+    .words = "inherit",
+    .max = kMax8,
+    .complaint = "invalid HLIM",
+    .help = "outer hop limit; 64 if not said; inherit or 0: the inner packet's"};
+inline constexpr Keyword kTunnel6Class = {
+    .name = "tclass",
+    .aliases = "tc tos dsfield",
+    .kind = Kind::hex,
+    .value = "HEX",
+    .words = "inherit",
+    .max = kMax8,
+    .complaint = "invalid TClass",
+    .help = "outer traffic class, hexadecimal; inherit: the inner packet's"};
+inline constexpr Keyword kTunnel6Label = {
+    .name = "flowlabel",
+    .aliases = "fl",
+    .kind = Kind::hex,
+    .value = "HEX",
+    .words = "inherit",
+    .max = 0xfffff,
+    .complaint = "invalid Flowlabel",
+    .help = "outer flow label, hexadecimal; 0: made of the inner flow; inherit: the inner one's"};
+inline constexpr Keyword kTunnel6EncapLimit = {
+    .name = "encaplimit",
+    .kind = Kind::number,
+    .value = "N",
+    .words = "none",
+    .max = kMax8,
+    .complaint = "invalid ELIM",
+    .help = "how often a packet may still be put into tunnels; 4 if not said; none: no option"};
+inline constexpr Keyword kTunnel6Dscp = {
+    .name = "dscp",
+    .kind = Kind::choice,
+    .words = "inherit",
+    .complaint = "not inherit",
+    .help = "received packets get the outer header's DSCP"};
+inline constexpr Keyword kTunnel6LocalRemote = {
+    .name = "allow-localremote",
+    .kind = Kind::toggle,
+    .support = Support::only_off,
+    .help = "the remote may be an address of ours"};
+
+inline constexpr auto kIp6tnl = std::to_array<Keyword>({
+    {.name = "mode",
+     .kind = Kind::choice,
+     .words = "ip6ip6 ipv6/ipv6 ipip6 ip4ip6 ipv4/ipv6 ip/ipv6 any any/ipv6",
+     .complaint = "Cannot guess tunnel mode.",
+     .help = "which payloads it takes; any if not said"},
+    kTunnel6Remote,
+    kTunnel6Local,
+    kTunnelDev,
+    kTunnel6EncapLimit,
+    kTunnel6HopLimit,
+    kTunnel6Class,
+    kTunnel6Label,
+    kTunnel6Dscp,
+    kTunnel6LocalRemote,
+    kTunnelFwmark,
+    kTunnelExternal,
+    kTunnelEncap,
+    kTunnelNoencap,
+    encap_port("encap-sport", "Invalid source port."),
+    encap_port("encap-dport", "Invalid destination port."),
+    off_toggle("encap-csum", "UDP checksum of encap"),
+    off_toggle("encap-udp6-csum", "UDP checksum of encap over IPv6"),
+    off_toggle("encap-remcsum", "remote checksum offload of encap"),
+});
+
+inline constexpr auto kIp6gre = std::to_array<Keyword>({
+    kTunnel6Remote,
+    kTunnel6Local,
+    kTunnelDev,
+    kTunnel6EncapLimit,
+    kTunnel6HopLimit,
+    kTunnel6Class,
+    kTunnel6Label,
+    kTunnel6Dscp,
+    kTunnelKey,
+    kTunnelIkey,
+    kTunnelOkey,
+    {.name = "nokey", .help = "no key on either side"},
+    {.name = "noikey", .help = "received packets must have no key"},
+    {.name = "nookey", .help = "packets sent have no key"},
+    kTunnelCsum,
+    kTunnelIcsum,
+    kTunnelOcsum,
+    kTunnelSeq,
+    kTunnelIseq,
+    kTunnelOseq,
+    kTunnelFwmark,
+    kTunnelExternal,
+    kTunnelEncap,
+    kTunnelNoencap,
+    encap_port("encap-sport", "Invalid source port."),
+    encap_port("encap-dport", "Invalid destination port."),
+    off_toggle("encap-csum", "UDP checksum of encap"),
+    off_toggle("encap-udp6-csum", "UDP checksum of encap over IPv6"),
     off_toggle("encap-remcsum", "remote checksum offload of encap"),
 });
 

@@ -122,6 +122,14 @@ constexpr auto kModes = std::to_array<Mode>({
     {"ipip", encap::IpTunnelMode::ipip},
     {"ip6ip", encap::IpTunnelMode::ip6ip},
     {"mplsip", encap::IpTunnelMode::mplsip},
+    // ip6tnl's words for them
+    {"any/ipv6", encap::IpTunnelMode::any},
+    {"ip6ip6", encap::IpTunnelMode::ip6ip},
+    {"ipv6/ipv6", encap::IpTunnelMode::ip6ip},
+    {"ipip6", encap::IpTunnelMode::ipip},
+    {"ip4ip6", encap::IpTunnelMode::ipip},
+    {"ipv4/ipv6", encap::IpTunnelMode::ipip},
+    {"ip/ipv6", encap::IpTunnelMode::ipip},
 });
 
 void apply_mode(const Arguments& arguments, IpTunnelOptions& options) {
@@ -129,6 +137,30 @@ void apply_mode(const Arguments& arguments, IpTunnelOptions& options) {
         if (mode.name == arguments.text("mode")) {
             options.mode = mode.mode;
         }
+    }
+}
+
+// What only kinds over IPv6 have; none of these words is another kind's. A class or label that is
+// inherited is 0 for the packets that have none.
+void apply_ip6(const Arguments& arguments, IpTunnelOptions& options) {
+    if (arguments.has("hoplimit")) {
+        options.ttl = arguments.number<std::uint8_t>("hoplimit").value_or(0);  // inherit
+    }
+    if (arguments.has("tclass")) {
+        const auto traffic_class = arguments.number<std::uint8_t>("tclass");
+        options.class_inherit = !traffic_class.has_value();
+        options.tos = traffic_class.value_or(0);
+    }
+    if (arguments.has("flowlabel")) {
+        const auto label = arguments.number<std::uint32_t>("flowlabel");
+        options.label_inherit = !label.has_value();
+        options.flow_label = label.value_or(0);
+    }
+    if (arguments.has("encaplimit")) {
+        options.encap_limit.emplace(arguments.number<std::uint8_t>("encaplimit"));
+    }
+    if (arguments.has("dscp")) {
+        options.dscp_copy = true;
     }
 }
 
@@ -155,6 +187,7 @@ Result<IpTunnelOptions> ip_tunnel_options(Context& context, const Arguments& arg
             fmt::format("encap {} is not supported yet", arguments.text("encap"))};
     }
     apply_mode(arguments, options);
+    apply_ip6(arguments, options);
     for (const Argument& argument : arguments.given()) {
         CULVERT_CHECK(apply_gre(context, argument, options));
     }
@@ -175,8 +208,12 @@ Result<void> check_ip_tunnel_options(
 ) {
     // ip(8) does not send an address that is any, and gretap takes none that is sent
     // (GRETAP-CRE-01).
+    const bool is_over_ipv6 = encap::traits(now.kind).is_over_ipv6;
     if (options.remote && options.remote->is_unspecified() && now.remote.is_unspecified()) {
         options.remote.reset();
+    }
+    if (is_over_ipv6) {
+        return {};
     }
     if (!encap::traits(now.kind).has_gre) {
         return check_ttl_with_pmtudisc(context, now, options);

@@ -76,34 +76,12 @@ void Icmp6::handle(rte_mbuf* packet) {
         reply_to_echo(packet, header, offset);
     } else if (icmp->type == net::icmpv6_type::kListenerQuery && listener_.handle(packet, header, offset)) {
         core_.consume(packet, note.link_in);
-    } else if (icmp->type == net::icmpv6_type::kPacketTooBig && learn_mtu(packet, offset)) {
+    } else if (net::is_icmpv6_error(icmp->type) && errors_in_.take(packet, offset)) {
         core_.own_counters().count(IpCounter::icmp_in_errors);
         core_.consume(packet, note.link_in);
     } else {
         core_.host_taps().give_or_drop(packet, Drop::icmp_not_handled);
     }
-}
-
-// RT-11: a router says what it takes of what we sent. False: we sent no such thing.
-bool Icmp6::learn_mtu(const rte_mbuf* packet, std::size_t offset) {
-    const auto* data = rte_pktmbuf_mtod(packet, const std::uint8_t*);
-    const auto* icmp = net::header_at<net::Icmpv6Header>(data, packet->data_len, offset);
-    const auto* quoted = header_of(packet, offset + kIcmpLen);
-    if (icmp == nullptr || quoted == nullptr || quoted->version() != 6) {
-        return false;
-    }
-    // What is sent from here: answers to echo, and tunnels' packets.
-    using namespace net::ip_protocol;
-    const std::uint8_t inner = quoted->next_header;
-    const bool is_sent_here = inner == kIcmpv6 || inner == kUdp || inner == kGre ||
-                              inner == kIpip || inner == kIpv6 || inner == kFragment;
-    if (!is_sent_here || !core_.routing().is_local(net::IpAddress::from_v6(quoted->source))) {
-        return false;
-    }
-    core_.routing().learn_path_mtu(
-        net::IpAddress::from_v6(quoted->destination), icmp->rest.host(), core_.now_ms()
-    );
-    return true;
 }
 
 // The request becomes the reply: it is consumed, and a packet of our own goes on in its buffer

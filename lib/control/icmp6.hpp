@@ -2,6 +2,7 @@
 // ICMPv6 to this processor, and the errors it sends (RFC 4443, ICMP-06). Control only.
 #pragma once
 
+#include "lib/control/icmp6_input.hpp"
 #include "lib/control/icmp_limit.hpp"
 #include "lib/control/ip6_output.hpp"
 #include "lib/control/listener_reports.hpp"
@@ -16,8 +17,10 @@ class Core;
 
 class Icmp6 {
 public:
-    explicit Icmp6(Core& core)
+    // `errors_in`: who heeds errors about what we sent.
+    Icmp6(Core& core, Icmp6Input& errors_in)
         : core_(core)
+        , errors_in_(errors_in)
         , output_(core)
         , discovery_(core, output_)
         , listener_(core, output_) {}
@@ -37,12 +40,12 @@ public:
 
 private:
     void reply_to_echo(rte_mbuf* packet, const net::Ipv6Header& request, std::size_t offset);
-    bool learn_mtu(const rte_mbuf* packet, std::size_t offset);
     [[nodiscard]] bool is_due(const rte_mbuf* packet, const pipeline::IcmpError& error) const;
     [[nodiscard]] bool
     is_permitted(const net::IpAddress& sender, unsigned length, const pipeline::IcmpError& error);
 
     Core& core_;
+    Icmp6Input& errors_in_;
     Ip6Output output_;
     NeighbourDiscovery discovery_;
     ListenerReports listener_;

@@ -6,12 +6,14 @@
 #include "lib/net/gre.hpp"
 #include "lib/net/header.hpp"
 #include "lib/net/ip_protocol.hpp"
+#include "lib/net/ipv6.hpp"
 #include "lib/net/udp.hpp"
 #include "lib/net/vxlan.hpp"
 
 #include <rte_mbuf.h>
 
 #include <cstring>
+#include <utility>
 
 namespace culvert::control {
 
@@ -61,18 +63,18 @@ bool IcmpInput::take(rte_mbuf* packet, std::size_t icmp_offset) {
             core_.now_ms()
         );
     }
-    note_fault(quote);
+    note_fault(packet, quote);
     return true;
 }
 
-bool IcmpInput::take_failure(const rte_mbuf* packet, std::size_t ip_offset) {
+bool IcmpInput::take_failure(rte_mbuf* packet, std::size_t ip_offset) {
     Quote quote;
     quote.icmp.type = net::icmp_type::kDestinationUnreachable;
     quote.icmp.code = net::icmp_unreachable::kHost;
     if (!read(packet, ip_offset, quote)) {
         return false;
     }
-    note_fault(quote);
+    note_fault(packet, quote);
     return true;
 }
 
@@ -102,8 +104,39 @@ LinkId IcmpInput::ip_tunnel_of(const Quote& quote) const {
     return core_.ip_tunnels().lookup.find(key, quote.link_in);
 }
 
+// GRE-ERR-03, and the same for sit: where enough of an inner IPv6 packet is quoted, its sender
+// hears of it at once (ip6_err_gen_icmpv6_unreach). False: it is not.
+bool IcmpInput::relay_ipv6(rte_mbuf* packet, const Quote& quote) {
+    std::size_t behind = 0;
+    if (quote.ip.protocol == net::ip_protocol::kGre) {
+        net::GreHeader gre{};
+        std::memcpy(&gre, quote.payload, sizeof(gre));
+        if (gre.protocol.host() != net::ether_type::kIpv6) {
+            return false;
+        }
+        behind = net::gre_header_len_bytes(gre.flags_and_version.host());
+    } else if (quote.ip.protocol != net::ip_protocol::kIpv6) {
+        return false;
+    }
+    const auto* data = rte_pktmbuf_mtod(packet, const std::uint8_t*);
+    const std::size_t offset = static_cast<std::size_t>(quote.payload - data) + behind;
+    if (quote.len < behind + sizeof(net::Ipv6Header) + kLeastQuoted || offset > UINT8_MAX) {
+        return false;
+    }
+    pipeline::IcmpError error = pipeline::unreachable6(net::icmpv6_unreachable::kAddress);
+    if (quote.icmp.type == net::icmp_type::kTimeExceeded) {
+        error = {.type = net::icmpv6_type::kTimeExceeded};
+    }
+    error.as_received = false;
+    pipeline::Note& note = pipeline::note(packet);
+    const std::uint8_t before = std::exchange(note.l3_offset, static_cast<std::uint8_t>(offset));
+    tell_(packet, error);
+    note.l3_offset = before;
+    return true;
+}
+
 // IPIP-ERR-02, -03, -05, -06; GRE-ERR-02, -04.
-void IcmpInput::note_fault(const Quote& quote) {
+void IcmpInput::note_fault(rte_mbuf* packet, const Quote& quote) {
     using namespace net::icmp_unreachable;
     const std::uint8_t code = quote.icmp.code;
     const bool is_expired = quote.icmp.type == net::icmp_type::kTimeExceeded;
@@ -115,6 +148,9 @@ void IcmpInput::note_fault(const Quote& quote) {
         code == kSourceRouteFailed || code == kFragmentationNeeded || (is_gre && code == kPort);
     const LinkRecord* device = core_.links().find(ip_tunnel_of(quote));
     if ((!is_expired && is_other) || device == nullptr) {
+        return;
+    }
+    if (relay_ipv6(packet, quote)) {
         return;
     }
     const net::IpAddress& remote = device->ip_tunnel.remote;

@@ -316,7 +316,7 @@ void LinkManager::forget(LinkId link) {
         close_vxlan(gone);
     }
     if (pipeline::is_ip_tunnel(gone.kind)) {
-        core_.ip_tunnels().lookup.erase(link);
+        core_.ip_tunnels().erase(link);
     }
     if (gone.kind == pipeline::LinkKind::bridge) {
         for (const LinkId member : members_of(link)) {

@@ -71,6 +71,13 @@ struct IpTunnelOptions {
     std::optional<bool> out_checksum;
     std::optional<bool> in_sequence;
     std::optional<bool> out_sequence;
+    // The rest: ip6tnl, ip6gre, ip6gretap only. Present and empty = `encaplimit none`.
+    std::optional<std::optional<std::uint8_t>> encap_limit;
+    std::optional<bool> class_inherit;
+    std::optional<bool> label_inherit;
+    std::optional<std::uint32_t> flow_label;
+    std::optional<bool> dscp_copy;
+    std::optional<bool> allow_local_remote;
     friend bool operator==(const IpTunnelOptions&, const IpTunnelOptions&) = default;
 };
 

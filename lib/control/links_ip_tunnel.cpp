@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The kinds ipip, gre, gretap and sit: what may be configured and changed, and what follows from it
-// (catalogue 1.2 to 1.4, 2.4).
+// The kinds ipip, gre, gretap and sit, and those over IPv6: what may be configured and changed, and
+// what follows from it (catalogue 1.2 to 1.4, 2.4).
 #include "lib/control/core.hpp"
 #include "lib/control/link_rules.hpp"
 #include "lib/control/links.hpp"
@@ -21,7 +21,17 @@ bool has_gre_options(const IpTunnelOptions& options) {
            options.out_checksum || options.in_sequence || options.out_sequence;
 }
 
+void merge6(const IpTunnelOptions& options, encap::IpTunnelConfig6& config) {
+    config.encap_limit = options.encap_limit.value_or(config.encap_limit);
+    config.class_inherit = options.class_inherit.value_or(config.class_inherit);
+    config.label_inherit = options.label_inherit.value_or(config.label_inherit);
+    config.flow_label = options.flow_label.value_or(config.flow_label);
+    config.dscp_copy = options.dscp_copy.value_or(config.dscp_copy);
+    config.allow_local_remote = options.allow_local_remote.value_or(config.allow_local_remote);
+}
+
 void merge(const IpTunnelOptions& options, encap::IpTunnelConfig& config) {
+    merge6(options, config.ip6);
     // Equal addresses must look equal: any is always the same.
     const auto address = [](const net::IpAddress& given) {
         return given.is_unspecified() ? net::IpAddress{} : given;
@@ -71,17 +81,18 @@ Result<void> LinkManager::check_ip_tunnel(
         return invalid(fmt::format("{} has no mode", kind.name));
     }
     // IPIP-CRE-08
-    const auto other = config.kind == encap::IpTunnelKind::sit ? encap::IpTunnelMode::mplsip
-                                                               : encap::IpTunnelMode::ip6ip;
+    const auto other = config.kind == encap::IpTunnelKind::ipip ? encap::IpTunnelMode::ip6ip
+                                                                : encap::IpTunnelMode::mplsip;
     if (config.mode == other) {
         return invalid(fmt::format("{} has no such mode", kind.name));
     }
     for (const net::IpAddress& address : {config.local, config.remote}) {
-        if (!address.is_unspecified() && !address.is_v4()) {
+        if (!address.is_unspecified() && address.is_v4() == kind.is_over_ipv6) {
             return refuse(
                 std::errc::address_family_not_supported,
                 attempt,
-                "IPv6 underlay is not supported for this type"
+                kind.is_over_ipv6 ? "IPv4 underlay is not supported for this type"
+                                  : "IPv6 underlay is not supported for this type"
             );
         }
     }
@@ -95,6 +106,12 @@ Result<void> LinkManager::check_ip_tunnel(
     if (kind.carries_frames && options.remote && options.remote->is_unspecified()) {
         return invalid("a gretap's remote is an address");  // GRETAP-CRE-01
     }
+    if (kind.carries_frames && kind.is_over_ipv6 && config.remote.is_unspecified()) {
+        return invalid("an ip6gretap needs a remote");  // ip6gre_tap_validate()
+    }
+    if (kind.is_over_ipv6) {
+        return {};
+    }
     if (config.ignore_df && config.pmtudisc) {  // GRE-CRE-07
         return invalid("ignore-df needs nopmtudisc");
     }
@@ -104,7 +121,8 @@ Result<void> LinkManager::check_ip_tunnel(
 // ip_tunnel_bind_dev() (TUN-MTU-02..07).
 std::uint32_t LinkManager::ip_tunnel_mtu(const encap::IpTunnelConfig& config) const {
     LinkId lower = config.lower;
-    if (!config.remote.is_unspecified()) {
+    const bool is_over_ipv6 = encap::traits(config.kind).is_over_ipv6;
+    if (!config.remote.is_unspecified() && !(is_over_ipv6 && config.local.is_unspecified())) {
         const route::Path path = core_.routing().lookup(config.remote, config.lower, config.local);
         lower = leads_somewhere(path) ? path.link : lower;
     }
@@ -119,10 +137,12 @@ std::uint32_t LinkManager::ip_tunnel_mtu(const encap::IpTunnelConfig& config) co
 // does, as when Linux loads the module.
 Result<void> LinkManager::add_fallbacks(encap::IpTunnelKind kind) {
     const std::uint8_t protocol = encap::traits(kind).protocol;
+    const bool is_over_ipv6 = encap::traits(kind).is_over_ipv6;
     for (std::size_t i = 0; i < encap::kIpTunnelKinds.size(); ++i) {
         const encap::IpTunnelTraits& one = encap::kIpTunnelKinds[i];
         const auto other = static_cast<encap::IpTunnelKind>(i);
-        if (one.protocol != protocol || fallbacks_.contains(other)) {
+        if (one.protocol != protocol || one.is_over_ipv6 != is_over_ipv6 || one.fallback.empty() ||
+            fallbacks_.contains(other)) {
             continue;
         }
         LinkRecord next;
@@ -132,6 +152,10 @@ Result<void> LinkManager::add_fallbacks(encap::IpTunnelKind kind) {
         next.is_fallback = true;
         next.ip_tunnel.kind = other;
         next.ip_tunnel.pmtudisc = false;
+        next.ip_tunnel.ip6.encap_limit = 0;
+        if (other == encap::IpTunnelKind::ip6tnl) {
+            next.ip_tunnel.mode = encap::IpTunnelMode::ip6ip;  // ip6_fb_tnl_dev_init()
+        }
         next.mac = one.carries_frames ? random_mac() : net::MacAddress{};
         CULVERT_CHECK(insert_ip_tunnel(std::move(next), std::nullopt));
         fallbacks_.insert(other);
@@ -150,7 +174,7 @@ LinkManager::insert_ip_tunnel(LinkRecord next, const std::optional<std::uint32_t
     CULVERT_TRY(id, insert(std::move(next)));
     const LinkRecord& kept = *find(id);
     // A device that is down needs no room.
-    (void)core_.ip_tunnels().lookup.set(id, kept.ip_tunnel, false, kept.is_fallback);
+    (void)core_.ip_tunnels().set(id, kept.ip_tunnel, false, kept.is_fallback);
     core_.tunnels().follow(kept);
     return id;
 }
@@ -163,6 +187,9 @@ Result<LinkId> LinkManager::add_ip_tunnel(const LinkAddRequest& request, LinkRec
     if (!pipeline::has_link_layer(request.kind)) {
         CULVERT_CHECK(check_no_mac(attempt, request.kind, request.address));
         next.mac = {};
+    }
+    if (encap::traits(config.kind).is_over_ipv6) {
+        config.ttl = encap::IpTunnelConfig6::kDefaultHopLimit;  // as ip(8) says it
     }
     merge(options, config);
     CULVERT_CHECK(check_ip_tunnel(attempt, options, config));
@@ -191,7 +218,7 @@ Result<void> LinkManager::check_no_mac(
 Result<void> LinkManager::check_duplicate(
     const std::string& attempt, LinkId self, const encap::IpTunnelConfig& config
 ) const {
-    const LinkId same = core_.ip_tunnels().lookup.find_same(config);
+    const LinkId same = core_.ip_tunnels().find_same(config);
     if (same == kNoLink || same == self) {
         return {};
     }
@@ -223,7 +250,8 @@ Result<void> LinkManager::plan_ip_tunnel(
     CULVERT_CHECK(check_ip_tunnel(attempt, options, config));
     const bool had_remote = !old.ip_tunnel.remote.is_unspecified();
     const bool has_remote = !config.remote.is_unspecified();
-    if (!pipeline::has_link_layer(old.kind) && had_remote != has_remote) {
+    const bool is_over_ipv6 = encap::traits(config.kind).is_over_ipv6;
+    if (!pipeline::has_link_layer(old.kind) && !is_over_ipv6 && had_remote != has_remote) {
         return refuse(
             std::errc::invalid_argument,
             attempt,
@@ -245,7 +273,11 @@ Result<void> LinkManager::plan_ip_tunnel(
     }
     CULVERT_CHECK(check_duplicate(attempt, old.id, config));
     next.max_mtu = kMaxLinkMtu - encap::overhead_bytes(config);
-    if (config.lower != old.ip_tunnel.lower) {
+    if (is_over_ipv6) {
+        // ip6_tnl_link_config(): only who can send has a way to ask.
+        const bool can_send = has_remote && !config.local.is_unspecified();
+        next.mtu = can_send ? ip_tunnel_mtu(config) : old.mtu;
+    } else if (config.lower != old.ip_tunnel.lower) {
         next.mtu = ip_tunnel_mtu(config);
     } else {
         const std::uint32_t room = old.mtu + encap::outer_len_bytes(old.ip_tunnel);
@@ -258,10 +290,10 @@ Result<void> LinkManager::plan_ip_tunnel(
 
 // What workers find the link by. May fail, and then nothing has changed.
 Result<void> LinkManager::apply_ip_tunnel(const LinkRecord& old, const LinkRecord& next) {
-    encap::IpTunnelLookup& lookup = core_.ip_tunnels().lookup;
+    encap::IpTunnelTables& tables = core_.ip_tunnels();
     const bool done = next.ip_tunnel == old.ip_tunnel
-                          ? lookup.set_up(old.id, next.admin_up)
-                          : lookup.set(old.id, next.ip_tunnel, next.admin_up, next.is_fallback);
+                          ? tables.set_up(old.id, next.ip_tunnel.kind, next.admin_up)
+                          : tables.set(old.id, next.ip_tunnel, next.admin_up, next.is_fallback);
     if (!done) {
         return refuse(
             std::errc::no_space_on_device, "link set " + old.name, "no room for another tunnel"
@@ -278,7 +310,7 @@ void LinkManager::unbind_from(LinkId lower) {
         unrelate(upper);
         upper.ip_tunnel.lower = kDeletedLink;
         relate(upper);
-        (void)core_.ip_tunnels().lookup.set(id, upper.ip_tunnel, upper.admin_up, upper.is_fallback);
+        (void)core_.ip_tunnels().set(id, upper.ip_tunnel, upper.admin_up, upper.is_fallback);
         publish(upper);
         core_.tunnels().follow(upper);
     }

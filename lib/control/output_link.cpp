@@ -15,17 +15,22 @@ namespace {
 constexpr int kQueueLength = 1000;  // what Linux shows; there is no queue here
 constexpr std::uint32_t kMinMtu = 68;
 
-std::uint32_t v4_or_none(const net::IpAddress& address) {
-    return address.is_v4() ? address.v4() : 0;
+// Any is 0.0.0.0, and :: over IPv6.
+std::string outer_address(const LinkRecord& link, const net::IpAddress& address) {
+    const bool is_any4 = address.is_unspecified() && !pipeline::is_ip_tunnel6(link.kind);
+    return is_any4 ? "0.0.0.0" : address.to_string();
 }
 
 bool has_carrier(const LinkRecord& link) {
     return link.carrier;
 }
 
-// A tunnel of packets to one remote (TUN-MTU-03).
+// A tunnel of packets to one remote (TUN-MTU-03); over IPv6 from one local address, too
+// (ip6_tnl_link_config).
 bool is_point_to_point(const LinkRecord& link) {
-    return !pipeline::has_link_layer(link.kind) && !link.ip_tunnel.remote.is_unspecified();
+    const encap::IpTunnelConfig& tunnel = link.ip_tunnel;
+    return !pipeline::has_link_layer(link.kind) && !tunnel.remote.is_unspecified() &&
+           !(pipeline::is_ip_tunnel6(link.kind) && tunnel.local.is_unspecified());
 }
 
 // UI-SHOW-03: a tunnel of packets has its outer addresses where others have MACs.
@@ -33,18 +38,25 @@ std::string own_address(const LinkRecord& link) {
     if (pipeline::has_link_layer(link.kind)) {
         return link.mac.to_string();
     }
-    return net::IpAddress::from_v4(v4_or_none(link.ip_tunnel.local)).to_string();
+    return outer_address(link, link.ip_tunnel.local);
 }
 
 std::string peer_address(const LinkRecord& link) {
     if (pipeline::has_link_layer(link.kind)) {
         return net::kBroadcastMac.to_string();
     }
-    return net::IpAddress::from_v4(v4_or_none(link.ip_tunnel.remote)).to_string();
+    return outer_address(link, link.ip_tunnel.remote);
 }
 
 std::string_view link_type_name(const LinkRecord& link) {
-    return pipeline::has_link_layer(link.kind) ? "ether" : kind_name(link.kind);
+    switch (link.kind) {
+    case pipeline::LinkKind::ip6tnl:
+        return "tunnel6";
+    case pipeline::LinkKind::ip6gre:
+        return "gre6";
+    default:
+        return pipeline::has_link_layer(link.kind) ? "ether" : kind_name(link.kind);
+    }
 }
 
 // UI-SHOW-01: what `dev` said, and that it said nothing.
@@ -130,6 +142,9 @@ std::string_view kind_name(pipeline::LinkKind kind) {
     case pipeline::LinkKind::gre:
     case pipeline::LinkKind::gretap:
     case pipeline::LinkKind::sit:
+    case pipeline::LinkKind::ip6tnl:
+    case pipeline::LinkKind::ip6gre:
+    case pipeline::LinkKind::ip6gretap:
         return encap::traits(pipeline::ip_tunnel_kind(kind)).name;
     }
     return "";

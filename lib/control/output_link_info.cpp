@@ -134,6 +134,9 @@ std::string link_info_text(const Context& context, const LinkRecord& link) {
     case pipeline::LinkKind::gre:
     case pipeline::LinkKind::gretap:
     case pipeline::LinkKind::sit:
+    case pipeline::LinkKind::ip6tnl:
+    case pipeline::LinkKind::ip6gre:
+    case pipeline::LinkKind::ip6gretap:
         text = "    " + ip_tunnel_info_text(context, link.ip_tunnel);
         break;
     case pipeline::LinkKind::port:

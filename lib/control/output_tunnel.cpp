@@ -121,9 +121,108 @@ std::string tunnel_stats_text(const LinkStats& stats) {
     );
 }
 
+// --- over IPv6, as iplink_ip6tnl and iplink_gre6 print it ---
+
+std::string_view mode_name6(encap::IpTunnelMode mode) {
+    switch (mode) {
+    case encap::IpTunnelMode::ipip:
+        return "ipip6";
+    case encap::IpTunnelMode::ip6ip:
+        return "ip6ip6";
+    default:
+        return "any";
+    }
+}
+
+// ip6tnl shows an address that is any as it is, ip6gre by its name.
+std::string address6(const encap::IpTunnelConfig& tunnel, const net::IpAddress& address) {
+    const bool is_named = encap::traits(tunnel.kind).has_gre && address.is_unspecified();
+    return is_named ? "any" : address.to_string();
+}
+
+std::string gre_text(const encap::IpTunnelConfig& tunnel) {
+    std::string text = tunnel.in_key ? fmt::format("ikey {} ", quad(*tunnel.in_key)) : "";
+    text += tunnel.out_key ? fmt::format("okey {} ", quad(*tunnel.out_key)) : "";
+    for (const GreFlag& flag : kLinkFlags) {
+        text += tunnel.*flag.member ? fmt::format("{} ", flag.link_word) : "";
+    }
+    return text;
+}
+
+void add_gre(const encap::IpTunnelConfig& tunnel, Json& json) {
+    if (tunnel.in_key) {
+        json["ikey"] = quad(*tunnel.in_key);
+    }
+    if (tunnel.out_key) {
+        json["okey"] = quad(*tunnel.out_key);
+    }
+    for (const GreFlag& flag : kLinkFlags) {
+        if (tunnel.*flag.member) {
+            json[std::string(flag.link_word)] = true;
+        }
+    }
+}
+
+std::string ip_tunnel6_info_text(const Context& context, const encap::IpTunnelConfig& tunnel) {
+    const encap::IpTunnelTraits& kind = encap::traits(tunnel.kind);
+    const encap::IpTunnelConfig6& ip6 = tunnel.ip6;
+    std::string text = fmt::format("{} ", kind.name);
+    text += kind.has_gre ? "" : fmt::format("{} ", mode_name6(tunnel.mode));
+    text += fmt::format(
+        "remote {} local {} {}",
+        address6(tunnel, tunnel.remote),
+        address6(tunnel, tunnel.local),
+        lower_text(context, tunnel)
+    );
+    text += tunnel.ttl == 0 ? "hoplimit inherit " : fmt::format("hoplimit {} ", tunnel.ttl);
+    text += ip6.encap_limit ? fmt::format("encaplimit {} ", *ip6.encap_limit) : "encaplimit none ";
+    text += ip6.class_inherit ? "tclass inherit " : fmt::format("tclass {:#04x} ", tunnel.tos);
+    text += ip6.label_inherit ? "flowlabel inherit "
+                              : fmt::format("flowlabel {:#07x} ", ip6.flow_label);
+    text += ip6.dscp_copy ? "dscp inherit " : "";
+    return text + gre_text(tunnel);
+}
+
+Json ip_tunnel6_info_json(const Context& context, const encap::IpTunnelConfig& tunnel) {
+    const encap::IpTunnelConfig6& ip6 = tunnel.ip6;
+    Json json;
+    if (!encap::traits(tunnel.kind).has_gre) {
+        json["proto"] = mode_name6(tunnel.mode);
+    }
+    json["remote"] = address6(tunnel, tunnel.remote);
+    json["local"] = address6(tunnel, tunnel.local);
+    if (std::string lower = context.core.links().name_of(tunnel.lower); !lower.empty()) {
+        json["link"] = lower;
+    }
+    json["ttl"] = tunnel.ttl;
+    if (ip6.encap_limit) {
+        json["encap_limit"] = *ip6.encap_limit;
+    } else {
+        json["ip6_tnl_f_ign_encap_limit"] = true;
+    }
+    if (ip6.class_inherit) {
+        json["ip6_tnl_f_use_orig_tclass"] = true;
+    } else {
+        json["tclass"] = fmt::format("{:#04x}", tunnel.tos);
+    }
+    if (ip6.label_inherit) {
+        json["ip6_tnl_f_use_orig_flowlabel"] = true;
+    } else {
+        json["flowlabel"] = fmt::format("{:#07x}", ip6.flow_label);
+    }
+    if (ip6.dscp_copy) {
+        json["ip6_tnl_f_rcv_dscp_copy"] = true;
+    }
+    add_gre(tunnel, json);
+    return json;
+}
+
 }  // namespace
 
 std::string ip_tunnel_info_text(const Context& context, const encap::IpTunnelConfig& tunnel) {
+    if (encap::traits(tunnel.kind).is_over_ipv6) {
+        return ip_tunnel6_info_text(context, tunnel);
+    }
     const encap::IpTunnelTraits& kind = encap::traits(tunnel.kind);
     std::string text = fmt::format("{} ", kind.name);
     if (!kind.has_gre) {
@@ -144,15 +243,13 @@ std::string ip_tunnel_info_text(const Context& context, const encap::IpTunnelCon
     }
     text += tunnel.pmtudisc ? "" : "nopmtudisc ";
     text += tunnel.ignore_df ? "ignore-df " : "";
-    text += tunnel.in_key ? fmt::format("ikey {} ", quad(*tunnel.in_key)) : "";
-    text += tunnel.out_key ? fmt::format("okey {} ", quad(*tunnel.out_key)) : "";
-    for (const GreFlag& flag : kLinkFlags) {
-        text += tunnel.*flag.member ? fmt::format("{} ", flag.link_word) : "";
-    }
-    return text;
+    return text + gre_text(tunnel);
 }
 
 Json ip_tunnel_info_json(const Context& context, const encap::IpTunnelConfig& tunnel) {
+    if (encap::traits(tunnel.kind).is_over_ipv6) {
+        return ip_tunnel6_info_json(context, tunnel);
+    }
     const bool has_gre = encap::traits(tunnel.kind).has_gre;
     Json json;
     if (!has_gre) {
@@ -174,17 +271,7 @@ Json ip_tunnel_info_json(const Context& context, const encap::IpTunnelConfig& tu
     if (tunnel.ignore_df) {
         json["ignore_df"] = true;
     }
-    if (tunnel.in_key) {
-        json["ikey"] = quad(*tunnel.in_key);
-    }
-    if (tunnel.out_key) {
-        json["okey"] = quad(*tunnel.out_key);
-    }
-    for (const GreFlag& flag : kLinkFlags) {
-        if (tunnel.*flag.member) {
-            json[std::string(flag.link_word)] = true;
-        }
-    }
+    add_gre(tunnel, json);
     return json;
 }
 

@@ -201,7 +201,9 @@ std::uint64_t SlowPath::tick(std::uint64_t now_ms) {
         );
         error.type = is_ip6(frame) ? net::icmpv6_type::kDestinationUnreachable : error.type;
         error.as_received = false;
-        if (is_ip6(frame) || !errors_in_.take_failure(frame, kEtherLen)) {
+        const bool is_heeded = is_ip6(frame) ? errors6_in_.take_failure(frame, kEtherLen)
+                                             : errors_in_.take_failure(frame, kEtherLen);
+        if (!is_heeded) {
             tell(frame, error, Drop::neighbour_failed);
         }
         core_.drop(frame, link, Drop::neighbour_failed);

@@ -34,10 +34,21 @@ public:
         : core_(core)
         , output_(core)
         , errors_(core, output_)
-        , errors_in_(core)
+        , errors_in_(
+              core,
+              [this](rte_mbuf* packet, const pipeline::IcmpError& error) {
+                  tell(packet, error, pipeline::Drop::icmp_not_handled);
+              }
+          )
         , reassembly_(*this)
         , reassembly6_(*this, kReassemblyLimits6, net::Family::ipv6)
-        , icmp6_(core) {}
+        , errors6_in_(
+              core,
+              [this](rte_mbuf* packet, const pipeline::IcmpError& error) {
+                  tell(packet, error, pipeline::Drop::icmp_not_handled);
+              }
+          )
+        , icmp6_(core, errors6_in_) {}
 
     // The core is there. Packets that wait here are dropped by stop(), before it goes.
     void start();
@@ -108,6 +119,7 @@ private:
     Reassembly reassembly_;
     Reassembly reassembly6_;
     std::vector<std::pair<LinkId, rte_mbuf*>> unanswered_;
+    Icmp6Input errors6_in_;
     Icmp6 icmp6_;
     Delayed delayed_;
 };

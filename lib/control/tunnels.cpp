@@ -4,6 +4,7 @@
 #include "lib/control/core.hpp"
 #include "lib/control/tunnel_faults.hpp"
 #include "lib/encap/ip_tunnel_build.hpp"
+#include "lib/encap/ip_tunnel_build6.hpp"
 #include "lib/encap/vxlan_build.hpp"
 #include "lib/rcu/hash_table_writer.hpp"
 
@@ -28,7 +29,11 @@ encap::IpTunnelRemote remote_key(LinkId device, const net::IpAddress& remote) {
 }
 
 std::string why_no_route(
-    Core& core, const net::IpAddress& local, const net::IpAddress& remote, const route::Path& path
+    Core& core,
+    const net::IpAddress& local,
+    const net::IpAddress& remote,
+    const route::Path& path,
+    bool needs_local
 ) {
     switch (path.kind) {
     case route::AdjacencyKind::unreachable:
@@ -39,6 +44,9 @@ std::string why_no_route(
         return fmt::format("the route to {} says blackhole", remote.to_string());
     default:
         break;
+    }
+    if (local.is_unspecified() && !remote.is_v4() && needs_local) {
+        return "it has no local address, without which a tunnel over IPv6 does not send";
     }
     if (!local.is_unspecified() && !core.routing().is_local(local)) {
         return fmt::format("local {} is no address of ours", local.to_string());
@@ -122,8 +130,13 @@ Tunnels::Tunnel& Tunnels::hold(const Key& key) {
         const LinkRecord* device = core_.links().find(key.first);
         tunnel.key = &at->first;
         tunnel.is_ip = device != nullptr && pipeline::is_ip_tunnel(device->kind);
-        tunnel.id = tunnel.is_ip ? core_.ip_tunnels().templates.allocate()
-                                 : core_.vxlan_templates().allocate();
+        tunnel.is_ip6 = tunnel.is_ip && pipeline::is_ip_tunnel6(device->kind);
+        if (tunnel.is_ip6) {
+            tunnel.id = core_.ip_tunnels().templates6.allocate();
+        } else {
+            tunnel.id = tunnel.is_ip ? core_.ip_tunnels().templates.allocate()
+                                     : core_.vxlan_templates().allocate();
+        }
         by_remote_.emplace(key.second.address, &tunnel);
         enter(tunnel);
         // Workers may meet it at once: it must say something from the start.
@@ -142,7 +155,9 @@ void Tunnels::release(const Key& key) {
     if (--tunnel.references > 0) {
         return;
     }
-    if (tunnel.id != 0 && tunnel.is_ip) {
+    if (tunnel.id != 0 && tunnel.is_ip6) {
+        core_.ip_tunnels().templates6.erase(tunnel.id);
+    } else if (tunnel.id != 0 && tunnel.is_ip) {
         core_.ip_tunnels().templates.erase(tunnel.id);
     } else if (tunnel.id != 0) {
         core_.vxlan_templates().erase(tunnel.id);
@@ -216,8 +231,8 @@ void Tunnels::forget(LinkId device) {
 bool Tunnels::learn_remote(LinkId device, const net::IpAddress& remote) {
     const LinkRecord* record = core_.links().find(device);
     const bool goes_there = record != nullptr && pipeline::is_ip_tunnel(record->kind) &&
-                            record->admin_up && remote.is_v4() && !remote.is_unspecified() &&
-                            !remote.is_multicast();
+                            record->admin_up && !pipeline::is_ip_tunnel6(record->kind) &&
+                            remote.is_v4() && !remote.is_unspecified() && !remote.is_multicast();
     if (!goes_there) {
         return false;
     }
@@ -254,6 +269,15 @@ bool Tunnels::build(
     const std::optional<route::Adjacency>& neighbour
 ) {
     const fdb::Remote& remote = tunnel.key->second;
+    if (tunnel.is_ip6) {
+        auto outer = encap::build_ip_tunnel_template6(
+            device.ip_tunnel, device.id, remote.address, path, neighbour
+        );
+        if (outer.state == TunnelState::ready && core_.tunnel_faults().has(device.id)) {
+            outer.state = TunnelState::failing;
+        }
+        return publish(tunnel, outer, core_.ip_tunnels().templates6);
+    }
     if (tunnel.is_ip) {
         auto outer = encap::build_ip_tunnel_template(
             device.ip_tunnel, device.id, remote.address, path, neighbour
@@ -338,7 +362,9 @@ Tunnels::reason(const LinkRecord& device, const TunnelView& view, const route::P
             core_.links().name_of(view.link_out)
         );
     case TunnelState::no_route:
-        return why_no_route(core_, local_of(device), remote.address, path);
+        return why_no_route(
+            core_, local_of(device), remote.address, path, pipeline::is_ip_tunnel6(device.kind)
+        );
     case TunnelState::loop:
         return fmt::format("the way to {} leads back into {}", address, device.name);
     case TunnelState::local:

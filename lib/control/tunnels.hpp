@@ -98,7 +98,8 @@ private:
         LinkId link_out = kNoLink;                             // as last built
         LinkId watched = kNoLink;  // the link that it is found by in by_link_
         encap::TunnelState state = encap::TunnelState::no_remote;
-        bool is_ip = false;      // of an ipip, gre or gretap link
+        bool is_ip = false;      // of an ipip, gre or gretap link, or one like these
+        bool is_ip6 = false;     // of these: over IPv6
         bool is_marked = false;  // it is in marked_
     };
 

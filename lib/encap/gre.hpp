@@ -9,5 +9,11 @@ namespace culvert::encap {
 
 [[nodiscard]] IpTunnelVerdict
 gre_parse(const rte_mbuf* packet, std::uint16_t l3_offset, IpTunnelOuter& outer) noexcept;
+// The same over IPv6, at `offset` behind extension headers. There no handler asks for bytes behind
+// the header, and reserved bits are none of the version's (ip6_gre's gre_rcv). Precondition: at
+// `l3_offset` lies an IPv6 header that was validated.
+[[nodiscard]] IpTunnelVerdict gre_parse6(
+    const rte_mbuf* packet, std::uint16_t l3_offset, std::uint16_t offset, IpTunnelOuter6& outer
+) noexcept;
 
 }  // namespace culvert::encap

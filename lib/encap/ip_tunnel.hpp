@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The tunnels that Linux builds on ip_tunnel.c (ipip, gre, gretap; catalogue areas 1 and 2): the
-// types that control builds and workers read. What the kinds share is in ip_tunnel_*; what makes a
-// kind is a row of kIpTunnelKinds and the parser of its protocol (ipip.hpp, gre.hpp).
+// The tunnels that Linux builds on ip_tunnel.c (ipip, gre, gretap, sit; catalogue areas 1 and 2)
+// and, over IPv6, on ip6_tunnel.c (ip6tnl, ip6gre, ip6gretap): the types that control builds and
+// workers read. What the kinds share is in ip_tunnel_*, and where IPv6 is underneath in
+// ip_tunnel6*; what makes a kind is a row of kIpTunnelKinds and the parser of its protocol
+// (ipip.hpp, gre.hpp).
 //
 // Between stages every packet is a frame: one to or from a link without a link layer has 14 bytes
 // in front of its IP header all the same, of which the EtherType counts, and on the way out the
@@ -30,9 +32,9 @@
 
 namespace culvert::encap {
 
-enum class IpTunnelKind : std::uint8_t { ipip, gre, gretap, sit };
+enum class IpTunnelKind : std::uint8_t { ipip, gre, gretap, sit, ip6tnl, ip6gre, ip6gretap };
 
-// Which payloads an ipip or sit device takes and makes (IPIP-CRE-08).
+// Which payloads an ipip, sit or ip6tnl device takes and makes (IPIP-CRE-08).
 enum class IpTunnelMode : std::uint8_t { any, ipip, ip6ip, mplsip };
 
 inline constexpr std::uint16_t kEtherTypeMpls = 0x8847;
@@ -51,17 +53,32 @@ inline constexpr std::uint16_t kEtherTypeMpls = 0x8847;
     return true;
 }
 
+// What devices over IPv6 have besides (RFC 2473). There `ttl` is the hop limit, and `tos` the
+// traffic class as it is.
+struct IpTunnelConfig6 {
+    static constexpr std::uint8_t kDefaultEncapLimit = 4;
+    static constexpr std::uint8_t kDefaultHopLimit = 64;
+
+    std::optional<std::uint8_t> encap_limit = kDefaultEncapLimit;  // nothing: `encaplimit none`
+    bool class_inherit = false;
+    bool label_inherit = false;
+    bool dscp_copy = false;  // `dscp inherit`: received packets get the outer header's DSCP
+    bool allow_local_remote = false;
+    std::uint32_t flow_label = 0;  // 0: of the inner flow (RFC 6438)
+    friend bool operator==(const IpTunnelConfig6&, const IpTunnelConfig6&) = default;
+};
+
 // A device as configured. Immutable once published.
 struct IpTunnelConfig {
     IpTunnelKind kind = IpTunnelKind::ipip;
-    IpTunnelMode mode = IpTunnelMode::any;  // kinds ipip and sit
+    IpTunnelMode mode = IpTunnelMode::any;  // kinds ipip, sit and ip6tnl
     net::IpAddress local;                   // unspecified = any, chosen by route
     net::IpAddress remote;                  // unspecified = any; then NBMA
     LinkId lower = kNoLink;                 // dev
     std::uint8_t ttl = 0;                   // 0 = inherit (TUN-TX-16)
     std::uint8_t tos = 0;                   // bit 0 = inherit (TUN-TX-07)
     bool pmtudisc = true;                   // outer DF
-    // What follows is for gre and gretap.
+    // What follows is for gre and gretap, over either family.
     bool ignore_df = false;               // the inner DF is not copied
     std::optional<std::uint32_t> in_key;  // a key of 0 is not the same as none (GRE-CRE-08)
     std::optional<std::uint32_t> out_key;
@@ -69,6 +86,7 @@ struct IpTunnelConfig {
     bool out_checksum = false;
     bool in_sequence = false;
     bool out_sequence = false;
+    IpTunnelConfig6 ip6;
     friend bool operator==(const IpTunnelConfig&, const IpTunnelConfig&) = default;
 };
 
@@ -81,13 +99,17 @@ struct IpTunnelTraits {
     bool carries_frames = false;  // Ethernet inside, else packets
     bool takes_ipv6 = true;       // into the tunnel (IPIP-TX-01)
     std::uint32_t min_mtu = 68;   // of the device by itself
+    bool is_over_ipv6 = false;
 };
 
-inline constexpr std::array<IpTunnelTraits, 4> kIpTunnelKinds{{
+inline constexpr std::array<IpTunnelTraits, 7> kIpTunnelKinds{{
     {"ipip", "tunl0", net::ip_protocol::kIpip, false, false, false},
     {"gre", "gre0", net::ip_protocol::kGre, true, false},
     {"gretap", "gretap0", net::ip_protocol::kGre, true, true},
     {"sit", "sit0", net::ip_protocol::kIpv6, false, false, true, net::kIpv6MinMtu},
+    {"ip6tnl", "ip6tnl0", net::ip_protocol::kIpv6, false, false, true, net::kIpv6MinMtu, true},
+    {"ip6gre", "ip6gre0", net::ip_protocol::kGre, true, false, true, net::kIpv6MinMtu, true},
+    {"ip6gretap", "", net::ip_protocol::kGre, true, true, true, net::kIpv6MinMtu, true},
 }};
 
 [[nodiscard]] constexpr const IpTunnelTraits& traits(IpTunnelKind kind) noexcept {
@@ -114,11 +136,18 @@ sends(const IpTunnelConfig& config, std::uint16_t ether_type) noexcept {
     return flags;
 }
 
-// Bytes of outer IP and GRE header: t_hlen (TUN-MTU-01).
+// Of the destination options header that says the encapsulation limit, and nothing else.
+inline constexpr std::uint8_t kEncapLimitLen = 8;
+
+// Bytes of outer IP and GRE header: t_hlen (TUN-MTU-01); over IPv6 with the encapsulation limit.
 [[nodiscard]] constexpr std::uint32_t outer_len_bytes(const IpTunnelConfig& config) noexcept {
-    const std::size_t gre =
-        traits(config.kind).has_gre ? net::gre_header_len_bytes(gre_flags(config)) : 0;
-    return static_cast<std::uint32_t>(sizeof(net::Ipv4Header) + gre);
+    const IpTunnelTraits& kind = traits(config.kind);
+    const std::size_t gre = kind.has_gre ? net::gre_header_len_bytes(gre_flags(config)) : 0;
+    if (!kind.is_over_ipv6) {
+        return static_cast<std::uint32_t>(sizeof(net::Ipv4Header) + gre);
+    }
+    const std::uint32_t limit = config.ip6.encap_limit.has_value() ? kEncapLimitLen : 0U;
+    return static_cast<std::uint32_t>(sizeof(net::Ipv6Header) + gre) + limit;
 }
 
 // What tunnel and inner link header take from the lower MTU (TUN-MTU-06, -07).

@@ -4,6 +4,7 @@
 #include "lib/rcu/hash_table_writer.hpp"
 
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <tuple>
 #include <utility>
@@ -14,10 +15,6 @@ namespace {
 
 constexpr std::size_t kInitialEntries = 64;
 constexpr std::size_t kMaxEntries = std::size_t{2} * kMaxLinks;
-
-std::uint32_t wire_address(const net::IpAddress& address) noexcept {
-    return address.is_v4() ? net::Be32{address.v4()}.raw() : 0;
-}
 
 // The passes as they go: what one of them has found, if not the answer.
 struct Search {
@@ -52,51 +49,62 @@ struct Search {
 
 }  // namespace
 
-bool IpTunnelLookup::Less::operator()(const IpTunnelKey& a, const IpTunnelKey& b) const noexcept {
-    const auto words = [](const IpTunnelKey& k) {
+template <typename Key>
+bool BasicIpTunnelLookup<Key>::Less::operator()(const Key& a, const Key& b) const noexcept {
+    const auto words = [](const Key& k) {
         return std::tie(k.kind_and_flags, k.key, k.remote, k.local);
     };
     return words(a) < words(b);
 }
 
-IpTunnelLookup::IpTunnelLookup(rcu::Domain& domain)
+template <typename Key>
+BasicIpTunnelLookup<Key>::BasicIpTunnelLookup(rcu::Domain& domain)
     : table_(domain, kInitialEntries, kMaxEntries)
     , lists_(domain, kMaxLinks) {}
 
-IpTunnelKey IpTunnelLookup::key_of(const IpTunnelConfig& config) noexcept {
-    const std::uint32_t local = wire_address(config.local);
-    const std::uint32_t remote = wire_address(config.remote);
-    const bool has_key = config.in_key.has_value() && (local != 0 || remote != 0);
-    return IpTunnelKey::make(config.kind, local, remote, has_key, config.in_key.value_or(0));
+template <typename Key>
+Key BasicIpTunnelLookup<Key>::key_of(const IpTunnelConfig& config) noexcept {
+    const auto local = Key::wire(config.local);
+    const auto remote = Key::wire(config.remote);
+    const bool has_address = local != Key::kAny || remote != Key::kAny;
+    const bool has_key = config.in_key.has_value() && (has_address || !Key::kKeyIsFlagged);
+    return Key::make(config.kind, local, remote, has_key, config.in_key.value_or(0));
 }
 
 // TUN-LKP-03..07. A group address as local is no one's: gre with a group as remote is not
 // supported.
-LinkId IpTunnelLookup::go_through_passes(const IpTunnelKey& packet, LinkId link_in) const noexcept {
-    IpTunnelKey any_local = packet;
-    any_local.local = 0;
-    IpTunnelKey any_remote = packet;
-    any_remote.remote = 0;
-    IpTunnelKey neither = packet;
-    neither.local = 0;
-    neither.remote = 0;
-    neither.kind_and_flags &= ~IpTunnelKey::kHasKey;
-    const std::uint32_t kind = packet.kind_and_flags & ~IpTunnelKey::kHasKey;
+template <typename Key>
+LinkId
+BasicIpTunnelLookup<Key>::go_through_passes(const Key& packet, LinkId link_in) const noexcept {
+    Key any_local = packet;
+    any_local.local = Key::kAny;
+    Key any_remote = packet;
+    any_remote.remote = Key::kAny;
+    Key neither = packet;
+    neither.local = Key::kAny;
+    neither.remote = Key::kAny;
+    neither.kind_and_flags &= ~Key::kHasKey;
+    const std::uint32_t kind = packet.kind_and_flags & ~Key::kHasKey;
     const bool binding_counts = ((bound_kinds_.load(std::memory_order_acquire) >> kind) & 1) != 0;
     Search search{link_in};
-    const Table::View table = table_.view();
-    bool is_first = true;
-    for (const IpTunnelKey& key : {packet, any_local, any_remote, neither}) {
+    const typename Table::View table = table_.view();
+    const bool remote_first = Key::asks_remote_first(kind);
+    const Key& second = remote_first ? any_local : any_remote;
+    const Key& third = remote_first ? any_remote : any_local;
+    bool last_counts = Key::last_counts(kind);
+    const std::array<const Key*, 4> passes{&packet, &second, &third, &neither};
+    for (const Key* pass : passes) {
+        const Key& key = *pass;
         IpTunnelMatch match;
         if (table.find(table.prefetch(key), key, match)) {
-            if (search.goes_through(match, lists_, is_first) || !binding_counts) {
+            if (search.goes_through(match, lists_, last_counts) || !binding_counts) {
                 return search.candidate;
             }
         }
-        is_first = false;
+        last_counts = false;
     }
     if (search.candidate == kNoLink) {
-        const IpTunnelKey fallback{0, 0, 0, kind | IpTunnelKey::kFallback};
+        const Key fallback{Key::kAny, Key::kAny, 0, kind | Key::kFallback};
         IpTunnelMatch match;
         if (table.find(table.prefetch(fallback), fallback, match)) {
             return match.device;
@@ -106,27 +114,30 @@ LinkId IpTunnelLookup::go_through_passes(const IpTunnelKey& packet, LinkId link_
 }
 
 // Whether a packet for the devices of `exact` may belong to this one, when it comes in by its link.
-bool IpTunnelLookup::is_preferred_to(const Device& bound, const IpTunnelKey& exact) const {
-    const IpTunnelKey& key = bound.key;
+template <typename Key>
+bool BasicIpTunnelLookup<Key>::is_preferred_to(const Device& bound, const Key& exact) const {
+    const Key& key = bound.key;
     const bool same_kind = ((key.kind_and_flags ^ exact.kind_and_flags) & 0xff) == 0;
     if (!same_kind || key.key != exact.key) {
         return false;
     }
-    const bool has_address = key.local != 0 || key.remote != 0;
+    const bool has_address = key.local != Key::kAny || key.remote != Key::kAny;
     return (!has_address || key.kind_and_flags == exact.kind_and_flags) &&
-           (key.local == 0 || key.local == exact.local) &&
-           (key.remote == 0 || key.remote == exact.remote);
+           (key.local == Key::kAny || key.local == exact.local) &&
+           (key.remote == Key::kAny || key.remote == exact.remote);
 }
 
-bool IpTunnelLookup::is_direct(const IpTunnelKey& key, std::size_t members) const {
-    return members == 1 && key.local != 0 && key.remote != 0 &&
+template <typename Key>
+bool BasicIpTunnelLookup<Key>::is_direct(const Key& key, std::size_t members) const {
+    return members == 1 && key.local != Key::kAny && key.remote != Key::kAny &&
            std::none_of(bound_.begin(), bound_.end(), [&](const auto& entry) {
                return is_preferred_to(entry.second, key);
            });
 }
 
 // Tells workers what the group is now. False = no room; then they see it as it was.
-bool IpTunnelLookup::publish(const IpTunnelKey& key, Group& group) {
+template <typename Key>
+bool BasicIpTunnelLookup<Key>::publish(const Key& key, Group& group) {
     std::vector<IpTunnelMember> members;
     for (const LinkId id : group.devices) {
         if (const Device& device = devices_.at(id); device.up) {
@@ -150,7 +161,7 @@ bool IpTunnelLookup::publish(const IpTunnelKey& key, Group& group) {
         if (list != IpTunnelLists::kNone) {
             lists_.publish(list, std::make_unique<std::vector<IpTunnelMember>>(members));
         }
-        if (table_.insert(key, match) == Table::Inserted::full) {
+        if (table_.insert(key, match) == rcu::Inserted::full) {
             if (list != group.list) {
                 lists_.erase(list);
             }
@@ -166,9 +177,10 @@ bool IpTunnelLookup::publish(const IpTunnelKey& key, Group& group) {
     return true;
 }
 
-bool IpTunnelLookup::publish_fallback(const Device& device) {
+template <typename Key>
+bool BasicIpTunnelLookup<Key>::publish_fallback(const Device& device) {
     const auto kind = device.key.kind_and_flags & 0xff;
-    const IpTunnelKey key{0, 0, 0, kind | IpTunnelKey::kFallback};
+    const Key key{Key::kAny, Key::kAny, 0, kind | Key::kFallback};
     if (!device.up) {
         table_.erase(key);
         return true;
@@ -176,11 +188,12 @@ bool IpTunnelLookup::publish_fallback(const Device& device) {
     const auto id = std::find_if(devices_.begin(), devices_.end(), [&](const auto& entry) {
         return &entry.second == &device;
     });
-    return table_.insert(key, {id->first, kNoLink, 0}) != Table::Inserted::full;
+    return table_.insert(key, {id->first, kNoLink, 0}) != rcu::Inserted::full;
 }
 
 // A device that is bound to a link came or went: groups that it may be preferred to.
-void IpTunnelLookup::publish_around(const Device& changed) {
+template <typename Key>
+void BasicIpTunnelLookup<Key>::publish_around(const Device& changed) {
     const std::uint32_t kind = changed.key.kind_and_flags & 0xff;
     const bool any = std::any_of(bound_.begin(), bound_.end(), [kind](const auto& entry) {
         return (entry.second.key.kind_and_flags & 0xff) == kind;
@@ -190,16 +203,17 @@ void IpTunnelLookup::publish_around(const Device& changed) {
     bound_kinds_.store(any ? kinds | bit : kinds & ~bit, std::memory_order_release);
     auto at = groups_.begin();
     auto end = groups_.end();
-    if (changed.key.remote != 0) {
-        IpTunnelKey first = changed.key;
-        first.local = 0;
-        IpTunnelKey last = changed.key;
-        last.local = UINT32_MAX;
+    if (changed.key.remote != Key::kAny) {
+        Key first = changed.key;
+        first.local = Key::kAny;
+        Key last = changed.key;
+        last.local = Key::kLast;
         at = groups_.lower_bound(first);
         end = groups_.upper_bound(last);
     }
     for (; at != end; ++at) {
-        if (at->first.local != 0 && at->first.remote != 0 && is_preferred_to(changed, at->first)) {
+        if (at->first.local != Key::kAny && at->first.remote != Key::kAny &&
+            is_preferred_to(changed, at->first)) {
             // An entry that is there is replaced, which needs no room.
             (void)publish(at->first, at->second);
         }
@@ -207,9 +221,10 @@ void IpTunnelLookup::publish_around(const Device& changed) {
 }
 
 // Precondition: the device is in its group.
-bool IpTunnelLookup::apply_up(LinkId id, Device& device, bool up) {
+template <typename Key>
+bool BasicIpTunnelLookup<Key>::apply_up(LinkId id, Device& device, bool up) {
     const bool before = std::exchange(device.up, up);
-    const IpTunnelKey key = device.key;
+    const Key key = device.key;
     if (!publish(key, groups_[key])) {
         device.up = before;
         return false;
@@ -219,7 +234,7 @@ bool IpTunnelLookup::apply_up(LinkId id, Device& device, bool up) {
         (void)publish(key, groups_[key]);
         return false;
     }
-    const bool is_wildcard = key.local == 0 || key.remote == 0;
+    const bool is_wildcard = key.local == Key::kAny || key.remote == Key::kAny;
     const bool was_bound = bound_.erase(id) != 0;
     const bool is_bound = up && is_wildcard && device.lower != kNoLink;
     if (is_bound) {
@@ -231,7 +246,10 @@ bool IpTunnelLookup::apply_up(LinkId id, Device& device, bool up) {
     return true;
 }
 
-bool IpTunnelLookup::set(LinkId device, const IpTunnelConfig& config, bool up, bool is_fallback) {
+template <typename Key>
+bool BasicIpTunnelLookup<Key>::set(
+    LinkId device, const IpTunnelConfig& config, bool up, bool is_fallback
+) {
     const auto known = devices_.find(device);
     const std::optional<Device> before =
         known != devices_.end() ? std::optional(known->second) : std::nullopt;
@@ -239,7 +257,12 @@ bool IpTunnelLookup::set(LinkId device, const IpTunnelConfig& config, bool up, b
         erase(device);
     }
     Device& next = devices_[device];
-    next = {key_of(config), config.lower, config.in_key.has_value(), false, is_fallback};
+    next = {
+        key_of(config),
+        config.lower,
+        Key::kKeyIsFlagged && config.in_key.has_value(),
+        false,
+        is_fallback};
     std::vector<LinkId>& list = groups_[next.key].devices;
     list.insert(list.begin(), device);
     if (apply_up(device, next, up)) {
@@ -257,12 +280,14 @@ bool IpTunnelLookup::set(LinkId device, const IpTunnelConfig& config, bool up, b
     return false;
 }
 
-bool IpTunnelLookup::set_up(LinkId device, bool up) {
+template <typename Key>
+bool BasicIpTunnelLookup<Key>::set_up(LinkId device, bool up) {
     Device& known = devices_.at(device);
     return known.up == up || apply_up(device, known, up);
 }
 
-void IpTunnelLookup::erase(LinkId device) {
+template <typename Key>
+void BasicIpTunnelLookup<Key>::erase(LinkId device) {
     const auto known = devices_.find(device);
     if (known == devices_.end()) {
         return;
@@ -278,18 +303,23 @@ void IpTunnelLookup::erase(LinkId device) {
     devices_.erase(known);
 }
 
-LinkId IpTunnelLookup::find_same(const IpTunnelConfig& config) const {
+template <typename Key>
+LinkId BasicIpTunnelLookup<Key>::find_same(const IpTunnelConfig& config) const {
     const auto group = groups_.find(key_of(config));
     if (group == groups_.end()) {
         return kNoLink;
     }
     for (const LinkId id : group->second.devices) {
         const Device& device = devices_.at(id);
-        if (device.lower == config.lower && device.has_key == config.in_key.has_value()) {
+        const bool has_key = Key::kKeyIsFlagged && config.in_key.has_value();
+        if (device.lower == config.lower && device.has_key == has_key) {
             return id;
         }
     }
     return kNoLink;
 }
+
+template class BasicIpTunnelLookup<IpTunnelKey>;
+template class BasicIpTunnelLookup<IpTunnelKey6>;
 
 }  // namespace culvert::encap

@@ -13,6 +13,7 @@
 #pragma once
 
 #include "lib/encap/ip_tunnel.hpp"
+#include "lib/encap/ip_tunnel6.hpp"
 
 #include <atomic>
 #include <cstdint>
@@ -24,6 +25,10 @@ namespace culvert::encap {
 // Addresses as they stand on the wire; 0 = any. A device of neither address is asked for its key's
 // value alone (TUN-LKP-06).
 struct IpTunnelKey {
+    using Address = std::uint32_t;
+    static constexpr Address kAny = 0;
+    static constexpr Address kLast = UINT32_MAX;  // no address is behind it
+
     std::uint32_t local = 0;
     std::uint32_t remote = 0;
     std::uint32_t key = 0;  // host order; 0 without one
@@ -42,7 +47,80 @@ struct IpTunnelKey {
         return {local, remote, key, static_cast<std::uint32_t>(kind) | (has_key ? kHasKey : 0)};
     }
 
+    [[nodiscard]] static constexpr Address wire(const net::IpAddress& address) noexcept {
+        return address.is_v4() ? net::Be32{address.v4()}.raw() : kAny;
+    }
+
+    // Whether a packet must have a key if the device has one, whatever its value (GRE-CRE-08).
+    static constexpr bool kKeyIsFlagged = true;
+
+    // Which of the passes with one address comes first, and whether the last of several devices
+    // with both counts (TUN-LKP-03, -04).
+    [[nodiscard]] static constexpr bool asks_remote_first(std::uint32_t) noexcept { return true; }
+
+    [[nodiscard]] static constexpr bool last_counts(std::uint32_t) noexcept { return true; }
+
     friend constexpr bool operator==(const IpTunnelKey&, const IpTunnelKey&) = default;
+};
+
+// The same over IPv6. There a key of 0 is none (ip6gre_tunnel_lookup).
+struct IpTunnelKey6 {
+    using Address = net::IpAddress;
+    static constexpr Address kAny{};
+    static constexpr Address kLast = net::IpAddress::from_v6(
+        {0xff,
+         0xff,
+         0xff,
+         0xff,
+         0xff,
+         0xff,
+         0xff,
+         0xff,
+         0xff,
+         0xff,
+         0xff,
+         0xff,
+         0xff,
+         0xff,
+         0xff,
+         0xff}
+    );
+
+    net::IpAddress local;
+    net::IpAddress remote;
+    std::uint32_t key = 0;
+    std::uint32_t kind_and_flags = 0;
+
+    static constexpr std::uint32_t kHasKey = IpTunnelKey::kHasKey;
+    static constexpr std::uint32_t kFallback = IpTunnelKey::kFallback;
+
+    [[nodiscard]] static constexpr IpTunnelKey6 make(
+        IpTunnelKind kind,
+        const net::IpAddress& local,
+        const net::IpAddress& remote,
+        bool has_key = false,
+        std::uint32_t key = 0
+    ) noexcept {
+        return {local, remote, has_key ? key : 0, static_cast<std::uint32_t>(kind)};
+    }
+
+    [[nodiscard]] static constexpr Address wire(const net::IpAddress& address) noexcept {
+        return address.is_unspecified() || address.is_v4() ? kAny : address;
+    }
+
+    static constexpr bool kKeyIsFlagged = false;
+
+    // ip6_tnl_lookup() asks for the local address first, ip6gre_tunnel_lookup() for the remote; and
+    // it takes the first of those on other links.
+    [[nodiscard]] static constexpr bool asks_remote_first(std::uint32_t kind) noexcept {
+        return kind != static_cast<std::uint32_t>(IpTunnelKind::ip6tnl);
+    }
+
+    [[nodiscard]] static constexpr bool last_counts(std::uint32_t kind) noexcept {
+        return !asks_remote_first(kind);
+    }
+
+    friend constexpr bool operator==(const IpTunnelKey6&, const IpTunnelKey6&) = default;
 };
 
 // The device of a group, or the first of several.
@@ -61,27 +139,25 @@ struct IpTunnelMember {
 
 using IpTunnelLists = rcu::PublishedArray<std::vector<IpTunnelMember>>;
 
-class IpTunnelLookup {
-    using Table = rcu::HashTable<IpTunnelKey, IpTunnelMatch>;
+template <typename Key>
+class BasicIpTunnelLookup {
+    using Table = rcu::HashTable<Key, IpTunnelMatch>;
 
 public:
     // Throws std::bad_alloc.
-    explicit IpTunnelLookup(rcu::Domain& domain);
+    explicit BasicIpTunnelLookup(rcu::Domain& domain);
 
     // reader
     class View {
     public:
-        using Home = Table::View::Home;
+        using Home = typename Table::View::Home;
 
         // The packet's key; asks for its line.
-        [[nodiscard]] Home prefetch(const IpTunnelKey& key) const noexcept {
-            return table_.prefetch(key);
-        }
+        [[nodiscard]] Home prefetch(const Key& key) const noexcept { return table_.prefetch(key); }
 
         // The device for a packet that came in by `link_in`, or kNoLink. Preconditions: neither
         // address is 0, and `home` is prefetch(key).
-        [[nodiscard]] LinkId
-        find(Home home, const IpTunnelKey& key, LinkId link_in) const noexcept {
+        [[nodiscard]] LinkId find(Home home, const Key& key, LinkId link_in) const noexcept {
             IpTunnelMatch match;
             if (table_.find(home, key, match) && match.list_or_direct == IpTunnelMatch::kDirect)
                 [[likely]] {
@@ -91,19 +167,19 @@ public:
         }
 
     private:
-        friend class IpTunnelLookup;
+        friend class BasicIpTunnelLookup;
 
-        explicit View(const IpTunnelLookup& lookup) noexcept
+        explicit View(const BasicIpTunnelLookup& lookup) noexcept
             : lookup_(lookup)
             , table_(lookup.table_.view()) {}
 
-        const IpTunnelLookup& lookup_;
-        const Table::View table_;
+        const BasicIpTunnelLookup& lookup_;
+        const typename Table::View table_;
     };
 
     [[nodiscard]] View view() const noexcept { return View(*this); }
 
-    [[nodiscard]] LinkId find(const IpTunnelKey& key, LinkId link_in) const noexcept {
+    [[nodiscard]] LinkId find(const Key& key, LinkId link_in) const noexcept {
         const View all = view();
         return all.find(all.prefetch(key), key, link_in);
     }
@@ -121,7 +197,7 @@ public:
 
 private:
     struct Device {
-        IpTunnelKey key;
+        Key key;
         LinkId lower = kNoLink;
         bool has_key = false;
         bool up = false;
@@ -129,7 +205,7 @@ private:
     };
 
     struct Less {
-        bool operator()(const IpTunnelKey& a, const IpTunnelKey& b) const noexcept;
+        bool operator()(const Key& a, const Key& b) const noexcept;
     };
 
     struct Group {
@@ -137,14 +213,13 @@ private:
         IpTunnelLists::Id list = IpTunnelLists::kNone;
     };
 
-    using Groups = std::map<IpTunnelKey, Group, Less>;
+    using Groups = std::map<Key, Group, Less>;
 
-    [[nodiscard]] static IpTunnelKey key_of(const IpTunnelConfig& config) noexcept;
-    [[nodiscard]] LinkId
-    go_through_passes(const IpTunnelKey& packet, LinkId link_in) const noexcept;
-    [[nodiscard]] bool is_preferred_to(const Device& bound, const IpTunnelKey& exact) const;
-    [[nodiscard]] bool is_direct(const IpTunnelKey& key, std::size_t members) const;
-    [[nodiscard]] bool publish(const IpTunnelKey& key, Group& group);
+    [[nodiscard]] static Key key_of(const IpTunnelConfig& config) noexcept;
+    [[nodiscard]] LinkId go_through_passes(const Key& packet, LinkId link_in) const noexcept;
+    [[nodiscard]] bool is_preferred_to(const Device& bound, const Key& exact) const;
+    [[nodiscard]] bool is_direct(const Key& key, std::size_t members) const;
+    [[nodiscard]] bool publish(const Key& key, Group& group);
     [[nodiscard]] bool publish_fallback(const Device& device);
     void publish_around(const Device& changed);
     [[nodiscard]] bool apply_up(LinkId id, Device& device, bool up);
@@ -160,7 +235,10 @@ private:
     std::map<LinkId, Device> bound_;  // up, bound to a link, and without an address
 };
 
-// All that workers read of ipip, gre and gretap.
+using IpTunnelLookup = BasicIpTunnelLookup<IpTunnelKey>;
+using IpTunnelLookup6 = BasicIpTunnelLookup<IpTunnelKey6>;
+
+// All that workers read of these tunnels.
 struct IpTunnelTables {
     // Remotes that all devices together may have: a device without one has those that its routes
     // and packets name.
@@ -170,12 +248,38 @@ struct IpTunnelTables {
     explicit IpTunnelTables(rcu::Domain& domain)
         : lookup(domain)
         , remotes(domain, 64, kMaxRemotes)
-        , templates(domain, 4 * kMaxRemotes) {}
+        , templates(domain, 4 * kMaxRemotes)
+        , lookup6(domain)
+        , templates6(domain, 4 * kMaxLinks) {}
+
+    // writer: which of the two tables, the device's kind says. See BasicIpTunnelLookup.
+    [[nodiscard]] bool
+    set(LinkId device, const IpTunnelConfig& config, bool up, bool is_fallback = false) {
+        return traits(config.kind).is_over_ipv6 ? lookup6.set(device, config, up, is_fallback)
+                                                : lookup.set(device, config, up, is_fallback);
+    }
+
+    [[nodiscard]] bool set_up(LinkId device, IpTunnelKind kind, bool up) {
+        return traits(kind).is_over_ipv6 ? lookup6.set_up(device, up) : lookup.set_up(device, up);
+    }
+
+    void erase(LinkId device) {
+        lookup.erase(device);
+        lookup6.erase(device);
+    }
+
+    [[nodiscard]] LinkId find_same(const IpTunnelConfig& config) const {
+        return traits(config.kind).is_over_ipv6 ? lookup6.find_same(config)
+                                                : lookup.find_same(config);
+    }
 
     IpTunnelLookup lookup;        // packet -> link
     IpTunnelOwnTemplates own;     // link -> template of the remote it was given
     IpTunnelRemotes remotes;      // link and any other remote -> template
     IpTunnelTemplates templates;  // numbers wait for a grace period: more than are in use
+    // Over IPv6 a link sends to the remote it was given, and to no other.
+    IpTunnelLookup6 lookup6;
+    IpTunnelTemplates6 templates6;
 };
 
 }  // namespace culvert::encap

@@ -21,8 +21,9 @@ namespace culvert::encap {
 
 // What the rest of the way needs of the outer headers.
 // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): who parses sets what is read
-struct IpTunnelOuter {
-    IpTunnelKey key;               // what the device is found by
+template <typename Key>
+struct BasicIpTunnelOuter {
+    Key key;                       // what the device is found by
     std::uint32_t sequence;        // where has_sequence
     std::uint16_t payload_offset;  // from the packet's data
     std::uint16_t payload_type;    // EtherType of what is inside
@@ -30,6 +31,9 @@ struct IpTunnelOuter {
     bool has_checksum;  // a right one
     bool has_sequence;
 };
+
+using IpTunnelOuter = BasicIpTunnelOuter<IpTunnelKey>;
+using IpTunnelOuter6 = BasicIpTunnelOuter<IpTunnelKey6>;
 
 // The order of the kernel's checks, where a packet is wrong in two ways.
 enum class IpTunnelVerdict : std::uint8_t {

@@ -29,6 +29,7 @@ void flood(
         {worker.vector(Stage::port_tx).room(),
          worker.vector(Stage::vxlan_push).room(),
          worker.vector(Stage::ip_tunnel_push).room(),
+         worker.vector(Stage::ip_tunnel_push6).room(),
          worker.vector(Stage::ethernet).room()}
     );
 }

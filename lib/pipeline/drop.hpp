@@ -268,6 +268,30 @@ enum class Direction : std::uint8_t { rx, tx };
       tx,                                                                                          \
       none,                                                                                        \
       "a copy, to tell its sender that routers report errors; the packet itself went (TUN-TX-15)") \
+    X(ip_tunnel6_payload,                                                                          \
+      tx,                                                                                          \
+      tx_errors | KernelCounters::tx_dropped,                                                      \
+      "into a tunnel over IPv6: of no type that it carries, cut off, or from its remote")          \
+    X(ip_tunnel6_encap_limit,                                                                      \
+      tx,                                                                                          \
+      tx_errors | KernelCounters::tx_dropped,                                                      \
+      "its encapsulation limit permits no further tunnel (RFC 2473, 4.1.1)")                       \
+    X(ip_tunnel6_no_way,                                                                           \
+      tx,                                                                                          \
+      tx_carrier_errors | KernelCounters::tx_errors | KernelCounters::tx_dropped,                  \
+      "from the local address no route leads to the remote, or one of them is missing")            \
+    X(ip_tunnel6_loop,                                                                             \
+      tx,                                                                                          \
+      collisions | KernelCounters::tx_errors | KernelCounters::tx_dropped,                         \
+      "the route to the remote leads into the tunnel itself")                                      \
+    X(ip_tunnel6_too_big,                                                                          \
+      tx,                                                                                          \
+      tx_errors | KernelCounters::tx_dropped,                                                      \
+      "larger than the path over IPv6 takes; the sender is told")                                  \
+    X(ip_tunnel6_needs_fragments,                                                                  \
+      tx,                                                                                          \
+      tx_aborted_errors | KernelCounters::tx_errors,                                               \
+      "outer IPv6 packet larger than the path's MTU: these are not fragmented (TUN-TX-21)")        \
     X(ip_tunnel_no_headroom, tx, tx_dropped, "no room for the outer headers (TUN-TX-17)")          \
     X(neighbour_failed, tx, none, "the next hop did not answer (NEI-02)")                          \
     X(neighbour_queue_full,                                                                        \
@@ -307,7 +331,7 @@ inline constexpr auto kDropInfo = std::to_array<DropInfo>({
 #undef CULVERT_DROP_INFO
 });
 inline constexpr std::size_t kDropCount = kDropInfo.size();
-static_assert(kDropCount <= 128, "the counter rows are 128 wide");
+static_assert(kDropCount <= 160, "the counter rows are 160 wide");
 
 constexpr const DropInfo& info(Drop reason) noexcept {
     return kDropInfo[static_cast<std::size_t>(reason)];

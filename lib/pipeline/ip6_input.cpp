@@ -6,8 +6,10 @@
 #include "lib/net/icmp.hpp"
 #include "lib/net/ip_protocol.hpp"
 #include "lib/net/parse.hpp"
+#include "lib/pipeline/frame.hpp"
 #include "lib/route/own_addresses.hpp"
 
+#include <cstring>
 #include <utility>
 
 namespace culvert::pipeline {
@@ -186,6 +188,12 @@ bool is_our_group(const Bytes16& group) noexcept {
     return is_solicited || is_all;
 }
 
+// What ip6tnl and ip6gre register for.
+constexpr bool is_tunnel_protocol(std::uint8_t protocol) noexcept {
+    using namespace net::ip_protocol;
+    return protocol == kIpip || protocol == kIpv6 || protocol == kGre || protocol == kMplsInIp;
+}
+
 void punt_icmp6(Worker& worker, rte_mbuf* packet, std::size_t offset) noexcept {
     const View view = View::of(packet);
     const bool is_discovery = offset < view.len &&
@@ -250,6 +258,27 @@ void punt_icmp6(Worker& worker, rte_mbuf* packet, std::size_t offset) noexcept {
     return check_options(worker, packet, sizeof(net::Ipv6Header));
 }
 
+namespace {
+
+// What Linux's tunnels over IPv6 send in front of their payload: the encapsulation limit and
+// nothing else, which says nothing to whom it has reached. False: not such a header, or the rest of
+// the way is to look at it.
+bool is_encap_limit(const View& view, Upper& upper) noexcept {
+    constexpr std::size_t kAt = sizeof(net::Ipv6Header);
+    constexpr std::uint64_t kPattern = 0x0000040100010100;  // next header and limit are any
+    constexpr std::uint64_t kMask = 0x00ffffff00ffffff;
+    constexpr std::size_t kLen = 8;
+    if (view.len < kAt + kLen || view.data[6] != net::ip_protocol::kDestinationOptions) {
+        return false;
+    }
+    std::uint64_t word = 0;
+    std::memcpy(&word, view.data + kAt, sizeof(word));
+    upper = {kAt + kLen, kAt, view.data[kAt]};
+    return (in_wire_order(word) & kMask) == kPattern && is_tunnel_protocol(upper.protocol);
+}
+
+}  // namespace
+
 [[gnu::noinline]] void deliver6(Worker& worker, rte_mbuf* packet) noexcept {
     const Bytes16& destination = ip6_header_of(packet)->destination;
     const bool is_group = destination[0] == 0xff;
@@ -259,7 +288,7 @@ void punt_icmp6(Worker& worker, rte_mbuf* packet, std::size_t offset) noexcept {
         return;
     }
     Upper upper;
-    if (!find_upper(worker, packet, upper)) {
+    if (!is_encap_limit(View::of(packet), upper) && !find_upper(worker, packet, upper)) {
         return;
     }
     if (upper.protocol == net::ip_protocol::kIcmpv6) {
@@ -268,6 +297,8 @@ void punt_icmp6(Worker& worker, rte_mbuf* packet, std::size_t offset) noexcept {
         worker.consume(packet);
     } else if (upper.protocol == net::ip_protocol::kUdp) {
         worker.enqueue(Stage::vxlan_pop6, packet);
+    } else if (is_tunnel_protocol(upper.protocol)) {
+        worker.enqueue(Stage::ip_tunnel_pop6, packet);
     } else {
         worker.drop_and_tell(
             packet,

@@ -15,11 +15,31 @@
 
 namespace culvert::pipeline {
 
-enum class LinkKind : std::uint8_t { port, bridge, vxlan, dummy, vlan, ipip, gre, gretap, sit };
+enum class LinkKind : std::uint8_t {
+    port,
+    bridge,
+    vxlan,
+    dummy,
+    vlan,
+    ipip,  // from here on encap::IpTunnelKind
+    gre,
+    gretap,
+    sit,
+    ip6tnl,  // from here on over IPv6
+    ip6gre,
+    ip6gretap,
+};
+
+inline constexpr std::size_t kLinkKinds = static_cast<std::size_t>(LinkKind::ip6gretap) + 1;
 
 // One engine moves packets for all of these (encap/ip_tunnel.hpp).
 [[nodiscard]] constexpr bool is_ip_tunnel(LinkKind kind) noexcept {
     return kind >= LinkKind::ipip;
+}
+
+// Of these: whether IPv6 is underneath.
+[[nodiscard]] constexpr bool is_ip_tunnel6(LinkKind kind) noexcept {
+    return kind >= LinkKind::ip6tnl;
 }
 
 // The same, whatever is inside.
@@ -39,8 +59,9 @@ enum class LinkKind : std::uint8_t { port, bridge, vxlan, dummy, vlan, ipip, gre
 }
 
 static_assert(link_kind(encap::IpTunnelKind::sit) == LinkKind::sit);
+static_assert(link_kind(encap::IpTunnelKind::ip6tnl) == LinkKind::ip6tnl);
 
-// Frames have addresses there; ipip and gre have none (encap/ip_tunnel.hpp).
+// Frames have addresses there; ipip, gre and the like have none (encap/ip_tunnel.hpp).
 [[nodiscard]] constexpr bool has_link_layer(LinkKind kind) noexcept {
     return !is_ip_tunnel(kind) || encap::traits(ip_tunnel_kind(kind)).carries_frames;
 }
@@ -79,10 +100,10 @@ struct alignas(64) Link {
     std::uint16_t port_id = 0;    // kind port: DPDK's port number
     std::vector<LinkId> members;  // kind bridge: members that are up, by id
     encap::VxlanConfig vxlan;     // kind vxlan
-    encap::IpTunnelConfig ip_tunnel;                      // kinds ipip, gre, gretap
-    std::shared_ptr<encap::IpTunnelSequences> sequences;  // gre and gretap
+    encap::IpTunnelConfig ip_tunnel;                      // ipip and the like
+    std::shared_ptr<encap::IpTunnelSequences> sequences;  // those with GRE
     VlanConfig vlan;                                      // kind vlan
-    std::shared_ptr<encap::IpTunnelFaults> faults;        // ipip, gre, gretap
+    std::shared_ptr<encap::IpTunnelFaults> faults;        // ipip and the like
 };
 
 using Links = rcu::PublishedArray<Link>;

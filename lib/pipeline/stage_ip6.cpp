@@ -271,8 +271,12 @@ void send_on(Worker& worker, const Chunk& chunk) noexcept {
 
 void ip6_stage(Worker& worker) noexcept {
     Vector& in = worker.vector(Stage::ip6);
-    const std::uint32_t n =
-        std::min({in.count, worker.output_room(), worker.vector(Stage::vxlan_pop6).room()});
+    const std::uint32_t n = std::min(
+        {in.count,
+         worker.output_room(),
+         worker.vector(Stage::vxlan_pop6).room(),
+         worker.vector(Stage::ip_tunnel_pop6).room()}
+    );
     for (std::uint32_t done = 0; done < n; done += Chunk::kPackets) {
         Chunk chunk;
         read_headers(worker, &in.packets[done], std::min(n - done, Chunk::kPackets), chunk);

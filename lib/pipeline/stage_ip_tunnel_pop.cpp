@@ -6,6 +6,7 @@
 // Drops up to the lookup count on the underlay link, later ones on the tunnel link.
 #include "lib/encap/inner_frame.hpp"
 #include "lib/encap/ip_tunnel_pop.hpp"
+#include "lib/pipeline/ip_tunnel_order.hpp"
 #include "lib/pipeline/scratch.hpp"
 #include "lib/pipeline/tally.hpp"
 #include "lib/pipeline/worker.hpp"
@@ -53,17 +54,6 @@ bool says_the_same(const encap::IpTunnelOuter& a, const encap::IpTunnelOuter& b)
     return a.key == b.key && a.payload_offset == b.payload_offset &&
            a.payload_type == b.payload_type && a.tos == b.tos && a.has_checksum == b.has_checksum &&
            a.has_sequence == b.has_sequence;
-}
-
-// TUN-RX-03. As in the kernel, two workers that receive for one device at once may both take a
-// number that only one of them should.
-bool is_in_sequence(encap::IpTunnelSequences& sequences, std::uint32_t number) noexcept {
-    const std::uint32_t expected = sequences.expected_in.load(std::memory_order_relaxed);
-    if (expected != 0 && static_cast<std::int32_t>(number - expected) < 0) {
-        return false;
-    }
-    sequences.expected_in.store(number + 1, std::memory_order_relaxed);
-    return true;
 }
 
 class IpTunnelPop {

@@ -162,6 +162,29 @@ void push_oversize(
     cut(worker, packet, outer);
 }
 
+namespace {
+
+// dst_link_failure()
+IcmpError host_unreachable(const encap::IpTunnelInner& inner) noexcept {
+    IcmpError error = inner.l3 == net::L3::ipv6 ? unreachable6(net::icmpv6_unreachable::kAddress)
+                                                : unreachable(net::icmp_unreachable::kHost);
+    error.as_received = false;
+    return error;
+}
+
+}  // namespace
+
+[[gnu::cold]] void
+refuse_without_way(Worker& worker, rte_mbuf* packet, const Link& device) noexcept {
+    const encap::IpTunnelInner inner = encap::inspect_inner(packet);
+    if (device.master != kNoLink || inner.l3 == net::L3::none || inner.truncated) {
+        worker.drop(packet, device.id, Drop::ip_tunnel6_no_way);
+        return;
+    }
+    note(packet).l3_offset = static_cast<std::uint8_t>(inner.l3_offset);
+    worker.drop_and_tell(packet, device.id, Drop::ip_tunnel6_no_way, host_unreachable(inner));
+}
+
 void tell_of_fault(Worker& worker, rte_mbuf* packet, const Link& device) noexcept {
     const encap::IpTunnelInner inner = encap::inspect_inner(packet);
     const bool is_due = device.faults != nullptr && device.faults->take();
@@ -172,11 +195,8 @@ void tell_of_fault(Worker& worker, rte_mbuf* packet, const Link& device) noexcep
     if (copy == nullptr) {
         return;
     }
-    IcmpError error = inner.l3 == net::L3::ipv6 ? unreachable6(net::icmpv6_unreachable::kAddress)
-                                                : unreachable(net::icmp_unreachable::kHost);
-    error.as_received = false;
     note(copy).l3_offset = static_cast<std::uint8_t>(inner.l3_offset);
-    worker.drop_and_tell(copy, device.id, Drop::ip_tunnel_fault_copy, error);
+    worker.drop_and_tell(copy, device.id, Drop::ip_tunnel_fault_copy, host_unreachable(inner));
 }
 
 }  // namespace culvert::pipeline

@@ -37,4 +37,8 @@ void push_oversize(
 // host is unreachable, but the packet itself goes on: control gets a copy.
 void tell_of_fault(Worker& worker, rte_mbuf* packet, const Link& device) noexcept;
 
+// From a device over IPv6 no way leads to the remote: the packet is dropped, and its sender told
+// that the host is unreachable (dst_link_failure).
+void refuse_without_way(Worker& worker, rte_mbuf* packet, const Link& device) noexcept;
+
 }  // namespace culvert::pipeline

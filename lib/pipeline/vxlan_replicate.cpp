@@ -127,6 +127,10 @@ bool VxlanPush::has_room_for(const encap::VxlanTemplate* outer) noexcept {
     case LinkKind::gretap:
     case LinkKind::sit:
         return has_room(Stage::ip_tunnel_push);
+    case LinkKind::ip6tnl:
+    case LinkKind::ip6gre:
+    case LinkKind::ip6gretap:
+        return has_room(Stage::ip_tunnel_push6);
     case LinkKind::vlan:
         return worker_.output_room() != 0;
     case LinkKind::dummy:

@@ -208,7 +208,8 @@ std::uint32_t drain(Worker& worker) noexcept {
         const bool leaving = stage == static_cast<std::size_t>(Stage::port_tx) ||
                              stage == static_cast<std::size_t>(Stage::ip_fragment) ||
                              stage == static_cast<std::size_t>(Stage::vxlan_push) ||
-                             stage == static_cast<std::size_t>(Stage::ip_tunnel_push);
+                             stage == static_cast<std::size_t>(Stage::ip_tunnel_push) ||
+                             stage == static_cast<std::size_t>(Stage::ip_tunnel_push6);
         for (std::uint32_t i = 0; i < vector.count; ++i) {
             drained +=
                 shut_down(worker, vector.packets[i], leaving ? Charge::link_out : Charge::link_in);

@@ -31,29 +31,43 @@ inline constexpr std::uint32_t kVectorSize = 1024;
 // The stages, in the order a packet usually meets them; run_stages() goes round until all vectors
 // are empty.
 enum class Stage : std::uint8_t {
-    ethernet,        // a frame for a link in no bridge, or for the bridge itself
-    bridge,          // a frame from a member, or from the bridge's own address
-    ip4,             // validated and looked up
-    ip6,             // the same
-    ip_fragment,     // with its link header, too large for link_out
-    vxlan_pop,       // UDP to an address of ours
-    vxlan_pop6,      // the same over IPv6
-    ip_tunnel_pop,   // ipip or GRE to an address of ours
-    vxlan_push,      // a frame to a vxlan link (link_out)
-    ip_tunnel_push,  // a frame to an ipip, gre or gretap link (link_out)
-    port_tx,         // a complete frame to a port (link_out)
+    ethernet,         // a frame for a link in no bridge, or for the bridge itself
+    bridge,           // a frame from a member, or from the bridge's own address
+    ip4,              // validated and looked up
+    ip6,              // the same
+    ip_fragment,      // with its link header, too large for link_out
+    vxlan_pop,        // UDP to an address of ours
+    vxlan_pop6,       // the same over IPv6
+    ip_tunnel_pop,    // ipip or GRE to an address of ours
+    ip_tunnel_pop6,   // the same over IPv6
+    vxlan_push,       // a frame to a vxlan link (link_out)
+    ip_tunnel_push,   // a frame to an ipip, gre or gretap link (link_out)
+    ip_tunnel_push6,  // the same over IPv6
+    port_tx,          // a complete frame to a port (link_out)
     count,
 };
 
+namespace detail {
+
+[[nodiscard]] constexpr std::array<Stage, kLinkKinds> output_stages() noexcept {
+    std::array<Stage, kLinkKinds> stages{};
+    stages.fill(Stage::count);
+    stages[static_cast<std::size_t>(LinkKind::port)] = Stage::port_tx;
+    stages[static_cast<std::size_t>(LinkKind::vxlan)] = Stage::vxlan_push;
+    for (std::size_t i = static_cast<std::size_t>(LinkKind::ipip); i < stages.size(); ++i) {
+        const bool is_over_ipv6 = is_ip_tunnel6(static_cast<LinkKind>(i));
+        stages[i] = is_over_ipv6 ? Stage::ip_tunnel_push6 : Stage::ip_tunnel_push;
+    }
+    return stages;
+}
+
+}  // namespace detail
+
+inline constexpr std::array<Stage, kLinkKinds> kOutputStages = detail::output_stages();
+
 // Who takes frames to a link of this kind; count = Worker::output() does it itself.
 [[nodiscard]] constexpr Stage output_stage(LinkKind kind) noexcept {
-    if (kind == LinkKind::port) {
-        return Stage::port_tx;
-    }
-    if (kind == LinkKind::vxlan) {
-        return Stage::vxlan_push;
-    }
-    return is_ip_tunnel(kind) ? Stage::ip_tunnel_push : Stage::count;
+    return kOutputStages[static_cast<std::size_t>(kind)];
 }
 
 // Packets waiting for a stage.
@@ -262,7 +276,9 @@ void vxlan_pop_stage(Worker& worker) noexcept;
 void vxlan_pop6_stage(Worker& worker) noexcept;
 void vxlan_push_stage(Worker& worker) noexcept;
 void ip_tunnel_pop_stage(Worker& worker) noexcept;
+void ip_tunnel_pop6_stage(Worker& worker) noexcept;
 void ip_tunnel_push_stage(Worker& worker) noexcept;
+void ip_tunnel_push6_stage(Worker& worker) noexcept;
 void port_tx_stage(Worker& worker) noexcept;
 
 // Worker::output() to a VLAN link: the frame leaves by the lower link, with its tag (vlan.cpp).
@@ -305,6 +321,7 @@ inline std::uint32_t Worker::output_room() const noexcept {
         {room(Stage::port_tx),
          room(Stage::vxlan_push),
          room(Stage::ip_tunnel_push),
+         room(Stage::ip_tunnel_push6),
          room(Stage::bridge)}
     );
 }

@@ -140,10 +140,12 @@ constexpr std::array<StageEntry, static_cast<std::size_t>(Stage::count)> kStages
     {Stage::vxlan_pop, vxlan_pop_stage},
     {Stage::vxlan_pop6, vxlan_pop6_stage},
     {Stage::ip_tunnel_pop, ip_tunnel_pop_stage},
+    {Stage::ip_tunnel_pop6, ip_tunnel_pop6_stage},
     {Stage::ip_fragment, ip_fragment_stage},
     {Stage::bridge, bridge_stage},
     {Stage::vxlan_push, vxlan_push_stage},
     {Stage::ip_tunnel_push, ip_tunnel_push_stage},
+    {Stage::ip_tunnel_push6, ip_tunnel_push6_stage},
     {Stage::port_tx, port_tx_stage},
 }};
 

@@ -39,7 +39,7 @@ struct KeyWords {
     static constexpr bool kHasTail = sizeof(Key) % 8 == 4;
     static_assert(std::is_trivially_copyable_v<Key>);
     static_assert(std::has_unique_object_representations_v<Key>, "padding would be compared");
-    static_assert(sizeof(Key) >= 8 && sizeof(Key) <= 20 && sizeof(Key) % 4 == 0);
+    static_assert(sizeof(Key) >= 8 && sizeof(Key) <= 48 && sizeof(Key) % 4 == 0);
 
     explicit KeyWords(const Key& key) noexcept {
         std::memcpy(words.data(), &key, kWords * 8);

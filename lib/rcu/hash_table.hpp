@@ -235,6 +235,11 @@ HashTable<Key, Value, Shadow>::hash(const Words& key, const Secret& secret) noex
     } else {
         mixed = fold_multiply(key.words[0] ^ secret.words[0], key.words[1] ^ secret.words[1]);
     }
+    // Each pair anew, with what came before it mixed in.
+    for (std::size_t word = 2; word < Words::kWords; word += 2) {
+        const std::uint64_t second = word + 1 < Words::kWords ? key.words[word + 1] : 0;
+        mixed = fold_multiply(key.words[word] ^ mixed ^ secret.words[2], second ^ secret.words[1]);
+    }
     if constexpr (Words::kHasTail) {
         mixed ^= key.tail ^ secret.words[2];
     }

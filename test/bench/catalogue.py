@@ -3,8 +3,9 @@
 
 from bench_cases import plain_and_vxlan_cases
 from ip6_cases import ip6_cases
+from ip6_tunnel_cases import ip6_tunnel_cases
 from tunnel_cases import tunnel_cases
 
 
 def all_cases():
-    return [*plain_and_vxlan_cases(), *tunnel_cases(), *ip6_cases()]
+    return [*plain_and_vxlan_cases(), *tunnel_cases(), *ip6_cases(), *ip6_tunnel_cases()]

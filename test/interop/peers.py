@@ -11,6 +11,7 @@ from guest import Machine
 from hosts import Namespace, Skip
 
 KINDS = ("ipip", "gre", "gretap", "sit")
+KINDS6 = ("ip6tnl", "ip6gre", "ip6gretap")
 
 
 class Choice:
@@ -23,6 +24,7 @@ class Choice:
 def kernel_has_tunnels(name):
     with contextlib.closing(Namespace(name)) as probe:
         commands = [f"link add {kind} type {kind} remote 192.0.2.9" for kind in KINDS]
+        commands += [f"link add {kind} type {kind} local ::1 remote 2001:db8::9" for kind in KINDS6]
         commands.append("link add link gretap name vlan type vlan id 9")
         return all(probe.ip(command, check=False).returncode == 0 for command in commands)
 

@@ -75,11 +75,11 @@ def raw_tunnel(lab, options="dstport 4789", extra="", **more):
 
 
 class IpTunnel:
-    """culvert and a peer with a tunnel `tun` between them: a routed one of packets (ipip, gre) with a network behind each
-    end, or one of frames (gretap) that is bridged to near's network. Either way near is 10.1.0.1 and far 10.2.0.2."""
+    """culvert and a peer with a tunnel `tun` between them: a routed one of packets (ipip, gre, ip6tnl, ip6gre) with a network behind each
+    end, or one of frames (gretap, ip6gretap) that is bridged to near's network. Either way near is 10.1.0.1 and far 10.2.0.2."""
 
     def __init__(self, lab, kind, ours="", theirs=None):
-        self.kind, self.bridged = kind, kind == "gretap"
+        self.kind, self.bridged = kind, kind.endswith("gretap")
         self.switch, self.near, self.far = lab.switch(), lab.namespace("near"), lab.peer("far")
         length = 8 if self.bridged else 24
         ports = [

@@ -7,6 +7,7 @@
 #include "lib/net/icmp.hpp"
 #include "lib/net/ip_protocol.hpp"
 #include "lib/net/ipv4.hpp"
+#include "lib/net/ipv6.hpp"
 #include "lib/net/udp.hpp"
 #include "lib/net/vxlan.hpp"
 #include "test/unit/control/core_fixture.hpp"
@@ -238,6 +239,35 @@ TEST_CASE_METHOD(Far, "GRE-ERR-02 GRE-ERR-04 the tunnel with the quoted key", "[
     quoted.resize(28);
     CHECK(tell(3, code, 0, quoted));
     CHECK(record(link).faults->left == (counts ? 1U : 0U));
+}
+
+TEST_CASE_METHOD(
+    Far, "GRE-ERR-03 the sender of IPv6 in what is quoted hears of it at once", "[control][icmp]"
+) {
+    const bool is_sit = GENERATE(false, true);
+    const LinkId link =
+        tunnel(is_sit ? pipeline::LinkKind::sit : pipeline::LinkKind::gre, "203.0.113.9");
+    Bytes quoted = quote(is_sit ? net::ip_protocol::kIpv6 : net::ip_protocol::kGre);
+    if (!is_sit) {
+        append(quoted, net::GreHeader{net::Be16{0}, net::Be16{net::ether_type::kIpv6}});
+    }
+    net::Ipv6Header inner{};
+    inner.version_class_flow = net::Ipv6Header::make_first_word(0, 0);
+    inner.next_header = net::ip_protocol::kTcp;
+    inner.source = ip("2001:db8::7").bytes();
+    inner.destination = ip("2001:db8:f::7").bytes();
+    append(quoted, inner);
+    quoted.resize(quoted.size() + 8);
+    // Nothing here leads to 2001:db8::7; but it was looked for.
+    const std::uint64_t before = core->count(IpCounter::icmp_no_way);
+    CHECK(tell(3, 1, 0, quoted));
+    CHECK(core->count(IpCounter::icmp_no_way) == before + 1);
+    CHECK_FALSE(core->tunnel_faults().has(link));
+    // Too little is quoted to say whose packet it was.
+    quoted.pop_back();
+    CHECK(tell(3, 1, 0, quoted));
+    CHECK(core->count(IpCounter::icmp_no_way) == before + 1);
+    CHECK(core->tunnel_faults().has(link));
 }
 
 TEST_CASE_METHOD(Far, "GRE-ERR-01 errors about GRE, whichever tunnel's", "[control][icmp]") {

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "lib/encap/ip_tunnel_build6.hpp"
+
+#include "lib/encap/tunnel_path.hpp"
+#include "lib/net/checksum.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace culvert::encap {
+
+namespace {
+
+// data_len and payload length are 16 bits, and the link header is in front of the IP packet.
+constexpr std::uint32_t kMaxOuterIp = 65535 - IpTunnelTemplate6::kLinkHeaderLen;
+
+// RFC 2473, 4.1.1: the limit, and padding behind it.
+constexpr std::array<std::uint8_t, kEncapLimitLen>
+encap_limit_header(std::uint8_t next_header, std::uint8_t limit) {
+    constexpr std::uint8_t kEncapLimit = 4;
+    constexpr std::uint8_t kPadN = 1;
+    return {next_header, 0, kEncapLimit, 1, limit, kPadN, 1, 0};
+}
+
+void write_gre(const IpTunnelConfig& config, std::uint8_t* bytes) {
+    const std::uint16_t protocol =
+        traits(config.kind).carries_frames ? net::ether_type::kTeb : net::ether_type::kIpv4;
+    const net::GreHeader base{net::Be16{gre_flags(config)}, net::Be16{protocol}};
+    std::memcpy(bytes, &base, sizeof(base));
+    bytes += sizeof(base) + (config.out_checksum ? sizeof(net::GreChecksumField) : 0);
+    if (config.out_key.has_value()) {
+        const net::Be32 key{*config.out_key};
+        std::memcpy(bytes, &key, sizeof(key));
+    }
+}
+
+// Where the array ends is where the payload begins.
+void write_headers(
+    const IpTunnelConfig& config, const net::IpAddress& remote, IpTunnelTemplate6& outer
+) {
+    std::uint8_t* const end = outer.bytes.data() + IpTunnelTemplate6::kRoom;
+    const std::uint8_t protocol = traits(config.kind).protocol;
+    net::Ipv6Header ip{};
+    ip.version_class_flow = net::Be32{outer.first_word};
+    ip.next_header = protocol;
+    ip.hop_limit = config.ttl;
+    ip.source = config.local.bytes();
+    ip.destination = remote.bytes();
+    if (outer.gre_len != 0) {
+        write_gre(config, end - outer.gre_len);
+        outer.gre_sum = net::sum_fold(net::sum_bytes(end - outer.gre_len, outer.gre_len));
+    }
+    if (outer.limit_len != 0) {
+        const auto limit = encap_limit_header(protocol, *config.ip6.encap_limit);
+        std::memcpy(end - outer.gre_len - limit.size(), limit.data(), limit.size());
+        ip.next_header = net::ip_protocol::kDestinationOptions;
+    }
+    const net::Be16 type{net::ether_type::kIpv6};
+    std::memcpy(end - outer.ip_len(), &ip, sizeof(ip));
+    std::memcpy(end - outer.ip_len() - sizeof(type), &type, sizeof(type));
+}
+
+// ip6_tnl_xmit_ctl(): whoever has no local address does not send, nor does it to ourselves, unless
+// that was allowed.
+TunnelState judge(
+    const IpTunnelConfig& config,
+    LinkId device,
+    const net::IpAddress& remote,
+    const route::Path& path,
+    const std::optional<route::Adjacency>& neighbour
+) {
+    if (remote.is_unspecified()) {
+        return TunnelState::no_remote;
+    }
+    return config.local.is_unspecified()
+               ? TunnelState::no_route
+               : judge_path(device, config.local, remote, path, neighbour);
+}
+
+}  // namespace
+
+IpTunnelTemplate6 build_ip_tunnel_template6(
+    const IpTunnelConfig& config,
+    LinkId device,
+    const net::IpAddress& remote,
+    const route::Path& path,
+    const std::optional<route::Adjacency>& neighbour
+) {
+    const IpTunnelTraits& kind = traits(config.kind);
+    IpTunnelTemplate6 outer;
+    outer.state = judge(config, device, remote, path, neighbour);
+    outer.device = device;
+    outer.kind = config.kind;
+    outer.carries_frames = kind.carries_frames;
+    if (outer.state != TunnelState::ready && outer.state != TunnelState::unresolved) {
+        return outer;
+    }
+    outer.link_out = path.link;
+    outer.next_hop = path.next_hop;
+    outer.mtu = path.mtu == 0 ? kMaxOuterIp : std::min(path.mtu, kMaxOuterIp);
+    outer.checksum = kind.has_gre && config.out_checksum;
+    outer.sequence = kind.has_gre && config.out_sequence;
+    outer.hop_limit_inherit = config.ttl == 0;
+    outer.class_inherit = config.ip6.class_inherit;
+    outer.label_inherit = config.ip6.label_inherit;
+    outer.label_of_flow = config.ip6.label_inherit || config.ip6.flow_label == 0;
+    outer.marks_congestion = !kind.has_gre;
+    // ip6tnl's congestion bits are the packet's; ip6gre's class is sent as it was given.
+    const std::uint8_t fixed_class =
+        kind.has_gre ? config.tos : static_cast<std::uint8_t>(config.tos & ~3U);
+    outer.first_word = net::Ipv6Header::make_first_word(
+                           outer.class_inherit ? std::uint8_t{0} : fixed_class,
+                           outer.label_of_flow ? 0 : config.ip6.flow_label
+    )
+                           .host();
+    outer.gre_len = static_cast<std::uint8_t>(
+        kind.has_gre ? net::gre_header_len_bytes(gre_flags(config)) : std::size_t{0}
+    );
+    outer.limit_len = config.ip6.encap_limit.has_value() ? kEncapLimitLen : std::uint8_t{0};
+    outer.length = static_cast<std::uint8_t>(IpTunnelTemplate6::kLinkHeaderLen + outer.ip_len());
+    write_headers(config, remote, outer);
+    if (outer.state == TunnelState::ready) {
+        outer.link_out = neighbour->link_out;
+        std::memcpy(
+            outer.bytes.data() + IpTunnelTemplate6::kRoom - outer.length,
+            neighbour->header.data(),
+            IpTunnelTemplate6::kLinkHeaderLen
+        );
+    }
+    return outer;
+}
+
+}  // namespace culvert::encap
