@@ -176,6 +176,7 @@ struct IpTunnelTables {
     IpTunnelOwnTemplates own;     // link -> template of the remote it was given
     IpTunnelRemotes remotes;      // link and any other remote -> template
     IpTunnelTemplates templates;  // numbers wait for a grace period: more than are in use
+    FouPorts fou;                 // UDP ports with tunnels' packets
 };
 
 }  // namespace culvert::encap

@@ -4,6 +4,7 @@
 // reason: a frame that ECN rejects has been learned before.
 //
 // Drops up to the VNI count on the underlay link, later ones on the vxlan link.
+#include "lib/pipeline/fou_pop.hpp"
 #include "lib/pipeline/vxlan_inner.hpp"
 #include "lib/pipeline/vxlan_pop.hpp"
 
@@ -240,6 +241,9 @@ void VxlanPop::run(rte_mbuf* const* packets, std::uint32_t count) noexcept {
 
 void vxlan_pop_stage(Worker& worker) noexcept {
     Vector& vector = worker.vector(Stage::vxlan_pop);
+    if (worker.tables.ip_tunnels.fou.any()) [[unlikely]] {
+        divert_fou(worker, vector);
+    }
     const std::uint32_t room =
         std::min(worker.vector(Stage::ethernet).room(), worker.vector(Stage::bridge).room());
     const std::uint32_t count = std::min(vector.count, room);
