@@ -80,19 +80,29 @@ inline constexpr Keyword kTunnelEncap = {
     .kind = Kind::choice,
     .words = "none fou gue",
     .complaint = "Invalid encap type.",
-    .help = "UDP around the tunnel; only none is supported yet"};
+    .help = "UDP around the tunnel: FOU, or with a header of its own GUE"};
 inline constexpr Keyword kTunnelNoencap = {.name = "noencap", .help = "encap none"};
 
-inline constexpr Keyword encap_port(std::string_view name, std::string_view complaint) {
-    return {
-        .name = name,
-        .kind = Kind::number,
-        .value = "PORT",
-        .max = kMax16,
-        .support = Support::only_off,
-        .complaint = complaint,
-        .help = "UDP port of encap"};
-}
+inline constexpr Keyword kTunnelEncapSport = {
+    .name = "encap-sport",
+    .kind = Kind::number,
+    .value = "PORT",
+    .words = "auto",
+    .max = kMax16,
+    .complaint = "Invalid source port.",
+    .help = "UDP source port; auto or 0: by the inner flow"};
+inline constexpr Keyword kTunnelEncapDport = {
+    .name = "encap-dport",
+    .kind = Kind::number,
+    .value = "PORT",
+    .max = kMax16,
+    .complaint = "Invalid destination port.",
+    .help = "UDP destination port"};
+inline constexpr Keyword kTunnelEncapCsum = tunnel_toggle("encap-csum", "UDP checksum over IPv4");
+inline constexpr Keyword kTunnelEncapCsum6 = tunnel_toggle("encap-csum6", "UDP checksum over IPv6");
+inline constexpr Keyword kTunnelEncapRemcsum = tunnel_toggle(
+    "encap-remcsum", "room for GUE's remote checksum offload, which forwarded packets never have"
+);
 
 // ipip and sit differ in their modes.
 inline constexpr auto plain_tunnel(std::string_view modes) {
@@ -112,11 +122,11 @@ inline constexpr auto plain_tunnel(std::string_view modes) {
         kTunnelFwmark,
         kTunnelEncap,
         kTunnelNoencap,
-        encap_port("encap-sport", "Invalid source port."),
-        encap_port("encap-dport", "Invalid destination port."),
-        off_toggle("encap-csum", "UDP checksum of encap"),
-        off_toggle("encap-csum6", "UDP checksum of encap over IPv6"),
-        off_toggle("encap-remcsum", "remote checksum offload of encap"),
+        kTunnelEncapSport,
+        kTunnelEncapDport,
+        kTunnelEncapCsum,
+        kTunnelEncapCsum6,
+        kTunnelEncapRemcsum,
     });
 }
 
@@ -149,11 +159,11 @@ inline constexpr auto kGre = std::to_array<Keyword>({
     kTunnelFwmark,
     kTunnelEncap,
     kTunnelNoencap,
-    encap_port("encap-sport", "Invalid source port."),
-    encap_port("encap-dport", "Invalid destination port."),
-    off_toggle("encap-csum", "UDP checksum of encap"),
-    off_toggle("encap-csum6", "UDP checksum of encap over IPv6"),
-    off_toggle("encap-remcsum", "remote checksum offload of encap"),
+    kTunnelEncapSport,
+    kTunnelEncapDport,
+    kTunnelEncapCsum,
+    kTunnelEncapCsum6,
+    kTunnelEncapRemcsum,
 });
 
 // What all kinds over IPv6 have in common (RFC 2473).
@@ -320,5 +330,51 @@ inline constexpr auto kTunnelShow = std::to_array<Keyword>({
      .help = "only tunnels from this address"},
     kDevFilter,
 });
+
+inline constexpr Keyword kFouPort = {
+    .name = "port",
+    .kind = Kind::number,
+    .value = "PORT",
+    .max = kMax16,
+    .min = 1,
+    .complaint = "invalid port",
+    .help = "the UDP port"};
+inline constexpr Keyword kFouLocal = {
+    .name = "local",
+    .kind = Kind::address4,
+    .value = "ADDR",
+    .help = "only what is for this address"};
+inline constexpr Keyword kFouPeer = {
+    .name = "peer", .kind = Kind::address4, .value = "ADDR", .help = "only what comes from there"};
+inline constexpr Keyword kFouPeerPort = {
+    .name = "peer_port",
+    .kind = Kind::number,
+    .value = "PORT",
+    .max = kMax16,
+    .min = 1,
+    .complaint = "invalid peer port",
+    .help = "and from this port; the two go together"};
+inline constexpr Keyword kFouDev = {
+    .name = "dev", .kind = Kind::link, .value = "NAME", .help = "only what comes in by this link"};
+
+inline constexpr auto kFouAdd = std::to_array<Keyword>({
+    kFouPort,
+    {.name = "ipproto",
+     .kind = Kind::number,
+     .value = "PROTO",
+     .words = "ipencap ipv6 gre mpls-in-ip",
+     .max = kMax8,
+     .min = 1,
+     .complaint = "invalid ipproto",
+     .help = "FOU: what is inside"},
+    {.name = "gue", .help = "GUE: its header says what is inside"},
+    kFouLocal,
+    kFouPeer,
+    kFouPeerPort,
+    kFouDev,
+});
+
+inline constexpr auto kFouDel =
+    std::to_array<Keyword>({kFouPort, kFouLocal, kFouPeer, kFouPeerPort, kFouDev});
 
 }  // namespace culvert::control

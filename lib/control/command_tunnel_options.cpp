@@ -112,6 +112,28 @@ std::optional<net::IpAddress> address(const Arguments& arguments, std::string_vi
     return arguments.get<net::IpAddress>(name).value_or(net::IpAddress::from_v4(0));
 }
 
+// FOU-01, -05. `encap-sport auto` is 0.
+void apply_encap(const Arguments& arguments, IpTunnelOptions& options) {
+    using Udp = encap::UdpEncap::Kind;
+    const std::string_view kind = arguments.text("encap");
+    if (kind == "none" || arguments.has("noencap")) {
+        options.udp = Udp::none;
+    } else if (!kind.empty()) {
+        options.udp = kind == "fou" ? Udp::fou : Udp::gue;
+    }
+    const auto port = [&](std::string_view name) -> std::optional<std::uint16_t> {
+        if (!arguments.has(name)) {
+            return std::nullopt;
+        }
+        return arguments.number<std::uint16_t>(name).value_or(0);
+    };
+    options.udp_source_port = port("encap-sport");
+    options.udp_destination_port = port("encap-dport");
+    options.udp_checksum = arguments.get<bool>("encap-csum");
+    options.udp_checksum6 = arguments.get<bool>("encap-csum6");
+    options.udp_remote_checksum = arguments.get<bool>("encap-remcsum");
+}
+
 struct Mode {
     std::string_view name;
     encap::IpTunnelMode mode;
@@ -181,11 +203,7 @@ Result<IpTunnelOptions> ip_tunnel_options(Context& context, const Arguments& arg
     }
     options.pmtudisc = arguments.get<bool>("pmtudisc");
     options.ignore_df = arguments.get<bool>("ignore-df");
-    if (arguments.has("encap") && arguments.text("encap") != "none") {
-        return Error{
-            std::errc::operation_not_supported,
-            fmt::format("encap {} is not supported yet", arguments.text("encap"))};
-    }
+    apply_encap(arguments, options);
     apply_mode(arguments, options);
     apply_ip6(arguments, options);
     for (const Argument& argument : arguments.given()) {

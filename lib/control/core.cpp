@@ -45,6 +45,7 @@ Core::Impl::Impl(Core& core, std::uint32_t worker_count, Sizes wanted, rte_mempo
     , fdb(domain, wanted.fdb)
     , vxlan_fdb(fdb, lists)
     , tunnel_faults(core)
+    , fou(core)
     , slow_path(core)
     , host_taps(core)
     , link_manager(core)
@@ -180,6 +181,10 @@ TunnelFaults& Core::tunnel_faults() noexcept {
     return impl_->tunnel_faults;
 }
 
+Fou& Core::fou() noexcept {
+    return impl_->fou;
+}
+
 SlowPath& Core::slow_path() noexcept {
     return impl_->slow_path;
 }
@@ -292,6 +297,7 @@ void Core::release_link_id(LinkId link) {
             block.reset_link(link);
         }
     });
+    impl_->fou.link_gone(link);
     impl_->links.erase(link);
 }
 

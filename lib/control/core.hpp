@@ -20,6 +20,7 @@
 
 namespace culvert::control {
 
+class Fou;
 class HostTaps;
 class SlowPath;
 class TunnelFaults;
@@ -86,6 +87,7 @@ public:
     [[nodiscard]] encap::IpTunnelTables& ip_tunnels() noexcept;
     [[nodiscard]] Tunnels& tunnels() noexcept;
     [[nodiscard]] TunnelFaults& tunnel_faults() noexcept;
+    [[nodiscard]] Fou& fou() noexcept;
     [[nodiscard]] SlowPath& slow_path() noexcept;
     [[nodiscard]] HostTaps& host_taps() noexcept;
     [[nodiscard]] pipeline::CounterBlock& own_counters() noexcept;  // control's block

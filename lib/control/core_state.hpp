@@ -4,6 +4,7 @@
 #pragma once
 
 #include "lib/control/core.hpp"
+#include "lib/control/fou.hpp"
 #include "lib/control/host_taps.hpp"
 #include "lib/control/log_limit.hpp"
 #include "lib/control/slow_path.hpp"
@@ -42,6 +43,7 @@ struct Core::Impl {
     fdb::RemoteLists lists;
     fdb::VxlanFdb vxlan_fdb;
     TunnelFaults tunnel_faults;
+    Fou fou;
     SlowPath slow_path;
     HostTaps host_taps;
     std::unique_ptr<route::Routing> routing;

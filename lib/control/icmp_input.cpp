@@ -3,6 +3,7 @@
 
 #include "lib/control/core.hpp"
 #include "lib/control/tunnel_faults.hpp"
+#include "lib/control/tunnels.hpp"
 #include "lib/net/gre.hpp"
 #include "lib/net/header.hpp"
 #include "lib/net/ip_protocol.hpp"
@@ -80,6 +81,12 @@ bool IcmpInput::take_failure(rte_mbuf* packet, std::size_t ip_offset) {
 
 // The device that would take an answer to what is quoted.
 LinkId IcmpInput::ip_tunnel_of(const Quote& quote) const {
+    if (quote.ip.protocol == net::ip_protocol::kUdp) {
+        net::UdpHeader udp{};
+        std::memcpy(&udp, quote.payload, sizeof(udp));
+        const auto remote = net::IpAddress::from_v4(quote.ip.destination.host());
+        return core_.tunnels().find_in_udp(remote, udp.destination.host());
+    }
     auto key = encap::IpTunnelKey::make(
         encap::IpTunnelKind::ipip, quote.ip.source.raw(), quote.ip.destination.raw()
     );
@@ -143,11 +150,14 @@ void IcmpInput::note_fault(rte_mbuf* packet, const Quote& quote) {
     if (is_expired ? code != 0 : quote.icmp.type != net::icmp_type::kDestinationUnreachable) {
         return;
     }
-    const bool is_gre = quote.ip.protocol == net::ip_protocol::kGre;
+    const LinkRecord* device = core_.links().find(ip_tunnel_of(quote));
+    if (device == nullptr) {
+        return;
+    }
+    const bool is_gre = encap::traits(device->ip_tunnel.kind).has_gre;
     const bool is_other =
         code == kSourceRouteFailed || code == kFragmentationNeeded || (is_gre && code == kPort);
-    const LinkRecord* device = core_.links().find(ip_tunnel_of(quote));
-    if ((!is_expired && is_other) || device == nullptr) {
+    if (!is_expired && is_other) {
         return;
     }
     if (relay_ipv6(packet, quote)) {
@@ -169,7 +179,7 @@ bool IcmpInput::is_of_tunnel(const Quote& quote) const {
     case net::ip_protocol::kGre:
         return is_of_gre(quote);
     case net::ip_protocol::kUdp:
-        return is_of_vxlan(quote);
+        return is_of_vxlan(quote) || ip_tunnel_of(quote) != kNoLink;
     default:
         return false;
     }

@@ -59,10 +59,16 @@ struct IpTunnelOptions {
 
     std::optional<net::IpAddress> remote;  // unspecified = any
     std::optional<net::IpAddress> local;
-    std::optional<std::string> dev;           // "" = none
-    std::optional<std::uint8_t> ttl;          // 0 = inherit
-    std::optional<std::uint8_t> tos;          // 1 = inherit
-    std::optional<bool> pmtudisc;             // TUN-TX-13
+    std::optional<std::string> dev;   // "" = none
+    std::optional<std::uint8_t> ttl;  // 0 = inherit
+    std::optional<std::uint8_t> tos;  // 1 = inherit
+    std::optional<bool> pmtudisc;     // TUN-TX-13
+    std::optional<encap::UdpEncap::Kind> udp;
+    std::optional<std::uint16_t> udp_source_port;  // 0 = by the inner flow
+    std::optional<std::uint16_t> udp_destination_port;
+    std::optional<bool> udp_checksum;
+    std::optional<bool> udp_checksum6;
+    std::optional<bool> udp_remote_checksum;
     std::optional<encap::IpTunnelMode> mode;  // ipip only
     std::optional<bool> ignore_df;            // this and the rest: gre, gretap only
     std::optional<Key> in_key;

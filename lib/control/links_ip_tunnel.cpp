@@ -42,6 +42,13 @@ void merge(const IpTunnelOptions& options, encap::IpTunnelConfig& config) {
     config.tos = options.tos.value_or(config.tos);
     config.pmtudisc = options.pmtudisc.value_or(config.pmtudisc);
     config.mode = options.mode.value_or(config.mode);
+    config.udp.kind = options.udp.value_or(config.udp.kind);
+    config.udp.source_port = options.udp_source_port.value_or(config.udp.source_port);
+    config.udp.destination_port =
+        options.udp_destination_port.value_or(config.udp.destination_port);
+    config.udp.checksum = options.udp_checksum.value_or(config.udp.checksum);
+    config.udp.checksum6 = options.udp_checksum6.value_or(config.udp.checksum6);
+    config.udp.remote_checksum = options.udp_remote_checksum.value_or(config.udp.remote_checksum);
     config.ignore_df = options.ignore_df.value_or(config.ignore_df);
     config.in_key = options.in_key.value_or(config.in_key);
     config.out_key = options.out_key.value_or(config.out_key);
@@ -280,8 +287,9 @@ Result<void> LinkManager::plan_ip_tunnel(
     } else if (config.lower != old.ip_tunnel.lower) {
         next.mtu = ip_tunnel_mtu(config);
     } else {
-        const std::uint32_t room = old.mtu + encap::outer_len_bytes(old.ip_tunnel);
-        const std::uint32_t taken = encap::outer_len_bytes(config);
+        // Of GRE's own header alone: another `encap` leaves the MTU as it is.
+        const std::uint32_t room = old.mtu + encap::gre_len_bytes(old.ip_tunnel);
+        const std::uint32_t taken = encap::gre_len_bytes(config);
         next.mtu = std::max(room, kMinLinkMtu + taken) - taken;
     }
     next.mtu = std::min(next.mtu, next.max_mtu);

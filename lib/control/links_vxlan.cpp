@@ -2,6 +2,7 @@
 // The vxlan kind: what may be configured and changed (catalogue 3.1, 3.2), and opening and closing
 // (3.3).
 #include "lib/control/core.hpp"
+#include "lib/control/fou.hpp"
 #include "lib/control/link_rules.hpp"
 #include "lib/control/links.hpp"
 
@@ -356,6 +357,11 @@ Result<void> LinkManager::open_vxlan(const LinkRecord& record) {
                 record.vxlan.destination_port
             )
         );
+    }
+    if (socket.users == 0 && key == encap::VxlanKey::socket(record.vxlan.destination_port) &&
+        core_.fou().is_open(record.vxlan.destination_port)) {
+        open_sockets_.erase(key.packed);
+        return refuse(std::errc::address_in_use, "link set " + record.name, "fou has the port");
     }
     if (socket.users == 0 && demux.insert(key, flags) == Inserted::full) {
         open_sockets_.erase(key.packed);

@@ -217,6 +217,40 @@ Json ip_tunnel6_info_json(const Context& context, const encap::IpTunnelConfig& t
     return json;
 }
 
+std::string_view kind_name(encap::UdpEncap::Kind kind) {
+    return kind == encap::UdpEncap::Kind::fou ? "fou" : "gue";
+}
+
+std::string encap_text(const encap::UdpEncap& udp) {
+    if (udp.kind == encap::UdpEncap::Kind::none) {
+        return "";
+    }
+    const auto toggle = [](bool on) { return on ? "" : "no"; };
+    const std::string source = udp.source_port == 0 ? "auto" : fmt::format("{}", udp.source_port);
+    return fmt::format(
+        "encap {} encap-sport {} encap-dport {} {}encap-csum {}encap-csum6 {}encap-remcsum ",
+        kind_name(udp.kind),
+        source,
+        udp.destination_port,
+        toggle(udp.checksum),
+        toggle(udp.checksum6),
+        toggle(udp.remote_checksum)
+    );
+}
+
+void add_encap(Json& json, const encap::UdpEncap& udp) {
+    if (udp.kind == encap::UdpEncap::Kind::none) {
+        return;
+    }
+    Json& encap = json["encap"];
+    encap["type"] = kind_name(udp.kind);
+    encap["sport"] = udp.source_port;
+    encap["dport"] = udp.destination_port;
+    encap["csum"] = udp.checksum;
+    encap["csum6"] = udp.checksum6;
+    encap["remcsum"] = udp.remote_checksum;
+}
+
 }  // namespace
 
 std::string ip_tunnel_info_text(const Context& context, const encap::IpTunnelConfig& tunnel) {
@@ -239,11 +273,11 @@ std::string ip_tunnel_info_text(const Context& context, const encap::IpTunnelCon
         text += tunnel.tos == 1 ? "tos inherit " : fmt::format("tos {:#x} ", tunnel.tos);
     }
     if (!kind.has_gre) {
-        return text + (tunnel.pmtudisc ? "pmtudisc " : "nopmtudisc ");
+        return text + (tunnel.pmtudisc ? "pmtudisc " : "nopmtudisc ") + encap_text(tunnel.udp);
     }
     text += tunnel.pmtudisc ? "" : "nopmtudisc ";
     text += tunnel.ignore_df ? "ignore-df " : "";
-    return text + gre_text(tunnel);
+    return text + gre_text(tunnel) + encap_text(tunnel.udp);
 }
 
 Json ip_tunnel_info_json(const Context& context, const encap::IpTunnelConfig& tunnel) {
@@ -266,12 +300,14 @@ Json ip_tunnel_info_json(const Context& context, const encap::IpTunnelConfig& tu
     }
     json["pmtudisc"] = tunnel.pmtudisc;
     if (!has_gre) {
+        add_encap(json, tunnel.udp);
         return json;
     }
     if (tunnel.ignore_df) {
         json["ignore_df"] = true;
     }
     add_gre(tunnel, json);
+    add_encap(json, tunnel.udp);
     return json;
 }
 

@@ -283,7 +283,7 @@ bool Tunnels::build(
             device.ip_tunnel, device.id, remote.address, path, neighbour
         );
         if (outer.state == TunnelState::ready && core_.tunnel_faults().has(device.id)) {
-            outer.state = TunnelState::failing;
+            outer.become(TunnelState::failing);
         }
         return publish(tunnel, outer, core_.ip_tunnels().templates);
     }

@@ -67,6 +67,9 @@ public:
     // the link does not go there.
     [[nodiscard]] bool learn_remote(LinkId device, const net::IpAddress& remote);
 
+    // An ipip, gre or gretap link that sends to this remote and UDP port, or kNoLink.
+    [[nodiscard]] LinkId find_in_udp(const net::IpAddress& remote, std::uint16_t port) const;
+
     // Looks again at what a change since the last time may concern. Cheap when nothing changed.
     void update();
     // The next update() looks at all.

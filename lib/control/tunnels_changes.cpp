@@ -120,6 +120,19 @@ void Tunnels::note_route(const route::Route& route) {
     }
 }
 
+LinkId Tunnels::find_in_udp(const net::IpAddress& remote, std::uint16_t port) const {
+    auto at = by_remote_.lower_bound({remote, nullptr});
+    for (; at != by_remote_.end() && at->first == remote; ++at) {
+        const LinkRecord* device = core_.links().find(at->second->key->first);
+        if (at->second->is_ip && device != nullptr &&
+            device->ip_tunnel.udp.kind != encap::UdpEncap::Kind::none &&
+            device->ip_tunnel.udp.destination_port == port) {
+            return device->id;
+        }
+    }
+    return kNoLink;
+}
+
 // Under what a change finds it.
 void Tunnels::enter(Tunnel& tunnel) {
     const LinkRecord* device = core_.links().find(tunnel.key->first);

@@ -10,6 +10,7 @@
 // first four bytes: the outer destination that a route's gateway says (NBMA), or 0.
 #pragma once
 
+#include "lib/encap/fou.hpp"
 #include "lib/encap/tunnel.hpp"
 #include "lib/net/address.hpp"
 #include "lib/net/ether.hpp"
@@ -78,6 +79,7 @@ struct IpTunnelConfig {
     std::uint8_t ttl = 0;                   // 0 = inherit (TUN-TX-16)
     std::uint8_t tos = 0;                   // bit 0 = inherit (TUN-TX-07)
     bool pmtudisc = true;                   // outer DF
+    UdpEncap udp;                           // `encap`
     // What follows is for gre and gretap, over either family.
     bool ignore_df = false;               // the inner DF is not copied
     std::optional<std::uint32_t> in_key;  // a key of 0 is not the same as none (GRE-CRE-08)
@@ -139,15 +141,22 @@ sends(const IpTunnelConfig& config, std::uint16_t ether_type) noexcept {
 // Of the destination options header that says the encapsulation limit, and nothing else.
 inline constexpr std::uint8_t kEncapLimitLen = 8;
 
-// Bytes of outer IP and GRE header: t_hlen (TUN-MTU-01); over IPv6 with the encapsulation limit.
+// Bytes of GRE header that the device sends.
+[[nodiscard]] constexpr std::uint8_t gre_len_bytes(const IpTunnelConfig& config) noexcept {
+    const std::size_t len =
+        traits(config.kind).has_gre ? net::gre_header_len_bytes(gre_flags(config)) : 0;
+    return static_cast<std::uint8_t>(len);
+}
+
+// Bytes that outer IP, UDP and GRE headers may take: t_hlen (TUN-MTU-01, -11); over IPv6 with the
+// encapsulation limit.
 [[nodiscard]] constexpr std::uint32_t outer_len_bytes(const IpTunnelConfig& config) noexcept {
-    const IpTunnelTraits& kind = traits(config.kind);
-    const std::size_t gre = kind.has_gre ? net::gre_header_len_bytes(gre_flags(config)) : 0;
-    if (!kind.is_over_ipv6) {
-        return static_cast<std::uint32_t>(sizeof(net::Ipv4Header) + gre);
+    const std::uint32_t gre = gre_len_bytes(config);
+    if (!traits(config.kind).is_over_ipv6) {
+        return std::uint32_t{sizeof(net::Ipv4Header)} + reserved_len_bytes(config.udp) + gre;
     }
     const std::uint32_t limit = config.ip6.encap_limit.has_value() ? kEncapLimitLen : 0U;
-    return static_cast<std::uint32_t>(sizeof(net::Ipv6Header) + gre) + limit;
+    return std::uint32_t{sizeof(net::Ipv6Header)} + limit + gre;
 }
 
 // What tunnel and inner link header take from the lower MTU (TUN-MTU-06, -07).
@@ -182,12 +191,13 @@ struct alignas(64) IpTunnelFaults {
 struct alignas(64) IpTunnelTemplate {
     static constexpr std::uint8_t kLinkHeaderLen = 14;
     static constexpr std::uint8_t kRoom = 64;
-    static constexpr std::uint8_t kMaxLength = kLinkHeaderLen + 20 + 16;
+    static constexpr std::uint8_t kMaxLength = kLinkHeaderLen + 20 + 12 + 16;
     static constexpr std::uint16_t kNoPlain = 0xffff;  // no packet is
 
-    // Ethernet | IPv4 | GRE, ending where the array ends, so that one copy of the whole array puts
-    // them in front of any payload. What a packet decides is 0: length, id, TTL and TOS if
-    // inherited, DF if the inner one counts, GRE's checksum and sequence number.
+    // Ethernet | IPv4 | UDP | GUE | GRE, ending where the array ends, so that one copy of the whole
+    // array puts them in front of any payload. What a packet decides is 0: lengths, id, TTL and TOS
+    // if inherited, DF if the inner one counts, GRE's checksum and sequence number, UDP's checksum
+    // and its source port if that is the flow's.
     std::array<std::uint8_t, kRoom> bytes{};
     std::uint32_t ip_sum = 0;   // of the IPv4 header as in bytes, folded to 16 bits (checksum.hpp)
     std::uint32_t gre_sum = 0;  // of the GRE header as in bytes, folded
@@ -197,18 +207,22 @@ struct alignas(64) IpTunnelTemplate {
     LinkId link_out = kNoLink;
     TunnelState state = TunnelState::no_remote;
     IpTunnelKind kind = IpTunnelKind::ipip;
-    std::uint8_t length = 0;   // bytes of the three headers
-    std::uint8_t gre_len = 0;  // bytes of GRE header
+    std::uint8_t length = 0;     // bytes of all headers
+    std::uint8_t gre_len = 0;    // bytes of GRE header
+    std::uint8_t behind_ip = 0;  // bytes of UDP, GUE and GRE header
     bool carries_frames = false;
     bool checksum = false;
     bool sequence = false;
-    bool patches_gre = false;  // checksum or sequence
+    bool patches = false;  // there is UDP, or GRE's checksum or sequence number
     bool ttl_inherit = false;
     bool tos_inherit = false;
-    bool df = false;               // DF is in bytes
-    bool df_inherit = false;       // else: the inner DF is copied
-    bool inner_df_counts = false;  // TUN-TX-13: not with ignore-df
-    bool is_sit = false;           // the protocol in bytes is IPv6's
+    bool df_inherit = false;           // the inner DF is copied
+    bool is_direct : 1 = false;        // ready, and without UDP: what most tunnels are
+    bool df : 1 = false;               // DF is in bytes
+    bool inner_df_counts : 1 = false;  // TUN-TX-13: not with ignore-df
+    bool is_sit : 1 = false;           // the protocol in bytes is IPv6's
+    bool udp_checksum : 1 = false;
+    bool is_flow_port : 1 = false;  // UDP's source port is the inner flow's
     // For ip_tunnel_push_plain(), all as the machine loads it:
     std::uint16_t plain_data_off = kNoPlain;  // least offset of the data in its buffer
     std::uint16_t added = 0;                  // bytes that the packet grows by
@@ -221,7 +235,17 @@ struct alignas(64) IpTunnelTemplate {
 
     // Where the IPv4 header begins in bytes.
     [[nodiscard]] std::uint32_t ip_offset() const noexcept {
-        return kRoom - gre_len - std::uint32_t{sizeof(net::Ipv4Header)};
+        return kRoom - behind_ip - std::uint32_t{sizeof(net::Ipv4Header)};
+    }
+
+    void become(TunnelState next) noexcept {
+        state = next;
+        is_direct = state == TunnelState::ready && behind_ip == gre_len;
+    }
+
+    // Bytes of UDP and GUE header.
+    [[nodiscard]] std::uint8_t udp_len() const noexcept {
+        return static_cast<std::uint8_t>(behind_ip - gre_len);
     }
 };
 

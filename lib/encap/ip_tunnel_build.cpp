@@ -31,7 +31,8 @@ net::Ipv4Header ip_header(
     ip.type_of_service = static_cast<std::uint8_t>(config.tos & ~kEcnMask);
     ip.flags_and_offset = net::Be16{outer.df ? net::kIpv4DontFragment : std::uint16_t{0}};
     ip.time_to_live = config.ttl;
-    ip.protocol = traits(config.kind).protocol;  // of most payloads
+    ip.protocol = config.udp.kind != UdpEncap::Kind::none ? net::ip_protocol::kUdp
+                                                          : traits(config.kind).protocol;
     ip.source = net::Be32{local.is_v4() ? local.v4() : 0};
     ip.destination = net::Be32{remote.v4()};
     return ip;
@@ -51,15 +52,26 @@ void write_gre(const IpTunnelConfig& config, std::uint8_t* bytes) {
     }
 }
 
+// FOU-02, -03: all but lengths, checksum and the flow's port.
+void write_udp(const IpTunnelConfig& config, std::uint8_t* bytes) {
+    const net::UdpHeader udp{
+        net::Be16{config.udp.source_port}, net::Be16{config.udp.destination_port}, {}, {}};
+    std::memcpy(bytes, &udp, sizeof(udp));
+    if (config.udp.kind == UdpEncap::Kind::gue) {
+        const net::GueHeader gue{0, traits(config.kind).protocol, {}};
+        std::memcpy(bytes + sizeof(udp), &gue, sizeof(gue));
+    }
+}
+
 // What of a packet decides nothing, and what is copied (IpTunnelTemplate's last fields).
 void find_plain(const IpTunnelConfig& config, IpTunnelTemplate& outer) {
     const std::uint8_t stripped = outer.carries_frames ? 0 : IpTunnelTemplate::kLinkHeaderLen;
     outer.added = outer.length - stripped;
-    if (outer.is_sit || !sends(config, net::ether_type::kIpv4)) {
+    if (outer.is_sit || outer.udp_checksum || !sends(config, net::ether_type::kIpv4)) {
         return;
     }
     const std::uint8_t tos = outer.bytes[outer.ip_offset() + 1];
-    if (outer.patches_gre || (outer.tos_inherit && tos != 0)) {
+    if (outer.checksum || outer.sequence || (outer.tos_inherit && tos != 0)) {
         return;
     }
     outer.plain_data_off = IpTunnelTemplate::kRoom - stripped;
@@ -97,9 +109,14 @@ IpTunnelTemplate build_ip_tunnel_template(
     outer.link_out = path.link;
     outer.next_hop = path.next_hop;
     outer.mtu = path.mtu == 0 ? kMaxOuterIp : std::min(path.mtu, kMaxOuterIp);
+    const std::uint8_t udp_len = header_len_bytes(config.udp);
+    const std::uint32_t unused = reserved_len_bytes(config.udp) - udp_len;
+    outer.mtu = std::max(outer.mtu, unused) - unused;
     outer.checksum = traits(config.kind).has_gre && config.out_checksum;
     outer.sequence = traits(config.kind).has_gre && config.out_sequence;
-    outer.patches_gre = outer.checksum || outer.sequence;
+    outer.patches = outer.checksum || outer.sequence || udp_len != 0;
+    outer.udp_checksum = udp_len != 0 && config.udp.checksum;
+    outer.is_flow_port = udp_len != 0 && config.udp.source_port == 0;
     outer.ttl_inherit = config.ttl == 0;
     outer.is_sit = config.kind == IpTunnelKind::sit;
     outer.tos_inherit = outer.is_sit ? config.tos == kInheritTos : (config.tos & kInheritTos) != 0;
@@ -111,15 +128,21 @@ IpTunnelTemplate build_ip_tunnel_template(
     outer.inner_df_counts = !config.ignore_df;
     outer.df_inherit = outer.inner_df_counts && !config.pmtudisc && !path.mtu_locked;
 
-    const std::uint32_t outer_len = outer_len_bytes(config);
-    outer.gre_len = static_cast<std::uint8_t>(outer_len - sizeof(net::Ipv4Header));
-    outer.length = static_cast<std::uint8_t>(IpTunnelTemplate::kLinkHeaderLen + outer_len);
+    outer.gre_len = gre_len_bytes(config);
+    outer.behind_ip = static_cast<std::uint8_t>(udp_len + outer.gre_len);
+    outer.length = static_cast<std::uint8_t>(
+        IpTunnelTemplate::kLinkHeaderLen + sizeof(net::Ipv4Header) + outer.behind_ip
+    );
     std::uint8_t* const end = outer.bytes.data() + IpTunnelTemplate::kRoom;
     std::uint8_t* const gre = end - outer.gre_len;
+    std::uint8_t* const behind_ip = end - outer.behind_ip;
     const net::Ipv4Header ip = ip_header(config, remote, path, outer);
     const net::Be16 type{net::ether_type::kIpv4};
-    std::memcpy(gre - sizeof(ip), &ip, sizeof(ip));
-    std::memcpy(gre - sizeof(ip) - sizeof(type), &type, sizeof(type));
+    std::memcpy(behind_ip - sizeof(ip), &ip, sizeof(ip));
+    std::memcpy(behind_ip - sizeof(ip) - sizeof(type), &type, sizeof(type));
+    if (udp_len != 0) {
+        write_udp(config, behind_ip);
+    }
     if (outer.gre_len != 0) {
         write_gre(config, gre);
     }
@@ -130,6 +153,7 @@ IpTunnelTemplate build_ip_tunnel_template(
         std::memcpy(end - outer.length, neighbour->header.data(), IpTunnelTemplate::kLinkHeaderLen);
     }
     find_plain(config, outer);
+    outer.become(outer.state);
     return outer;
 }
 

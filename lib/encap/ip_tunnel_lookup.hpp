@@ -280,6 +280,7 @@ struct IpTunnelTables {
     // Over IPv6 a link sends to the remote it was given, and to no other.
     IpTunnelLookup6 lookup6;
     IpTunnelTemplates6 templates6;
+    FouPorts fou;  // UDP ports with tunnels' packets
 };
 
 }  // namespace culvert::encap

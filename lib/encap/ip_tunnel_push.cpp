@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "lib/encap/ip_tunnel_push.hpp"
 
+#include "lib/encap/inner_frame.hpp"
+
 namespace culvert::encap {
 
 namespace {
@@ -69,9 +71,6 @@ void patch_gre(
     std::uint32_t sequence,
     std::uint64_t sum
 ) noexcept {
-    if (outer.gre_len == 0) {
-        return;
-    }
     std::uint64_t header = outer.gre_sum;
     if (!outer.carries_frames && inner.type != net::ether_type::kIpv4) {
         const net::Be16 type{inner.type};
@@ -87,6 +86,34 @@ void patch_gre(
     if (outer.checksum) {
         const net::Be16 checksum = net::checksum_from_sum(net::sum_add(sum, header));
         std::memcpy(gre + sizeof(net::GreHeader), &checksum, sizeof(checksum));
+    }
+}
+
+// The packet is whole but for UDP's length, port and checksum, and GUE's word on what is inside.
+void patch_udp(
+    rte_mbuf* packet, const IpTunnelTemplate& outer, const IpTunnelInner& inner, net::Be16 port
+) noexcept {
+    constexpr std::uint16_t kUdp = IpTunnelTemplate::kLinkHeaderLen + sizeof(net::Ipv4Header);
+    auto* udp = rte_pktmbuf_mtod_offset(packet, std::uint8_t*, kUdp);
+    const net::Be16 length{static_cast<std::uint16_t>(packet->pkt_len - kUdp)};
+    std::memcpy(udp + offsetof(net::UdpHeader, length), &length, sizeof(length));
+    if (outer.is_flow_port) {
+        std::memcpy(udp, &port, sizeof(port));
+    }
+    if (outer.udp_len() > sizeof(net::UdpHeader) && outer.is_sit &&
+        inner.type == net::ether_type::kIpv4) {
+        udp[sizeof(net::UdpHeader) + offsetof(net::GueHeader, protocol)] = net::ip_protocol::kIpip;
+    }
+    if (outer.udp_checksum) {
+        const auto& ip = *rte_pktmbuf_mtod_offset(
+            packet, const net::Ipv4Header*, IpTunnelTemplate::kLinkHeaderLen
+        );
+        const std::uint64_t pseudo = net::pseudo_header_sum_v4(
+            ip.source, ip.destination, net::ip_protocol::kUdp, length.host()
+        );
+        const net::Be16 checksum =
+            net::udp_checksum_from_sum(net::sum_add(sum_packet(packet, kUdp), pseudo));
+        std::memcpy(udp + offsetof(net::UdpHeader, checksum), &checksum, sizeof(checksum));
     }
 }
 
@@ -141,7 +168,7 @@ inherit(const IpTunnelTemplate& outer, const IpTunnelInner& inner, net::Ipv4Head
         ip.flags_and_offset = flag;
         sum += flag.raw();
     }
-    if (outer.is_sit && inner.type == net::ether_type::kIpv4) {
+    if (outer.is_sit && outer.behind_ip == 0 && inner.type == net::ether_type::kIpv4) {
         ip.protocol = net::ip_protocol::kIpip;
         // RFC 1624: out with the old byte, in with the new one.
         sum += std::uint32_t{static_cast<std::uint16_t>(~net::Be16{net::ip_protocol::kIpv6}.raw())};
@@ -176,7 +203,10 @@ IpTunnelPushed ip_tunnel_push(
     const std::uint64_t payload_sum =
         outer.checksum ? sum_packet(packet, stripped) : std::uint64_t{0};
 
-    auto* const payload = rte_pktmbuf_mtod(packet, std::uint8_t*) + stripped;
+    auto* const frame = rte_pktmbuf_mtod(packet, std::uint8_t*);
+    auto* const payload = frame + stripped;
+    const net::Be16 port =
+        outer.is_flow_port ? ip_tunnel_source_port(frame, packet->data_len) : net::Be16{};
     if (room >= kRoom) [[likely]] {
         std::memcpy(payload - kRoom, outer.bytes.data(), kRoom);
     } else {
@@ -184,8 +214,8 @@ IpTunnelPushed ip_tunnel_push(
             payload - outer.length, outer.bytes.data() + kRoom - outer.length, outer.length
         );
     }
-    std::uint8_t* const gre = payload - outer.gre_len;
-    auto& ip = *reinterpret_cast<net::Ipv4Header*>(gre - sizeof(net::Ipv4Header));
+    auto& ip =
+        *reinterpret_cast<net::Ipv4Header*>(payload - outer.behind_ip - sizeof(net::Ipv4Header));
 
     // What is added here is 0 in the template, so an addition to the sum is all.
     std::uint32_t sum = outer.ip_sum + ip_length.raw() + id.raw();
@@ -195,15 +225,28 @@ IpTunnelPushed ip_tunnel_push(
     sum = (sum & 0xffff) + (sum >> 16);
     sum += sum >> 16;
     ip.checksum = net::Be16::from_raw(static_cast<std::uint16_t>(~sum));
-    if (outer.patches_gre || inner.type != net::ether_type::kIpv4) [[unlikely]] {
-        patch_gre(gre, outer, inner, sequence, payload_sum);
-    }
 
     packet->data_off = static_cast<std::uint16_t>(packet->data_off - added);
     packet->data_len = static_cast<std::uint16_t>(packet->data_len + added);
     packet->pkt_len += added;
     forget_offloads(packet);
+    if (outer.patches || inner.type != net::ether_type::kIpv4) [[unlikely]] {
+        if (outer.gre_len != 0) {
+            patch_gre(payload - outer.gre_len, outer, inner, sequence, payload_sum);
+        }
+        if (outer.udp_len() != 0) {
+            patch_udp(packet, outer, inner, port);
+        }
+    }
     return IpTunnelPushed::done;
+}
+
+net::Be16 ip_tunnel_source_port(const std::uint8_t* frame, std::size_t len) noexcept {
+    InnerFlow flow;  // NOLINT(cppcoreguidelines-pro-type-member-init): set where it says so
+    const std::uint32_t hash =
+        inspect_plain_frame(frame, len, flow) ? flow.hash : inspect_frame(frame, len).flow_hash;
+    return net::Be16{
+        net::flow_source_port(hash, net::kDefaultSourcePortMin, net::kDefaultSourcePortMax)};
 }
 
 }  // namespace culvert::encap

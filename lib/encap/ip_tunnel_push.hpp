@@ -39,6 +39,10 @@ struct IpTunnelInner {
 // Of any frame of at least 14 bytes.
 [[nodiscard]] IpTunnelInner inspect_inner(const rte_mbuf* packet) noexcept;
 
+// What stands in UDP's source port (FOU-02). `frame`: what begins with an Ethernet header, at least
+// 14 bytes of it.
+[[nodiscard]] net::Be16 ip_tunnel_source_port(const std::uint8_t* frame, std::size_t len) noexcept;
+
 // Puts `outer` in front of the frame at the packet's data, in place of its link header if the
 // device carries packets. The packet is unchanged unless `done`. Preconditions: outer.state is
 // ready or unresolved (then the Ethernet addresses are 0); the frame has at least 14 bytes; `inner`
@@ -52,7 +56,8 @@ struct IpTunnelInner {
 ) noexcept;
 
 // The same for an untagged IPv4 packet that fits, without ECN, through a device that adds neither
-// checksum nor sequence number: most packets. False: not such a one, and it is unchanged.
+// checksum nor sequence number: most packets. False: not such a one, and it is unchanged. UDP's
+// length and source port are the caller's.
 [[nodiscard]] [[gnu::always_inline]] inline bool ip_tunnel_push_plain(
     rte_mbuf* packet, const IpTunnelTemplate& outer, std::uint16_t identification
 ) noexcept {

@@ -196,6 +196,10 @@ enum class Direction : std::uint8_t { rx, tx };
       tx,                                                                                          \
       tx_aborted_errors | KernelCounters::tx_errors,                                               \
       "outer IPv6 packet larger than the path's MTU: these are not fragmented (TUN-TX-21)")        \
+    X(gue_refused,                                                                                 \
+      rx,                                                                                          \
+      none,                                                                                        \
+      "GUE: truncated, of version 2 or 3, unknown flags, or a control message (FOU-04)")           \
     X(ipip_truncated, rx, none, "no whole IP header behind the outer one (IPIP-RX-01)")            \
     X(gre_truncated, rx, none, "shorter than GRE's header and 8 bytes more (GRE-RX-01)")           \
     X(gre_version, rx, none, "a GRE version other than 0, or reserved bits beside it (GRE-RX-02)") \

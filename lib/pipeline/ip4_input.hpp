@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What Linux's ip_rcv and ip_route_input ask of every IPv4 packet (ICMP-07), for the ip4 stage
-// alone: what most packets pass is inline, what is out of the ordinary in ip4_input.cpp.
+// What Linux's ip_rcv and ip_route_input ask of every IPv4 packet (ICMP-07), for the ip4 stage:
+// what most packets pass is inline, what is out of the ordinary in ip4_input.cpp.
 #pragma once
 
 #include "lib/encap/mbuf.hpp"
 #include "lib/net/checksum.hpp"
+#include "lib/net/ip_protocol.hpp"
 #include "lib/net/ipv4.hpp"
 #include "lib/pipeline/worker.hpp"
 
@@ -28,6 +29,12 @@ constexpr bool is_special(std::uint32_t address) noexcept {
 
 constexpr bool is_group(std::uint32_t address) noexcept {
     return (address >> 28) == 0xe || address == net::kIpv4LimitedBroadcast;
+}
+
+// What tunnels that are no UDP have, each looked at by one stage (IPIP-REG-01, -03).
+constexpr bool is_ip_tunnel_protocol(std::uint8_t protocol) noexcept {
+    return protocol == net::ip_protocol::kIpip || protocol == net::ip_protocol::kGre ||
+           protocol == net::ip_protocol::kIpv6 || protocol == net::ip_protocol::kMplsInIp;
 }
 
 enum class Check : std::uint8_t { ok, bad };

@@ -91,12 +91,6 @@ void read_headers(
     }
 }
 
-// What tunnels that are no UDP have, each looked at by one stage (IPIP-REG-01, -03).
-constexpr bool is_ip_tunnel_protocol(std::uint8_t protocol) noexcept {
-    return protocol == net::ip_protocol::kIpip || protocol == net::ip_protocol::kGre ||
-           protocol == net::ip_protocol::kIpv6 || protocol == net::ip_protocol::kMplsInIp;
-}
-
 // A run for this processor. Precondition: room in vxlan_pop and ip_tunnel_pop.
 void deliver(Worker& worker, rte_mbuf* const* packets, std::uint32_t n, bool broadcast) noexcept {
     Vector& out = worker.vector(Stage::vxlan_pop);

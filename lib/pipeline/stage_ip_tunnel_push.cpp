@@ -3,6 +3,7 @@
 // front (catalogue 1.9, 2.3). The remote is the link's or, where it has none (NBMA), what stands at
 // the packet's front: a route's gateway, or nothing, and then the packet's own destination.
 #include "lib/encap/ip_tunnel_push.hpp"
+#include "lib/net/udp.hpp"
 #include "lib/pipeline/ip_tunnel_nbma.hpp"
 #include "lib/pipeline/scratch.hpp"
 #include "lib/pipeline/tally.hpp"
@@ -59,6 +60,9 @@ private:
     [[nodiscard]] static std::uint32_t
     remote_of(const Link& device, const rte_mbuf* packet) noexcept;
     [[nodiscard]] bool is_direct(const Run& run) noexcept;
+    [[nodiscard]] bool is_direct_in_udp(const Run& run) noexcept;
+    [[nodiscard]] bool leads_to_port(const Run& run) noexcept;
+    template <bool kInUdp>
     void push_run(
         rte_mbuf* const* packets, std::uint32_t count, const Run& run, Output& output
     ) noexcept;
@@ -175,16 +179,35 @@ void IpTunnelPush::find_templates() noexcept {
     }
 }
 
-// The remote is ready, and its way ends at a port.
-bool IpTunnelPush::is_direct(const Run& run) noexcept {
-    if (run.outer == nullptr || run.outer->state != TunnelState::ready) [[unlikely]] {
-        return false;
-    }
+// Precondition: its remote is known.
+inline bool IpTunnelPush::leads_to_port(const Run& run) noexcept {
     if (run.outer->link_out != way_id_) {
         way_id_ = run.outer->link_out;
         way_ = worker_.tables.links.read(way_id_);
     }
     return way_ != nullptr && way_->kind == LinkKind::port && way_->up;
+}
+
+// The remote is ready, there is no UDP, and its way ends at a port.
+bool IpTunnelPush::is_direct(const Run& run) noexcept {
+    return run.outer != nullptr && run.outer->is_direct && leads_to_port(run);
+}
+
+// The same, with UDP.
+[[gnu::noinline]] bool IpTunnelPush::is_direct_in_udp(const Run& run) noexcept {
+    return run.outer != nullptr && run.outer->state == TunnelState::ready && leads_to_port(run);
+}
+
+// UDP's length, and the port of a flow, which ip_tunnel_push_plain() leaves out.
+[[gnu::always_inline]] inline void
+patch_udp(rte_mbuf* packet, const encap::IpTunnelTemplate& outer, net::Be16 port) noexcept {
+    constexpr std::uint16_t kUdp = sizeof(net::EtherHeader) + sizeof(net::Ipv4Header);
+    auto* udp = rte_pktmbuf_mtod_offset(packet, std::uint8_t*, kUdp);
+    const net::Be16 length{static_cast<std::uint16_t>(packet->pkt_len - kUdp)};
+    std::memcpy(udp + offsetof(net::UdpHeader, length), &length, sizeof(length));
+    if (outer.is_flow_port) {
+        std::memcpy(udp, &port, sizeof(port));
+    }
 }
 
 // Any packet. False: it is dropped, or has gone to be cut.
@@ -220,7 +243,9 @@ bool IpTunnelPush::is_direct(const Run& run) noexcept {
     return true;
 }
 
-// To a port. Precondition: is_direct(run), and there is room for all of them.
+// To a port. Precondition: is_direct(run) or is_direct_in_udp(run), and there is room for all of
+// them.
+template <bool kInUdp>
 [[gnu::always_inline]] inline void IpTunnelPush::push_run(
     rte_mbuf* const* packets, std::uint32_t count, const Run& run, Output& output
 ) noexcept {
@@ -231,7 +256,15 @@ bool IpTunnelPush::is_direct(const Run& run) noexcept {
     for (rte_mbuf* const* at = packets; at != packets + count; ++at, ++sequence) {
         rte_mbuf* packet = *at;
         const std::uint32_t len = packet->pkt_len;
+        net::Be16 port{};
+        if constexpr (kInUdp) {
+            const auto* frame = rte_pktmbuf_mtod(packet, const std::uint8_t*);
+            port = encap::ip_tunnel_source_port(frame, packet->data_len);
+        }
         if (encap::ip_tunnel_push_plain(packet, outer, output.identification)) [[likely]] {
+            if constexpr (kInUdp) {
+                patch_udp(packet, outer, port);
+            }
             ++output.identification;
             ++plain;
             bytes += len;
@@ -345,13 +378,18 @@ std::uint32_t IpTunnelPush::run(std::uint32_t first, std::uint32_t count) noexce
     for (std::uint32_t k = 0; k < run_count_; ++k) {
         const Run& run = runs_[k];
         const std::uint32_t end = runs_[k + 1].first;
-        if (is_direct(run)) [[likely]] {
+        const bool in_udp = !is_direct(run);
+        if (!in_udp || is_direct_in_udp(run)) [[likely]] {
             if (ports.packets.data() + ports.packets.size() - output.tail < end - run.first)
                 [[unlikely]] {
                 leave();
                 return run.first;
             }
-            push_run(packets + run.first, end - run.first, run, output);
+            if (in_udp) [[unlikely]] {
+                push_run<true>(packets + run.first, end - run.first, run, output);
+            } else {
+                push_run<false>(packets + run.first, end - run.first, run, output);
+            }
             continue;
         }
         leave();

@@ -4,6 +4,7 @@
 // dropped for the same reason: a frame that ECN rejects has been learned before.
 //
 // Drops up to the VNI count on the underlay link, later ones on the vxlan link.
+#include "lib/pipeline/fou_pop.hpp"
 #include "lib/pipeline/vxlan_inner.hpp"
 #include "lib/pipeline/vxlan_pop.hpp"
 
@@ -280,6 +281,9 @@ template <typename Underlay>
 void run_stage(Worker& worker) noexcept {
     using Pop = VxlanPop<Underlay>;
     Vector& vector = worker.vector(Underlay::kStage);
+    if (Underlay::kStage == Stage::vxlan_pop && worker.tables.ip_tunnels.fou.any()) [[unlikely]] {
+        divert_fou(worker, vector);
+    }
     const std::uint32_t room =
         std::min(worker.vector(Stage::ethernet).room(), worker.vector(Stage::bridge).room());
     const std::uint32_t count = std::min(vector.count, room);

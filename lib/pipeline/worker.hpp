@@ -38,6 +38,7 @@ enum class Stage : std::uint8_t {
     ip_fragment,      // with its link header, too large for link_out
     vxlan_pop,        // UDP to an address of ours
     vxlan_pop6,       // the same over IPv6
+    fou_pop,          // UDP that may hold a tunnel's packets
     ip_tunnel_pop,    // ipip or GRE to an address of ours
     ip_tunnel_pop6,   // the same over IPv6
     vxlan_push,       // a frame to a vxlan link (link_out)
@@ -275,6 +276,7 @@ void ip_fragment_stage(Worker& worker) noexcept;
 void vxlan_pop_stage(Worker& worker) noexcept;
 void vxlan_pop6_stage(Worker& worker) noexcept;
 void vxlan_push_stage(Worker& worker) noexcept;
+void fou_pop_stage(Worker& worker) noexcept;
 void ip_tunnel_pop_stage(Worker& worker) noexcept;
 void ip_tunnel_pop6_stage(Worker& worker) noexcept;
 void ip_tunnel_push_stage(Worker& worker) noexcept;

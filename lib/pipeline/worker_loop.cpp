@@ -139,6 +139,7 @@ constexpr std::array<StageEntry, static_cast<std::size_t>(Stage::count)> kStages
     {Stage::ip6, ip6_stage},
     {Stage::vxlan_pop, vxlan_pop_stage},
     {Stage::vxlan_pop6, vxlan_pop6_stage},
+    {Stage::fou_pop, fou_pop_stage},
     {Stage::ip_tunnel_pop, ip_tunnel_pop_stage},
     {Stage::ip_tunnel_pop6, ip_tunnel_pop6_stage},
     {Stage::ip_fragment, ip_fragment_stage},

@@ -136,7 +136,7 @@ TEST_CASE("TUN-TX-02 TUN-TX-11 TUN-TX-12 TUN-TX-23 why a tunnel cannot send", "[
     }));
     const encap::TunnelState why = state;
     sender.add_remote(sender.tunnel, kRemote, sender.underlay, [why](IpTunnelTemplate& outer) {
-        outer.state = why;
+        outer.become(why);
     });
     CHECK(sender.forward(IpTunnelMachine::from_station()).empty());
     sender.expect_only_drop(sender.tunnel, reason);
@@ -193,7 +193,7 @@ TEST_CASE("TUN-PMTU-07 without DF the outer packet goes in fragments", "[ip_tunn
     const bool is_direct = GENERATE(true, false);
     sender.add_remote(sender.tunnel, kRemote, sender.underlay, [&](IpTunnelTemplate& outer) {
         outer.mtu = 1000;
-        outer.state = is_direct ? encap::TunnelState::ready : encap::TunnelState::unresolved;
+        outer.become(is_direct ? encap::TunnelState::ready : encap::TunnelState::unresolved);
     });
     auto sent = sender.forward(IpTunnelMachine::from_station(1200), 3);
     if (!is_direct) {
@@ -234,7 +234,7 @@ TEST_CASE("TUN-TX-15 routers report errors: senders are told, packets go", "[ip_
         link.master = is_bridged ? 99 : kNoLink;
     });
     sender.add_remote(sender.tunnel, kRemote, sender.underlay, [](IpTunnelTemplate& outer) {
-        outer.state = encap::TunnelState::failing;
+        outer.become(encap::TunnelState::failing);
     });
     CHECK(sender.forward(IpTunnelMachine::from_station(), 5).size() == 5);
     CHECK(faults->left == 0);
@@ -256,7 +256,7 @@ TEST_CASE("TUN-TX-15 routers report errors: senders are told, packets go", "[ip_
 TEST_CASE("unresolved: the packet waits with its outer headers", "[ip_tunnel]") {
     Sender sender(IpTunnelMachine::config_of(IpTunnelKind::ipip));
     sender.add_remote(sender.tunnel, kRemote, sender.underlay, [](IpTunnelTemplate& outer) {
-        outer.state = encap::TunnelState::unresolved;
+        outer.become(encap::TunnelState::unresolved);
     });
     CHECK(sender.forward(IpTunnelMachine::from_station()).empty());
     const auto punted = sender.punted();

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Received FOU and GUE: UDP and GUE headers come off from between the outer IP header and the
+// tunnel's, so that the packet is what it would have been without them, and goes the same way on.
+// An ICMP error about it quotes it so, too; who sent it finds the tunnel by its addresses.
+#pragma once
+
+#include "lib/encap/fou.hpp"
+
+#include <rte_mbuf.h>
+
+#include <cstdint>
+
+namespace culvert::encap {
+
+enum class FouVerdict : std::uint8_t {
+    good,
+    udp_truncated,
+    udp_length,
+    udp_checksum,
+    no_port,  // not open to these addresses; the packet is as it was
+    refused,  // GUE: truncated, of version 2 or 3, with unknown flags, or a control message
+};
+
+// Takes the headers off. Precondition: at `l3_offset` lies an IPv4 header that was validated,
+// options and all, the packet ends where its total length says, and it is UDP.
+[[nodiscard]] FouVerdict
+fou_open(rte_mbuf* packet, std::uint16_t l3_offset, LinkId link_in, const FouPorts& ports) noexcept;
+
+// Whether it might be for one of the ports. The same precondition.
+[[nodiscard]] bool
+is_perhaps_fou(const rte_mbuf* packet, std::uint16_t l3_offset, const FouPorts& ports) noexcept;
+
+}  // namespace culvert::encap
