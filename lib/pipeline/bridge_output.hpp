@@ -28,8 +28,10 @@ void flood(
     return std::min(
         {worker.vector(Stage::port_tx).room(),
          worker.vector(Stage::vxlan_push).room(),
-         worker.vector(Stage::ip_tunnel_push).room(),
-         worker.vector(Stage::ip_tunnel_push6).room(),
+         std::min(
+             worker.vector(Stage::ip_tunnel_push).room(),
+             worker.vector(Stage::ip_tunnel_push6).room()
+         ),
          worker.vector(Stage::ethernet).room()}
     );
 }

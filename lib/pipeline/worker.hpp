@@ -322,8 +322,7 @@ inline std::uint32_t Worker::output_room() const noexcept {
     return std::min(
         {room(Stage::port_tx),
          room(Stage::vxlan_push),
-         room(Stage::ip_tunnel_push),
-         room(Stage::ip_tunnel_push6),
+         std::min(room(Stage::ip_tunnel_push), room(Stage::ip_tunnel_push6)),
          room(Stage::bridge)}
     );
 }

@@ -10,6 +10,8 @@
 
 #include <unistd.h>
 
+#include <utility>
+
 namespace culvert::pipeline {
 
 namespace {
@@ -174,13 +176,20 @@ std::uint32_t waiting(const Worker& worker) noexcept {
     }
 }
 
-// Each stage once, in the order in which most packets need them.
-inline void run_in_order(Worker& worker) noexcept {
-    for (const StageEntry& entry : kStages) {
-        if (worker.vector(entry.stage).count != 0) {
-            entry.run(worker);
-        }
+template <std::size_t Index>
+[[gnu::always_inline]] inline void run_if_waiting(Worker& worker) noexcept {
+    constexpr StageEntry kEntry = kStages[Index];
+    if (worker.vector(kEntry.stage).count != 0) {
+        kEntry.run(worker);
     }
+}
+
+// Each stage once, in the order in which most packets need them. A loop of as many is no longer
+// unrolled, and then costs a round a hundred instructions.
+template <std::size_t... Indices>
+[[gnu::always_inline]] inline void
+run_in_order(Worker& worker, std::index_sequence<Indices...> /*stages*/) noexcept {
+    (run_if_waiting<Indices>(worker), ...);
 }
 
 // The same; false = no stage took a packet.
@@ -204,7 +213,7 @@ inline void run_in_order(Worker& worker) noexcept {
 }  // namespace
 
 void run_stages(Worker& worker) noexcept {
-    run_in_order(worker);
+    run_in_order(worker, std::make_index_sequence<kStages.size()>());
     while (waiting(worker) != 0)
         [[unlikely]] {
             if (!run_and_watch(worker)) {

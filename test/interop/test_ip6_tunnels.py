@@ -152,7 +152,8 @@ def as_linux_sends(kind, options):
                     answered = outer_fields(theirs.receive(is_echo(0), what="Linux's reply"), words)
                 del sent["echo"], answered["echo"]
                 assert sent == answered, f"type {kind} {words}, TOS {tos:#x}:\nculvert {sent}\nLinux   {answered}"
-        assert set(tunnel.culvert.drops()) <= {"ip6_group_unknown"}, tunnel.culvert.drops()
+        # Between the making of one end and of the other Linux's old one may still have something to say.
+        assert set(tunnel.culvert.drops()) <= {"ip6_group_unknown", "ip_tunnel_no_device"}, tunnel.culvert.drops()
 
 
 COMMON = (

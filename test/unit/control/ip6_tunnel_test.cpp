@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // ip6tnl, ip6gre and ip6gretap as commands, and what control makes of them. Expected strings are
 // what ip(8) prints for the same commands.
+#include "lib/control/tunnel_faults.hpp"
 #include "lib/encap/ip_tunnel6.hpp"
 #include "test/unit/control/command_fixture.hpp"
 #include "test/unit/control/ip6_node.hpp"
@@ -163,7 +164,7 @@ TEST_CASE("TUN-TX-11 a tunnel over IPv6 follows its route", "[control]") {
     };
     CHECK(state(node.ip6tnl) == encap::TunnelState::unresolved);
     REQUIRE(node.core->routing().neighbours().set(
-        route::NeighbourTable::Verb::add,
+        route::NeighbourTable::Verb::replace,
         {node.port, ip("2001:db8::2")},
         kPeer,
         route::NeighbourState::permanent,
