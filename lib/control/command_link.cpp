@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // link add, set, del, show; bridge link set, show.
+#include "lib/control/command_tables.hpp"
 #include "lib/control/command_tunnel_options.hpp"
 #include "lib/control/output_link.hpp"
 
@@ -65,6 +66,10 @@ VlanOptions vlan_options(const Arguments& arguments) {
     return options;
 }
 
+VrfOptions vrf_options(const Arguments& arguments) {
+    return {arguments.number<std::uint32_t>("table")};
+}
+
 BridgeOptions bridge_options(const Arguments& arguments) {
     BridgeOptions options;
     if (auto centiseconds = arguments.number<std::uint32_t>("ageing_time")) {
@@ -94,6 +99,9 @@ pipeline::LinkKind kind_of(const LinkType& type) {
     if (type.name == "vlan") {
         return pipeline::LinkKind::vlan;
     }
+    if (type.name == "vrf") {
+        return pipeline::LinkKind::vrf;
+    }
     return type.name == "bridge" ? pipeline::LinkKind::bridge : pipeline::LinkKind::dummy;
 }
 
@@ -112,6 +120,8 @@ Result<void> set_type_options(
         request.vxlan = vxlan_options(given);
     } else if (kind == pipeline::LinkKind::vlan) {
         return Error{std::errc::operation_not_supported, "Cannot change a vlan's properties"};
+    } else if (kind == pipeline::LinkKind::vrf) {
+        return Error{std::errc::operation_not_supported, "Cannot change a VRF's table"};
     } else if (kind == pipeline::LinkKind::bridge) {
         request.bridge = bridge_options(given);
     } else if (pipeline::is_ip_tunnel(kind)) {
@@ -124,8 +134,11 @@ Result<void> set_type_options(
 bool is_shown(const LinkRecord& link, const Arguments& filter) {
     auto wanted = filter.get<LinkId>("dev");
     auto master = filter.get<LinkId>("master");
+    auto vrf = filter.get<LinkId>("vrf");
+    const LinkId own_master = LinkManager::master_of(link);
     std::string_view type = filter.text("type");
-    return (!wanted || link.id == *wanted) && (!master || link.master == *master) &&
+    return (!wanted || link.id == *wanted) && (!master || own_master == *master) &&
+           (!vrf || own_master == *vrf) && (!filter.has("nomaster") || own_master == kNoLink) &&
            (type.empty() || kind_name(link.kind) == type) && (!filter.has("up") || link.admin_up) &&
            (!filter.has("down") || !link.admin_up);
 }
@@ -146,6 +159,9 @@ Result<void> link_add(Context& context, const Arguments& arguments) {
     }
     if (request.kind == pipeline::LinkKind::vlan) {
         request.vlan = vlan_options(arguments.type_arguments());
+    }
+    if (request.kind == pipeline::LinkKind::vrf) {
+        request.vrf = vrf_options(arguments.type_arguments());
     }
     if (request.kind == pipeline::LinkKind::vxlan) {
         request.vxlan = vxlan_options(arguments.type_arguments());
@@ -169,8 +185,9 @@ Result<void> link_set(Context& context, const Arguments& arguments) {
     if (arguments.has("up") && arguments.has("down")) {
         return syntax_error(context, "either \"up\" or \"down\", not both");
     }
-    if (arguments.has("master") && arguments.has("nomaster")) {
-        return syntax_error(context, "either \"master\" or \"nomaster\", not both");
+    if (int{arguments.has("master")} + int{arguments.has("nomaster")} + int{arguments.has("vrf")} >
+        1) {
+        return syntax_error(context, "only one of \"master\", \"nomaster\" and \"vrf\"");
     }
     LinkId link = *arguments.get<LinkId>("dev");
     LinkSetRequest request;
@@ -187,6 +204,10 @@ Result<void> link_set(Context& context, const Arguments& arguments) {
     }
     if (arguments.has("master") || arguments.has("nomaster")) {
         request.master = std::string(arguments.text("master"));
+    }
+    if (arguments.has("vrf")) {
+        CULVERT_TRY(vrf, named_vrf(context, arguments.text("vrf")));
+        request.master = context.core.links().name_of(vrf);
     }
     if (arguments.has("host") && arguments.has("nohost")) {
         return syntax_error(context, "either \"host\" or \"nohost\", not both");

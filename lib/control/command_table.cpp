@@ -213,6 +213,7 @@ constexpr auto kLinkTypes = std::to_array<LinkType>({
     {"sit", kSit, "IPv6 in IPv4 (RFC 4213), and IPv4 in IPv4"},
     {"bridge", kBridge, "learning Ethernet bridge; IP addresses on it are usable"},
     {"vlan", kVlanLink, "frames of another link with a tag (802.1Q, 802.1ad)"},
+    {"vrf", kVrfLink, "routes the links that are in it by a table of their own"},
     {"dummy", {}, "takes all packets and keeps none"},
 });
 

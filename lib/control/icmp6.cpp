@@ -97,11 +97,13 @@ bool Icmp6::learn_mtu(const rte_mbuf* packet, std::size_t offset) {
     const std::uint8_t inner = quoted->next_header;
     const bool is_sent_here = inner == kIcmpv6 || inner == kUdp || inner == kGre ||
                               inner == kIpip || inner == kIpv6 || inner == kFragment;
-    if (!is_sent_here || !core_.routing().is_local(net::IpAddress::from_v6(quoted->source))) {
+    const LinkId link_in = pipeline::note(const_cast<rte_mbuf*>(packet)).link_in;
+    const auto sender = net::IpAddress::from_v6(quoted->source);
+    if (!is_sent_here || !core_.routing().is_local(sender, link_in)) {
         return false;
     }
     core_.routing().learn_path_mtu(
-        net::IpAddress::from_v6(quoted->destination), icmp->rest.host(), core_.now_ms()
+        net::IpAddress::from_v6(quoted->destination), icmp->rest.host(), core_.now_ms(), link_in
     );
     return true;
 }
@@ -145,8 +147,10 @@ void Icmp6::tell(rte_mbuf* packet, const IcmpError& error) {
     }
     const auto sender = net::IpAddress::from_v6(ip->source);
     const auto target = net::IpAddress::from_v6(ip->destination);
-    const route::Path back =
-        core_.routing().lookup(sender, sender.is_link_local_v6() ? note.link_in : kNoLink);
+    const route::Routing& routing = core_.routing();
+    const route::Path back = routing.lookup(
+        sender, sender.is_link_local_v6() ? note.link_in : routing.vrf_of(note.link_in)
+    );
     if (!is_permitted(sender, back.prefix_length, error)) {
         return;
     }
@@ -191,7 +195,7 @@ bool Icmp6::is_due(const rte_mbuf* packet, const IcmpError& error) const {
     }
     const auto sender = net::IpAddress::from_v6(ip.source);
     if (ip.version() != 6 || sender == net::IpAddress{} || sender.is_multicast() ||
-        core_.routing().is_local(sender)) {
+        core_.routing().is_local(sender, pipeline::note(const_cast<rte_mbuf*>(packet)).link_in)) {
         return false;
     }
     const net::ParsedPacket parsed = parse(packet, l3_offset);

@@ -127,6 +127,9 @@ std::string link_info_text(const Context& context, const LinkRecord& link) {
             "    vlan protocol {} id {} <REORDER_HDR> ", protocol_name(link.vlan), link.vlan.id
         );
         break;
+    case pipeline::LinkKind::vrf:
+        text = fmt::format("    vrf table {} ", link.table);
+        break;
     case pipeline::LinkKind::dummy:
         text = "    dummy ";
         break;
@@ -138,6 +141,10 @@ std::string link_info_text(const Context& context, const LinkRecord& link) {
         break;
     case pipeline::LinkKind::port:
         break;
+    }
+    if (link.vrf != kNoLink && link.vrf != link.id) {
+        const LinkRecord* vrf = context.core.links().find(link.vrf);
+        text += fmt::format("{}    vrf_slave table {} ", text.empty() ? "" : "\n", vrf->table);
     }
     if (link.master != kNoLink) {
         const pipeline::BridgePort& port = link.bridge_port;
@@ -177,6 +184,13 @@ Json link_info_json(const Context& context, const LinkRecord& link) {
             {"stp_state", 0},
             {"vlan_filtering", 0},
             {"mcast_snooping", 0}};
+    }
+    if (link.kind == pipeline::LinkKind::vrf) {
+        json["info_data"] = {{"table", link.table}};
+    }
+    if (link.vrf != kNoLink && link.vrf != link.id) {
+        json["info_slave_kind"] = "vrf";
+        json["info_slave_data"] = {{"table", context.core.links().find(link.vrf)->table}};
     }
     if (link.master != kNoLink) {
         const pipeline::BridgePort& port = link.bridge_port;

@@ -28,8 +28,9 @@ encap::IpTunnelRemote remote_key(LinkId device, const net::IpAddress& remote) {
 }
 
 std::string why_no_route(
-    Core& core, const net::IpAddress& local, const net::IpAddress& remote, const route::Path& path
+    Core& core, const net::IpAddress& local, const fdb::Remote& to, const route::Path& path
 ) {
+    const net::IpAddress& remote = to.address;
     switch (path.kind) {
     case route::AdjacencyKind::unreachable:
         return fmt::format("the route to {} says unreachable", remote.to_string());
@@ -40,7 +41,7 @@ std::string why_no_route(
     default:
         break;
     }
-    if (!local.is_unspecified() && !core.routing().is_local(local)) {
+    if (!local.is_unspecified() && !core.routing().is_local(local, to.via)) {
         return fmt::format("local {} is no address of ours", local.to_string());
     }
     return fmt::format("no route to {}", remote.to_string());
@@ -338,7 +339,7 @@ Tunnels::reason(const LinkRecord& device, const TunnelView& view, const route::P
             core_.links().name_of(view.link_out)
         );
     case TunnelState::no_route:
-        return why_no_route(core_, local_of(device), remote.address, path);
+        return why_no_route(core_, local_of(device), remote, path);
     case TunnelState::loop:
         return fmt::format("the way to {} leads back into {}", address, device.name);
     case TunnelState::local:
@@ -346,8 +347,9 @@ Tunnels::reason(const LinkRecord& device, const TunnelView& view, const route::P
             return address + " is ourselves";
         }
         if (core_.vxlan_demux().find(
-                remote.address.is_v4() ? encap::VxlanKey::make(remote.port, remote.vni)
-                                       : encap::VxlanKey::make_ipv6(remote.port, remote.vni),
+                remote.address.is_v4()
+                    ? encap::VxlanKey::make(remote.port, remote.vni, device.vxlan.vrf)
+                    : encap::VxlanKey::make_ipv6(remote.port, remote.vni, device.vxlan.vrf),
                 target
             )) {
             return "";

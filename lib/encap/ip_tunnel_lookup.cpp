@@ -12,6 +12,7 @@ namespace culvert::encap {
 
 namespace {
 
+constexpr std::uint32_t kKindMask = 0xff;
 constexpr std::size_t kInitialEntries = 64;
 constexpr std::size_t kMaxEntries = std::size_t{2} * kMaxLinks;
 
@@ -22,12 +23,13 @@ std::uint32_t wire_address(const net::IpAddress& address) noexcept {
 // The passes as they go: what one of them has found, if not the answer.
 struct Search {
     LinkId link_in = kNoLink;
+    LinkId vrf = kNoLink;  // a device may be bound to that
     LinkId candidate = kNoLink;
 
     // True: `candidate` is the answer. `last`: of those on other links the last one counts
     // (TUN-LKP-03), else the first, and only where no earlier pass had one (TUN-LKP-04).
     bool meets(const IpTunnelMember& member, bool last) noexcept {
-        const bool is_it = member.lower == link_in;
+        const bool is_it = member.lower == link_in || (vrf != kNoLink && member.lower == vrf);
         if (is_it || last || candidate == kNoLink) {
             candidate = member.device;
         }
@@ -67,7 +69,9 @@ IpTunnelKey IpTunnelLookup::key_of(const IpTunnelConfig& config) noexcept {
     const std::uint32_t local = wire_address(config.local);
     const std::uint32_t remote = wire_address(config.remote);
     const bool has_key = config.in_key.has_value() && (local != 0 || remote != 0);
-    return IpTunnelKey::make(config.kind, local, remote, has_key, config.in_key.value_or(0));
+    auto key = IpTunnelKey::make(config.kind, local, remote, has_key, config.in_key.value_or(0));
+    key.kind_and_flags |= IpTunnelKey::vrf_bits(config.vrf);
+    return key;
 }
 
 // TUN-LKP-03..07. A group address as local is no one's: gre with a group as remote is not
@@ -82,8 +86,9 @@ LinkId IpTunnelLookup::go_through_passes(const IpTunnelKey& packet, LinkId link_
     neither.remote = 0;
     neither.kind_and_flags &= ~IpTunnelKey::kHasKey;
     const std::uint32_t kind = packet.kind_and_flags & ~IpTunnelKey::kHasKey;
-    const bool binding_counts = ((bound_kinds_.load(std::memory_order_acquire) >> kind) & 1) != 0;
-    Search search{link_in};
+    const bool binding_counts =
+        ((bound_kinds_.load(std::memory_order_acquire) >> (kind & kKindMask)) & 1) != 0;
+    Search search{link_in, packet.vrf()};
     const Table::View table = table_.view();
     bool is_first = true;
     for (const IpTunnelKey& key : {packet, any_local, any_remote, neither}) {
@@ -108,7 +113,8 @@ LinkId IpTunnelLookup::go_through_passes(const IpTunnelKey& packet, LinkId link_
 // Whether a packet for the devices of `exact` may belong to this one, when it comes in by its link.
 bool IpTunnelLookup::is_preferred_to(const Device& bound, const IpTunnelKey& exact) const {
     const IpTunnelKey& key = bound.key;
-    const bool same_kind = ((key.kind_and_flags ^ exact.kind_and_flags) & 0xff) == 0;
+    const bool same_kind =
+        ((key.kind_and_flags ^ exact.kind_and_flags) & ~IpTunnelKey::kHasKey) == 0;
     if (!same_kind || key.key != exact.key) {
         return false;
     }
@@ -167,7 +173,7 @@ bool IpTunnelLookup::publish(const IpTunnelKey& key, Group& group) {
 }
 
 bool IpTunnelLookup::publish_fallback(const Device& device) {
-    const auto kind = device.key.kind_and_flags & 0xff;
+    const auto kind = device.key.kind_and_flags & kKindMask;
     const IpTunnelKey key{0, 0, 0, kind | IpTunnelKey::kFallback};
     if (!device.up) {
         table_.erase(key);
@@ -181,9 +187,9 @@ bool IpTunnelLookup::publish_fallback(const Device& device) {
 
 // A device that is bound to a link came or went: groups that it may be preferred to.
 void IpTunnelLookup::publish_around(const Device& changed) {
-    const std::uint32_t kind = changed.key.kind_and_flags & 0xff;
+    const std::uint32_t kind = changed.key.kind_and_flags & kKindMask;
     const bool any = std::any_of(bound_.begin(), bound_.end(), [kind](const auto& entry) {
-        return (entry.second.key.kind_and_flags & 0xff) == kind;
+        return (entry.second.key.kind_and_flags & kKindMask) == kind;
     });
     const std::uint32_t kinds = bound_kinds_.load(std::memory_order_relaxed);
     const std::uint32_t bit = 1U << kind;

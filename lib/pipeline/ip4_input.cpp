@@ -8,7 +8,7 @@ bool is_bad_source(const Worker& worker, std::uint32_t source) noexcept {
         return true;
     }
     const route::Adjacency* adjacency =
-        worker.tables.adjacencies.read(worker.tables.fib4.lookup(source));
+        worker.tables.adjacencies.read(worker.routed_by.fib4->lookup(source));
     return adjacency != nullptr && route::is_ours(adjacency->kind);
 }
 

@@ -7,6 +7,7 @@
 #include "lib/net/ether.hpp"
 #include "lib/net/link_id.hpp"
 #include "lib/rcu/published_array.hpp"
+#include "lib/route/table_view.hpp"
 
 #include <array>
 #include <cstdint>
@@ -15,7 +16,18 @@
 
 namespace culvert::pipeline {
 
-enum class LinkKind : std::uint8_t { port, bridge, vxlan, dummy, vlan, ipip, gre, gretap, sit };
+enum class LinkKind : std::uint8_t {
+    port,
+    bridge,
+    vxlan,
+    dummy,
+    vlan,
+    vrf,
+    ipip,
+    gre,
+    gretap,
+    sit
+};
 
 // One engine moves packets for all of these (encap/ip_tunnel.hpp).
 [[nodiscard]] constexpr bool is_ip_tunnel(LinkKind kind) noexcept {
@@ -40,9 +52,10 @@ enum class LinkKind : std::uint8_t { port, bridge, vxlan, dummy, vlan, ipip, gre
 
 static_assert(link_kind(encap::IpTunnelKind::sit) == LinkKind::sit);
 
-// Frames have addresses there; ipip and gre have none (encap/ip_tunnel.hpp).
+// Frames have addresses there; ipip and gre have none (encap/ip_tunnel.hpp), and a vrf no frames.
 [[nodiscard]] constexpr bool has_link_layer(LinkKind kind) noexcept {
-    return !is_ip_tunnel(kind) || encap::traits(ip_tunnel_kind(kind)).carries_frames;
+    return is_ip_tunnel(kind) ? encap::traits(ip_tunnel_kind(kind)).carries_frames
+                              : kind != LinkKind::vrf;
 }
 
 // brport flags of a member link (`bridge link set`).
@@ -74,11 +87,13 @@ struct alignas(64) Link {
     std::uint32_t mtu = 1500;  // L3 bytes
     LinkId master = kNoLink;   // the bridge it is a member of
     BridgePort bridge_port;
-    bool has_host = false;        // what nobody here takes goes to the kernel's tap
-    bool has_vlans = false;       // vlan links stand on it: tags are looked at before its bridge is
-    std::uint16_t port_id = 0;    // kind port: DPDK's port number
-    std::vector<LinkId> members;  // kind bridge: members that are up, by id
-    encap::VxlanConfig vxlan;     // kind vxlan
+    bool has_host = false;      // what nobody here takes goes to the kernel's tap
+    bool has_vlans = false;     // vlan links stand on it: tags are looked at before its bridge is
+    std::uint16_t port_id = 0;  // kind port: DPDK's port number
+    LinkId vrf = kNoLink;       // the VRF it is in, or is
+    const route::TableView* routed_by = nullptr;          // in a VRF: its table
+    std::vector<LinkId> members;                          // kind bridge: members that are up, by id
+    encap::VxlanConfig vxlan;                             // kind vxlan
     encap::IpTunnelConfig ip_tunnel;                      // kinds ipip, gre, gretap
     std::shared_ptr<encap::IpTunnelSequences> sequences;  // gre and gretap
     VlanConfig vlan;                                      // kind vlan

@@ -42,7 +42,7 @@ namespace culvert::pipeline {
     }
     std::uint64_t link = kNoLink;
     const std::uint16_t port = encap::udp_destination_port(packet, l3_offset);
-    if (!demux.find(encap::VxlanKey::socket(port), link)) {
+    if (!demux.find(encap::VxlanKey::socket(port, vrf_), link)) {
         refuse_port(packet);
         return false;
     }
@@ -54,7 +54,7 @@ namespace culvert::pipeline {
     case encap::VxlanVerdict::no_vni_flag:
         return drop(underlay, Drop::vxlan_no_vni_flag);
     }
-    if (!demux.find(encap::VxlanKey::make(port, outer.vni), link)) {
+    if (!demux.find(encap::VxlanKey::make(port, outer.vni, vrf_), link)) {
         return drop(underlay, Drop::vxlan_unknown_vni);
     }
     if (!encap::has_inner_ether(packet, outer)) {
@@ -67,7 +67,7 @@ namespace culvert::pipeline {
 }
 
 inline void VxlanPop::begin_outer(const encap::VxlanOuter& outer) noexcept {
-    const auto tunnel = encap::VxlanKey::make(outer.udp_port, outer.vni);
+    const auto tunnel = encap::VxlanKey::make(outer.udp_port, outer.vni, vrf_);
     const Outer* last = outer_count_ != 0 ? &outers_[outer_count_ - 1] : nullptr;
     const bool same_tunnel = last != nullptr && last->tunnel == tunnel;
     Outer& next = outers_[outer_count_++];
@@ -173,7 +173,7 @@ VxlanPop::refuse_run(const Run& run, rte_mbuf* const* packets, std::uint32_t cou
     Drop reason = run.refusal;
     if (outer.link == nullptr) {
         std::uint64_t ignored = 0;
-        const auto socket = encap::VxlanKey::socket(outer.tunnel.udp_port());
+        const auto socket = encap::VxlanKey::socket(outer.tunnel.udp_port(), vrf_);
         if (!worker_.tables.vxlan_demux.find(socket, ignored)) {
             std::for_each_n(packets, count, [&](rte_mbuf* packet) {
                 encap::vxlan_put_back(packet, note(packet).l3_offset);

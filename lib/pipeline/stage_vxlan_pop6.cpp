@@ -28,6 +28,7 @@ public:
         : worker_(worker)
         , demux_(worker.tables.vxlan_demux.view())
         , fdb_(worker.tables.fdb.view())
+        , vrf_(worker.routed_by.vrf)
         , rx_(worker.counters) {}
 
     // All of `count` packets, at most kChunk. Precondition: room for them behind Worker::input.
@@ -72,6 +73,7 @@ private:
     Worker& worker_;
     const VxlanDemux::View demux_;
     const fdb::Table::View fdb_;
+    const LinkId vrf_;
     RxTally rx_;
     bool heard_ = false;  // what learn() last said
     std::uint32_t count_ = 0;
@@ -108,8 +110,8 @@ private:
     const std::uint16_t offset = encap::udp_offset_of6(packet, l3_offset);
     const auto& udp = *rte_pktmbuf_mtod_offset(packet, const net::UdpHeader*, offset);
     std::uint64_t socket = 0;
-    const bool is_open =
-        worker_.tables.vxlan_demux.find(VxlanKey::socket_ipv6(udp.destination.host()), socket);
+    const auto key = VxlanKey::socket_ipv6(udp.destination.host(), vrf_);
+    const bool is_open = worker_.tables.vxlan_demux.find(key, socket);
     if (udp.checksum.raw() == 0 && (socket & VxlanKey::kNoChecksum) == 0) {
         return refuse(Drop::udp_no_checksum);
     }
@@ -140,7 +142,7 @@ void VxlanPop6::read(rte_mbuf* const* packets, std::uint32_t count) noexcept {
         }
         item.packet = packet;
         item.link_in = note(packet).link_in;
-        item.tunnel = VxlanKey::make_ipv6(item.outer.udp_port, item.outer.vni);
+        item.tunnel = VxlanKey::make_ipv6(item.outer.udp_port, item.outer.vni, vrf_);
         const bool is_last_tunnel = count_ != 0 && items_[count_ - 1].tunnel == item.tunnel;
         item.tunnel_home =
             is_last_tunnel ? items_[count_ - 1].tunnel_home : demux_.prefetch(item.tunnel);

@@ -206,8 +206,8 @@ TEST_CASE("wrong arguments are named, in iproute2's words", "[control][grammar]"
         why_not("link add type dummy") == "Not enough information: \"name\" argument is required"
     );
     CHECK(
-        why_not("link add v type frob") ==
-        "Unknown device type \"frob\"; there is: vxlan, ipip, gre, gretap, sit, bridge, vlan, dummy"
+        why_not("link add v type frob") == "Unknown device type \"frob\"; there is: vxlan, ipip, "
+                                           "gre, gretap, sit, bridge, vlan, vrf, dummy"
     );
     CHECK(why_not("link set vx0 mtu x") == "argument \"x\" is wrong: Invalid \"mtu\" value");
     CHECK(why_not("link set nope up") == "Cannot find device \"nope\"");
