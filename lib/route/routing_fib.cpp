@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace culvert::route {
@@ -52,7 +53,24 @@ std::optional<Routing::Impl::Wanted> Routing::Impl::wanted(
     // A neighbour with a MAC, if its address is on-link there.
     const Route* covering = table.rib.longest_match(prefix.address);
     if (covering == nullptr || covering->type != RouteType::unicast ||
-        covering->gateway.has_value() || with_mac_.count({prefix.address, covering->link}) == 0) {
+        covering->gateway.has_value()) {
+        return std::nullopt;
+    }
+    const auto is_known_on = [&](LinkId link) {
+        return with_mac_.count({prefix.address, link}) != 0;
+    };
+    // Of several next hops those without a gateway have the destination itself for one: without a
+    // route of its own each packet that chooses such would end in control.
+    if (std::any_of(
+            covering->next_hops.begin(),
+            covering->next_hops.end(),
+            [&](const NextHop& hop) { return !hop.gateway.has_value() && is_known_on(hop.link); }
+        )) {
+        Route host = *covering;
+        host.prefix = prefix;
+        return wanted_of(host);
+    }
+    if (!is_known_on(covering->link)) {
         return std::nullopt;
     }
     return Wanted{

@@ -66,7 +66,7 @@ void Routing::Impl::del_link(LinkId link) {
     take_down(link, std::nullopt);
     flush_addresses(link);
     // A route with several next hops does not outlive the link of any of them.
-    remove_routes_if([link](const Route& route) { return route.leaves_by(link); });
+    remove_routes_by(link, [](const Route&) { return true; });
     const TableId table = table_id_of(link);
     links_.erase(link);
     drop_table_if_unused(table);
@@ -82,7 +82,9 @@ void Routing::Impl::take_down(LinkId link, std::optional<net::Family> family) {
     std::erase_if(links_.find(link)->second.kernel_routes, [&](const Route& route) {
         return is_it(route.prefix);
     });
-    remove_routes_if([&](const Route& route) { return route.link == link && is_it(route.prefix); });
+    remove_routes_by(link, [&](const Route& route) {
+        return route.link == link && is_it(route.prefix);
+    });
     mark_hops(link, family, true);
     neighbours_.link_down(link, family);
     ++generation_;
@@ -170,9 +172,7 @@ void Routing::Impl::forget_address(const Address& address) {
     }
     const net::IpAddress& own = address.prefix.address;
     if (const TableId table = table_id_of(address.link); !is_local_in(table, own)) {
-        remove_routes_if([&own, table](const Route& route) {
-            return route.preferred_source == own && route.table == table;
-        });
+        remove_routes_from(table, own);
     }
     ++generation_;
     actions_.address_changed(address, true);

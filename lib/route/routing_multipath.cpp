@@ -141,8 +141,9 @@ bool Routing::Impl::del_sibling(const Route& pattern) {
         if (!has_metric || std::erase_if(hops, is_it) == 0 || hops.empty()) {
             continue;
         }
-        set_hops(route, std::move(hops));
-        const Route left = route;
+        Route left = route;
+        set_hops(left, std::move(hops));
+        table->rib.replace(route, left);
         // With fewer next hops it needs no more room than before.
         static_cast<void>(sync(*table, pattern.prefix));
         ++generation_;
@@ -207,6 +208,7 @@ void Routing::Impl::mark_hops_in(
         if (has_changed) {
             // It needs no more room than when all were alive.
             static_cast<void>(sync(table, prefix));
+            sync_hosts(table, prefix);
             ++generation_;
         }
     }

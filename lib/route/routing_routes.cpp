@@ -263,15 +263,29 @@ void Routing::Impl::after_removal(const Route& route) {
     actions_.route_changed(route, true);
 }
 
-void Routing::Impl::remove_routes_if(const std::function<bool(const Route&)>& pick) {
+// Those that leave by the link, as far as pick() says so.
+void Routing::Impl::remove_routes_by(LinkId link, const std::function<bool(const Route&)>& pick) {
     std::vector<Route> picked;
     for (const auto& [id, table] : tables_) {
-        table->rib.for_each([&](const Route& route) {
+        table->rib.for_each_by(link, [&](const Route& route) {
             if (pick(route)) {
                 picked.push_back(route);
             }
         });
     }
+    remove_routes(std::move(picked));
+}
+
+// Those that say to send from the address.
+void Routing::Impl::remove_routes_from(TableId table, const net::IpAddress& source) {
+    std::vector<Route> picked;
+    if (const RoutingTable* found = find_table(table); found != nullptr) {
+        found->rib.for_each_from(source, [&](const Route& route) { picked.push_back(route); });
+    }
+    remove_routes(std::move(picked));
+}
+
+void Routing::Impl::remove_routes(std::vector<Route> picked) {
     std::stable_sort(picked.begin(), picked.end(), [](const Route& a, const Route& b) {
         return a.prefix < b.prefix;
     });
