@@ -50,6 +50,10 @@ inline constexpr auto kLinkSet = std::to_array<Keyword>({
      .kind = Kind::choice,
      .words = "eui64 none",
      .help = "IPv6: a link-local address made of the MAC, or none"},
+    {.name = "rp_filter",
+     .kind = Kind::choice,
+     .words = "off strict loose 0 1 2",
+     .help = "IPv4: the way back to a packet's source must be this link (strict), or any"},
     kType,
 });
 

@@ -131,6 +131,15 @@ Result<void> set_type_options(
     return {};
 }
 
+// By name, or as the sysctl rp_filter has it.
+pipeline::ReversePath reverse_path_of(std::string_view word) {
+    if (word == "strict" || word == "1") {
+        return pipeline::ReversePath::strict;
+    }
+    const bool is_loose = word == "loose" || word == "2";
+    return is_loose ? pipeline::ReversePath::loose : pipeline::ReversePath::off;
+}
+
 bool is_shown(const LinkRecord& link, const Arguments& filter) {
     auto wanted = filter.get<LinkId>("dev");
     auto master = filter.get<LinkId>("master");
@@ -185,9 +194,11 @@ Result<void> link_set(Context& context, const Arguments& arguments) {
     if (arguments.has("up") && arguments.has("down")) {
         return syntax_error(context, "either \"up\" or \"down\", not both");
     }
-    if (int{arguments.has("master")} + int{arguments.has("nomaster")} + int{arguments.has("vrf")} >
-        1) {
-        return syntax_error(context, "only one of \"master\", \"nomaster\" and \"vrf\"");
+    if (arguments.has("master") && arguments.has("nomaster")) {
+        return syntax_error(context, "either \"master\" or \"nomaster\", not both");
+    }
+    if (arguments.has("vrf") && (arguments.has("master") || arguments.has("nomaster"))) {
+        return syntax_error(context, "\"vrf\" goes with neither \"master\" nor \"nomaster\"");
     }
     LinkId link = *arguments.get<LinkId>("dev");
     LinkSetRequest request;
@@ -201,6 +212,9 @@ Result<void> link_set(Context& context, const Arguments& arguments) {
     }
     if (arguments.has("addrgenmode")) {
         request.link_local = arguments.text("addrgenmode") == "eui64";
+    }
+    if (arguments.has("rp_filter")) {
+        request.reverse_path = reverse_path_of(arguments.text("rp_filter"));
     }
     if (arguments.has("master") || arguments.has("nomaster")) {
         request.master = std::string(arguments.text("master"));

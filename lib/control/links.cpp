@@ -206,6 +206,7 @@ void LinkManager::publish(const LinkRecord& record) {
     link->bridge_port = record.bridge_port;
     link->port_id = record.port_id;
     link->vrf = record.vrf;
+    link->reverse_path = record.reverse_path;
     const std::uint32_t table =
         record.vrf != kNoLink ? find(record.vrf)->table : std::uint32_t{route::kMainTable};
     if (record.vrf != kNoLink) {
@@ -258,6 +259,11 @@ void LinkManager::set_carrier(LinkId port, bool carrier) {
         return;
     }
     found->carrier = carrier;
+    if (!carrier) {
+        // NEI-13 (neigh_carrier_down, arp_evict_nocarrier). A device that reports a loss that is
+        // none (net_tap, whose tap is in another namespace) costs one more question a neighbour.
+        (void)core_.routing().neighbours().flush(port);
+    }
     Event event;
     event.link = port;
     core_.publish_event(event);

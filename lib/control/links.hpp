@@ -107,11 +107,12 @@ struct LinkSetRequest {
     std::optional<std::uint32_t> mtu;
     std::optional<net::MacAddress> address;
     std::optional<std::string> name;
-    std::optional<std::string> master;         // "" = nomaster
-    std::optional<std::string> host_tap;       // `host tap NAME`; "" = nohost
-    std::optional<bool> link_local;            // `addrgenmode`: eui64, or none
-    std::optional<VxlanOptions> vxlan;         // `type vxlan ...`: changelink
-    std::optional<IpTunnelOptions> ip_tunnel;  // `type ipip|gre|gretap ...`: changelink
+    std::optional<std::string> master;                  // "" = nomaster
+    std::optional<std::string> host_tap;                // `host tap NAME`; "" = nohost
+    std::optional<bool> link_local;                     // `addrgenmode`: eui64, or none
+    std::optional<pipeline::ReversePath> reverse_path;  // `rp_filter`
+    std::optional<VxlanOptions> vxlan;                  // `type vxlan ...`: changelink
+    std::optional<IpTunnelOptions> ip_tunnel;           // `type ipip|gre|gretap ...`: changelink
     std::optional<BridgeOptions> bridge;
     // `bridge link set dev NAME ...`
     std::optional<bool> learning;
@@ -138,8 +139,9 @@ struct LinkRecord {
     std::uint32_t max_mtu = 65535;
     LinkId master = kNoLink;  // the bridge
     pipeline::BridgePort bridge_port;
-    LinkId vrf = kNoLink;             // the VRF it is in; a vrf is in itself
-    std::uint32_t table = 0;          // kind vrf
+    LinkId vrf = kNoLink;     // the VRF it is in; a vrf is in itself
+    std::uint32_t table = 0;  // kind vrf
+    pipeline::ReversePath reverse_path = pipeline::ReversePath::off;
     std::uint16_t port_id = 0;        // kind port
     std::string parent_device;        // kind port: DPDK's device name
     std::string host_tap;             // the kernel's device for what nobody here takes; "" = none

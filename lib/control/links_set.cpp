@@ -78,6 +78,7 @@ Result<void> LinkManager::plan_identity(
         next.name = *request.name;
     }
     next.link_local = request.link_local.value_or(old.link_local);
+    next.reverse_path = request.reverse_path.value_or(old.reverse_path);
     CULVERT_CHECK(check_no_mac(attempt, old.kind, request.address));
     if (request.address) {
         if (!request.address->is_valid_station()) {

@@ -108,6 +108,14 @@ std::string_view protocol_name(const pipeline::VlanConfig& vlan) {
     return vlan.protocol == net::ether_type::kQinq ? "802.1ad" : "802.1Q";
 }
 
+// "" = off, which is not told.
+std::string_view reverse_path_name(const LinkRecord& link) {
+    if (link.reverse_path == pipeline::ReversePath::off) {
+        return "";
+    }
+    return link.reverse_path == pipeline::ReversePath::strict ? "strict" : "loose";
+}
+
 }  // namespace
 
 std::string link_info_text(const Context& context, const LinkRecord& link) {
@@ -161,6 +169,9 @@ std::string link_info_text(const Context& context, const LinkRecord& link) {
             on_off(port.isolated)
         );
     }
+    if (const std::string_view filter = reverse_path_name(link); !filter.empty()) {
+        text += fmt::format("{}    rp_filter {} ", text.empty() ? "" : "\n", filter);
+    }
     return text;
 }
 
@@ -191,6 +202,9 @@ Json link_info_json(const Context& context, const LinkRecord& link) {
     if (link.vrf != kNoLink && link.vrf != link.id) {
         json["info_slave_kind"] = "vrf";
         json["info_slave_data"] = {{"table", context.core.links().find(link.vrf)->table}};
+    }
+    if (const std::string_view filter = reverse_path_name(link); !filter.empty()) {
+        json["rp_filter"] = filter;
     }
     if (link.master != kNoLink) {
         const pipeline::BridgePort& port = link.bridge_port;

@@ -68,6 +68,9 @@ struct BridgePort {
     bool isolated = false;
 };
 
+// Whether a packet's source must be reached by the link it came in by (RFC 3704), or by any.
+enum class ReversePath : std::uint8_t { off, strict, loose };
+
 // A link of kind vlan: frames on `lower` with this tag.
 struct VlanConfig {
     LinkId lower = kNoLink;
@@ -91,6 +94,7 @@ struct alignas(64) Link {
     bool has_vlans = false;     // vlan links stand on it: tags are looked at before its bridge is
     std::uint16_t port_id = 0;  // kind port: DPDK's port number
     LinkId vrf = kNoLink;       // the VRF it is in, or is
+    ReversePath reverse_path = ReversePath::off;
     const route::TableView* routed_by = nullptr;          // in a VRF: its table
     std::vector<LinkId> members;                          // kind bridge: members that are up, by id
     encap::VxlanConfig vxlan;                             // kind vxlan
@@ -99,6 +103,11 @@ struct alignas(64) Link {
     VlanConfig vlan;                                      // kind vlan
     std::shared_ptr<encap::IpTunnelFaults> faults;        // ipip, gre, gretap
 };
+
+// Its IP packets go straight to ip4 and ip6; else the vrf stage takes them.
+[[nodiscard]] inline bool is_routed_plainly(const Link& link) noexcept {
+    return link.vrf == kNoLink && link.reverse_path == ReversePath::off;
+}
 
 using Links = rcu::PublishedArray<Link>;
 

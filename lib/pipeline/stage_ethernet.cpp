@@ -28,13 +28,13 @@ Arrival look_at_link(Worker& worker, LinkId id) noexcept {
     if (link == nullptr) {
         return {id};
     }
-    const bool in_vrf = link->vrf != kNoLink;
+    const bool is_plain = is_routed_plainly(*link);
     return {
         id,
         link,
         mac_of(link->mac.bytes.data()),
-        &worker.vector(in_vrf ? Stage::vrf : Stage::ip4),
-        &worker.vector(in_vrf ? Stage::vrf : Stage::ip6),
+        &worker.vector(is_plain ? Stage::ip4 : Stage::vrf),
+        &worker.vector(is_plain ? Stage::ip6 : Stage::vrf),
         !link->up || link->master != kNoLink};
 }
 

@@ -202,7 +202,7 @@ Vector& IpTunnelPop::way_in(const Link& link, std::uint16_t type) noexcept {
         return worker_.vector(Stage::bridge);
     }
     const bool is_ip4 =
-        !has_link_layer(link.kind) && type == net::ether_type::kIpv4 && link.vrf == kNoLink;
+        !has_link_layer(link.kind) && type == net::ether_type::kIpv4 && is_routed_plainly(link);
     return worker_.vector(is_ip4 ? Stage::ip4 : Stage::ethernet);
 }
 

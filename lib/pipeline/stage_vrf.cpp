@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The vrf stage: IP of both families that came in by links of VRFs. Neighbours in the burst of one
-// VRF go through ip4 or ip6 by its table, and what is for its own addresses through the tunnels'
-// pop stages, which look among its own devices meanwhile. So who has no VRF pays for none, and each
-// stage is there once.
+// The vrf stage: IP of both families that came in by links of VRFs or with reverse path filters.
+// Neighbours in the burst of one VRF go through ip4 or ip6 by its table, and what is for its own
+// addresses through the tunnels' pop stages, which look among its own devices meanwhile. So who has
+// no VRF and no filter pays for none, and each stage is there once.
 #include "lib/net/ether.hpp"
+#include "lib/net/ipv4.hpp"
 #include "lib/pipeline/ip_fragment.hpp"
 #include "lib/pipeline/worker.hpp"
 
@@ -19,6 +20,9 @@ public:
     Visit(Worker& worker, const Link& link) noexcept
         : worker_(worker)
         , main_(worker.routed_by) {
+        if (link.routed_by == nullptr) {
+            return;
+        }
         const route::TableView& table = *link.routed_by;
         worker.routed_by = {
             &table.fib4,
@@ -42,6 +46,7 @@ private:
 // What the packets of a run have in common.
 struct Kind {
     const route::TableView* table = nullptr;
+    LinkId filtered = kNoLink;  // the link, if it has a reverse path filter
     bool is_ip6 = false;
 
     friend bool operator==(const Kind&, const Kind&) = default;
@@ -49,17 +54,68 @@ struct Kind {
 
 Kind kind_of(rte_mbuf* packet, const Link& link) noexcept {
     // ethernet has seen the type; the version in a packet of that type may be wrong.
-    const auto type = *rte_pktmbuf_mtod_offset(
-        packet, const net::Be16*, note(packet).l3_offset - sizeof(net::Be16)
-    );
-    return {link.routed_by, type.host() == net::ether_type::kIpv6};
+    const std::uint32_t l3_offset = note(packet).l3_offset;
+    const auto* type = l3_offset < sizeof(net::EtherHeader)
+                           ? nullptr
+                           : rte_pktmbuf_mtod_offset(packet, const net::Be16*, l3_offset - 2);
+    const bool is_ip6_packet =
+        type != nullptr ? type->host() == net::ether_type::kIpv6 : is_ip6(packet);
+    const bool is_filtered = link.reverse_path != ReversePath::off && !is_ip6_packet;
+    return {link.routed_by, is_filtered ? link.id : kNoLink, is_ip6_packet};
+}
+
+// Does a packet for there leave by the link (strict), or by any?
+bool leads_back(const Worker& worker, route::AdjacencyId id, const Link& link) noexcept {
+    const route::Adjacency* adjacency = worker.tables.adjacencies.read(id);
+    if (adjacency == nullptr) {
+        return false;
+    }
+    if (adjacency->kind == route::AdjacencyKind::multipath) {
+        const auto& members = adjacency->multipath->members;
+        return std::any_of(members.begin(), members.end(), [&](const auto& member) {
+            return leads_back(worker, member.adjacency, link);
+        });
+    }
+    // Of our own addresses ip4 thinks by itself.
+    return route::is_ours(adjacency->kind) ||
+           (route::leads_on(adjacency->kind) &&
+            (link.reverse_path == ReversePath::loose || adjacency->link_out == link.id));
+}
+
+// RT-13 (__fib_validate_source). Who has no address yet has no way back; headers that are too short
+// are for ip4.
+bool passes_filter(const Worker& worker, rte_mbuf* packet, const Link& link) noexcept {
+    const std::uint32_t l3_offset = note(packet).l3_offset;
+    if (rte_pktmbuf_data_len(packet) < l3_offset + sizeof(net::Ipv4Header)) {
+        return true;
+    }
+    const auto& ip = *rte_pktmbuf_mtod_offset(packet, const net::Ipv4Header*, l3_offset);
+    const std::uint32_t source = ip.source.host();
+    return source == 0 || leads_back(worker, worker.routed_by.fib4->lookup(source), link);
+}
+
+// Keeps what passes, in front. Returns how many.
+std::uint32_t
+filter(Worker& worker, rte_mbuf** packets, std::uint32_t n, const Link& link) noexcept {
+    std::uint32_t kept = 0;
+    for (std::uint32_t i = 0; i < n; ++i) {
+        if (passes_filter(worker, packets[i], link)) {
+            packets[kept++] = packets[i];
+        } else {
+            worker.drop(packets[i], link.id, Drop::ip4_reverse_path);
+        }
+    }
+    return kept;
 }
 
 void take_run(
-    Worker& worker, rte_mbuf* const* packets, std::uint32_t n, const Link& link, bool is_ip6
+    Worker& worker, rte_mbuf** packets, std::uint32_t n, const Link& link, const Kind& kind
 ) noexcept {
     const Visit visit(worker, link);
-    if (is_ip6) {
+    if (kind.filtered != kNoLink) {
+        n = filter(worker, packets, n, link);
+    }
+    if (kind.is_ip6) {
         route_ip6(worker, packets, n);
         vxlan_pop6_stage(worker);
     } else {
@@ -95,9 +151,8 @@ void vrf_stage(Worker& worker) noexcept {
         rte_mbuf* first = in.packets[begin];
         LinkId id = note(first).link_in;
         const Link* link = worker.tables.links.read(id);
-        if (link == nullptr || link->routed_by == nullptr) [[unlikely]] {
-            // It has left its VRF meanwhile.
-            worker.drop(first, id, link == nullptr ? Drop::link_gone : Drop::link_down_rx);
+        if (link == nullptr) [[unlikely]] {
+            worker.drop(first, id, Drop::link_gone);
             ++begin;
             continue;
         }
@@ -113,7 +168,7 @@ void vrf_stage(Worker& worker) noexcept {
             id = next_id;
             link = next;
         }
-        take_run(worker, &in.packets[begin], end - begin, *link, kind.is_ip6);
+        take_run(worker, &in.packets[begin], end - begin, *link, kind);
         begin = end;
     }
     in.take_front(n);

@@ -35,7 +35,7 @@ enum class Stage : std::uint8_t {
     bridge,          // a frame from a member, or from the bridge's own address
     ip4,             // validated and looked up
     ip6,             // the same
-    vrf,             // the same of both families, by the table of the link's VRF
+    vrf,             // the same of both families, by links in a VRF or with reverse path filters
     ip_fragment,     // with its link header, too large for link_out
     vxlan_pop,       // UDP to an address of ours
     vxlan_pop6,      // the same over IPv6

@@ -101,7 +101,7 @@ std::uint32_t take_handed_over(Worker& worker) noexcept {
 
 void enter_ip(Worker& worker, rte_mbuf* packet) noexcept {
     const Link* link = worker.tables.links.read(note(packet).link_in);
-    if (link != nullptr && link->vrf != kNoLink) {
+    if (link != nullptr && !is_routed_plainly(*link)) {
         worker.enqueue(Stage::vrf, packet);
     } else {
         worker.enqueue(is_ip6(packet) ? Stage::ip6 : Stage::ip4, packet);
