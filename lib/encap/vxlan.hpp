@@ -148,6 +148,12 @@ struct VxlanKey {
         return {kIpv6 | make(udp_port, vni, within).packed};
     }
 
+    // An IPv6 key, for that link instead.
+    [[nodiscard]] constexpr VxlanKey on(LinkId lower) const noexcept {
+        constexpr std::uint64_t kWithin = std::uint64_t{0x7fff} << 48;
+        return {(packed & ~kWithin) | (std::uint64_t{lower} << 48)};
+    }
+
     static constexpr VxlanKey socket_ipv6(std::uint16_t udp_port, LinkId vrf = kNoLink) noexcept {
         return make_ipv6(udp_port, 0xffffffff, vrf);
     }
