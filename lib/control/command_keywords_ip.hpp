@@ -41,10 +41,13 @@ inline constexpr auto kAddrFlush = std::to_array<Keyword>({kDevPositional});
 
 inline constexpr Keyword kTable = {
     .name = "table",
-    .kind = Kind::choice,
+    .kind = Kind::number,
     .value = "T",
-    .words = "main 254",
-    .help = "the only table there is yet"};
+    .words = "main default local",
+    .complaint = "\"table\" value is invalid",
+    .help = "the routing table; main if not said"};
+inline constexpr Keyword kTableOfVrf = {
+    .name = "vrf", .kind = Kind::link, .value = "NAME", .help = "the routing table of this VRF"};
 inline constexpr Keyword kProtocol = {
     .name = "proto",
     .aliases = "protocol",
@@ -108,6 +111,7 @@ inline constexpr auto kRouteAdd = std::to_array<Keyword>({
     kProtocol,
     kRouteScope,
     kTable,
+    kTableOfVrf,
     kUnicast,
     kUnreachable,
     kProhibit,
@@ -130,6 +134,7 @@ inline constexpr auto kRouteDel = std::to_array<Keyword>({
     kProtocol,
     kRouteScope,
     kTable,
+    kTableOfVrf,
     kUnicast,
     kUnreachable,
     kProhibit,
@@ -153,9 +158,9 @@ inline constexpr auto kRouteDel = std::to_array<Keyword>({
          .value = "PREFIX",                                                                        \
          .help = "only prefixes that this one is within"},                                         \
         {.name = "exact", .kind = Kind::prefix, .value = "PREFIX", .help = "only this prefix"},    \
-        kDevFilter, kVia, kProtocol, kRouteScope, {                                                \
-        .name = "table", .kind = Kind::choice, .value = "T", .words = "main 254 local 255 all",    \
-        .help = "local: our own addresses"                                                         \
+        kDevFilter, kVia, kProtocol, kRouteScope, kTableOfVrf, {                                   \
+        .name = "table", .kind = Kind::number, .value = "T", .words = "main default local all",    \
+        .complaint = "\"table\" value is invalid", .help = "local: our own addresses"              \
     }
 
 inline constexpr auto kRouteShow =
@@ -178,6 +183,7 @@ inline constexpr auto kRouteGet = std::to_array<Keyword>({
      .kind = Kind::link,
      .value = "NAME",
      .help = "as if bound to this link"},
+    kTableOfVrf,
 });
 
 inline constexpr Keyword kNeighTo = {
@@ -229,7 +235,8 @@ inline constexpr auto kNeighShow = std::to_array<Keyword>({
      .words = "all permanent noarp reachable stale none incomplete delay probe failed",
      .help = "only in this state"},
     {.name = "proxy", .help = "the entries of proxies instead"},
-    {.name = "nomaster", .help = "only of links that are in no bridge"},
+    {.name = "nomaster", .help = "only of links that are in no bridge and no VRF"},
+    {.name = "vrf", .kind = Kind::link, .value = "NAME", .help = "only of links in this VRF"},
 });
 
 }  // namespace culvert::control

@@ -36,9 +36,10 @@ inline constexpr auto kLinkSet = std::to_array<Keyword>({
      .help = "a new name; the link must be down"},
     {.name = "master",
      .kind = Kind::text,
-     .value = "BRIDGE",
-     .help = "makes it a port of this bridge"},
-    {.name = "nomaster", .help = "takes it out of its bridge"},
+     .value = "MASTER",
+     .help = "makes it a port of this bridge, or has it routed by this VRF"},
+    {.name = "nomaster", .help = "takes it out of its bridge or VRF"},
+    {.name = "vrf", .kind = Kind::text, .value = "VRF", .help = "as master, of a VRF"},
     {.name = "host",
      .kind = Kind::text,
      .value = "NAME",
@@ -49,6 +50,10 @@ inline constexpr auto kLinkSet = std::to_array<Keyword>({
      .kind = Kind::choice,
      .words = "eui64 none",
      .help = "IPv6: a link-local address made of the MAC, or none"},
+    {.name = "rp_filter",
+     .kind = Kind::choice,
+     .words = "off strict loose 0 1 2",
+     .help = "IPv4: the way back to a packet's source must be this link (strict), or any"},
     kType,
 });
 
@@ -58,9 +63,14 @@ inline constexpr auto kLinkShow = std::to_array<Keyword>({
     kShowDev,
     {.name = "type",
      .kind = Kind::choice,
-     .words = "vxlan ipip gre gretap sit ip6tnl ip6gre ip6gretap bridge vlan dummy",
+     .words = "vxlan ipip gre gretap sit ip6tnl ip6gre ip6gretap bridge vlan vrf dummy",
      .help = "only links of this kind"},
-    {.name = "master", .kind = Kind::link, .value = "BRIDGE", .help = "only ports of this bridge"},
+    {.name = "master",
+     .kind = Kind::link,
+     .value = "MASTER",
+     .help = "only ports of this bridge, or links of this VRF"},
+    {.name = "nomaster", .help = "only links that are in no bridge and no VRF"},
+    {.name = "vrf", .kind = Kind::link, .value = "VRF", .help = "only links of this VRF"},
     {.name = "up", .help = "only links that are up"},
     {.name = "down", .help = "only links that are down"},
 });
@@ -231,6 +241,14 @@ inline constexpr auto kVlanLink = std::to_array<Keyword>({
      .kind = Kind::on_off,
      .support = Support::only_off,
      .help = "up and down with the bridge's ports"},
+});
+
+inline constexpr auto kVrfLink = std::to_array<Keyword>({
+    {.name = "table",
+     .kind = Kind::number,
+     .value = "TABLE",
+     .complaint = "invalid table ID",
+     .help = "the routing table of the links in it; must be given, and stays"},
 });
 
 inline constexpr auto kBridge = std::to_array<Keyword>({

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // link add, set, del, show; bridge link set, show.
+#include "lib/control/command_tables.hpp"
 #include "lib/control/command_tunnel_options.hpp"
 #include "lib/control/output_link.hpp"
 
@@ -65,6 +66,10 @@ VlanOptions vlan_options(const Arguments& arguments) {
     return options;
 }
 
+VrfOptions vrf_options(const Arguments& arguments) {
+    return {arguments.number<std::uint32_t>("table")};
+}
+
 BridgeOptions bridge_options(const Arguments& arguments) {
     BridgeOptions options;
     if (auto centiseconds = arguments.number<std::uint32_t>("ageing_time")) {
@@ -94,6 +99,9 @@ pipeline::LinkKind kind_of(const LinkType& type) {
     if (type.name == "vlan") {
         return pipeline::LinkKind::vlan;
     }
+    if (type.name == "vrf") {
+        return pipeline::LinkKind::vrf;
+    }
     return type.name == "bridge" ? pipeline::LinkKind::bridge : pipeline::LinkKind::dummy;
 }
 
@@ -112,6 +120,8 @@ Result<void> set_type_options(
         request.vxlan = vxlan_options(given);
     } else if (kind == pipeline::LinkKind::vlan) {
         return Error{std::errc::operation_not_supported, "Cannot change a vlan's properties"};
+    } else if (kind == pipeline::LinkKind::vrf) {
+        return Error{std::errc::operation_not_supported, "Cannot change a VRF's table"};
     } else if (kind == pipeline::LinkKind::bridge) {
         request.bridge = bridge_options(given);
     } else if (pipeline::is_ip_tunnel(kind)) {
@@ -121,11 +131,23 @@ Result<void> set_type_options(
     return {};
 }
 
+// By name, or as the sysctl rp_filter has it.
+pipeline::ReversePath reverse_path_of(std::string_view word) {
+    if (word == "strict" || word == "1") {
+        return pipeline::ReversePath::strict;
+    }
+    const bool is_loose = word == "loose" || word == "2";
+    return is_loose ? pipeline::ReversePath::loose : pipeline::ReversePath::off;
+}
+
 bool is_shown(const LinkRecord& link, const Arguments& filter) {
     auto wanted = filter.get<LinkId>("dev");
     auto master = filter.get<LinkId>("master");
+    auto vrf = filter.get<LinkId>("vrf");
+    const LinkId own_master = LinkManager::master_of(link);
     std::string_view type = filter.text("type");
-    return (!wanted || link.id == *wanted) && (!master || link.master == *master) &&
+    return (!wanted || link.id == *wanted) && (!master || own_master == *master) &&
+           (!vrf || own_master == *vrf) && (!filter.has("nomaster") || own_master == kNoLink) &&
            (type.empty() || kind_name(link.kind) == type) && (!filter.has("up") || link.admin_up) &&
            (!filter.has("down") || !link.admin_up);
 }
@@ -146,6 +168,9 @@ Result<void> link_add(Context& context, const Arguments& arguments) {
     }
     if (request.kind == pipeline::LinkKind::vlan) {
         request.vlan = vlan_options(arguments.type_arguments());
+    }
+    if (request.kind == pipeline::LinkKind::vrf) {
+        request.vrf = vrf_options(arguments.type_arguments());
     }
     if (request.kind == pipeline::LinkKind::vxlan) {
         request.vxlan = vxlan_options(arguments.type_arguments());
@@ -172,6 +197,9 @@ Result<void> link_set(Context& context, const Arguments& arguments) {
     if (arguments.has("master") && arguments.has("nomaster")) {
         return syntax_error(context, "either \"master\" or \"nomaster\", not both");
     }
+    if (arguments.has("vrf") && (arguments.has("master") || arguments.has("nomaster"))) {
+        return syntax_error(context, "\"vrf\" goes with neither \"master\" nor \"nomaster\"");
+    }
     LinkId link = *arguments.get<LinkId>("dev");
     LinkSetRequest request;
     if (arguments.has("up") || arguments.has("down")) {
@@ -185,8 +213,15 @@ Result<void> link_set(Context& context, const Arguments& arguments) {
     if (arguments.has("addrgenmode")) {
         request.link_local = arguments.text("addrgenmode") == "eui64";
     }
+    if (arguments.has("rp_filter")) {
+        request.reverse_path = reverse_path_of(arguments.text("rp_filter"));
+    }
     if (arguments.has("master") || arguments.has("nomaster")) {
         request.master = std::string(arguments.text("master"));
+    }
+    if (arguments.has("vrf")) {
+        CULVERT_TRY(vrf, named_vrf(context, arguments.text("vrf")));
+        request.master = context.core.links().name_of(vrf);
     }
     if (arguments.has("host") && arguments.has("nohost")) {
         return syntax_error(context, "either \"host\" or \"nohost\", not both");

@@ -111,7 +111,13 @@ bool is_wanted(const Context& context, const Arguments& arguments, const route::
     const int family = key.address.is_v4() ? 4 : 6;
     if (arguments.has("nomaster")) {
         const LinkRecord* record = context.core.links().find(key.link);
-        if (record != nullptr && record->master != kNoLink) {
+        if (record != nullptr && LinkManager::master_of(*record) != kNoLink) {
+            return false;
+        }
+    }
+    if (const auto vrf = arguments.get<LinkId>("vrf"); vrf) {
+        const LinkRecord* record = context.core.links().find(key.link);
+        if (record == nullptr || LinkManager::master_of(*record) != *vrf) {
             return false;
         }
     }

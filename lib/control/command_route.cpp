@@ -2,6 +2,7 @@
 // route add, append, replace, change, del, show, get, flush (UI-RT-*).
 #include "lib/control/command_context.hpp"
 #include "lib/control/command_next_hops.hpp"
+#include "lib/control/command_tables.hpp"
 #include "lib/control/output_route.hpp"
 
 #include <fmt/format.h>
@@ -69,6 +70,8 @@ Result<route::Route> route_of(Context& context, const Arguments& arguments) {
     }
     route.preferred_source = arguments.get<net::IpAddress>("src");
     route.metric = arguments.number<std::uint32_t>("metric").value_or(0);
+    CULVERT_TRY(table, routing_table(context, arguments));
+    route.table = table.value_or(route::kMainTable);
     return route;
 }
 
@@ -111,7 +114,7 @@ struct Filter {
         , gateway(arguments.get<net::IpAddress>("via"))
         , protocol(arguments.text("proto"))
         , scope(arguments.text("scope"))
-        , table(arguments.text("table")) {
+        , all_tables(arguments.text("table") == "all") {
         for (const std::string_view keyword : {"exact", "to"}) {
             if (arguments.has(keyword)) {
                 exact = of_family(context, arguments, keyword);
@@ -125,8 +128,7 @@ struct Filter {
     }
 
     [[nodiscard]] bool is_wanted(const route::Route& route) const {
-        const bool wants_local = table == "local" || table == "255";
-        if (table != "all" && is_in_local_table(route) != wants_local) {
+        if (!all_tables && shown_table(route) != table) {
             return false;
         }
         const net::Prefix& prefix = route.prefix;
@@ -154,7 +156,8 @@ struct Filter {
     std::optional<net::IpAddress> gateway;
     std::string_view protocol;
     std::string_view scope;
-    std::string_view table;
+    bool all_tables = false;
+    route::TableId table = route::kMainTable;
     bool is_ip6 = false;
 };
 
@@ -172,6 +175,13 @@ bool comes_before6(const route::Route& a, const route::Route& b) {
     return a.prefix < b.prefix;
 }
 
+Result<Filter> filter_of(Context& context, const Arguments& arguments) {
+    Filter filter(context, arguments);
+    CULVERT_TRY(table, routing_table(context, arguments));
+    filter.table = table.value_or(route::kMainTable);
+    return filter;
+}
+
 // Of all tables, the main one stands first.
 std::vector<route::Route> wanted_routes(Context& context, const Filter& filter) {
     std::vector<route::Route> routes;
@@ -184,7 +194,7 @@ std::vector<route::Route> wanted_routes(Context& context, const Filter& filter) 
         std::stable_sort(routes.begin(), routes.end(), comes_before6);
     }
     std::stable_partition(routes.begin(), routes.end(), [](const route::Route& route) {
-        return !is_in_local_table(route);
+        return shown_table(route) != route::kLocalTable;
     });
     return routes;
 }
@@ -230,8 +240,8 @@ Result<void> route_del(Context& context, const Arguments& arguments) {
 }
 
 Result<void> route_show(Context& context, const Arguments& arguments) {
-    Filter filter(context, arguments);
-    RouteColumns columns{.device = !filter.link, .table = filter.table == "all"};
+    CULVERT_TRY(filter, filter_of(context, arguments));
+    RouteColumns columns{.device = !filter.link, .table = filter.all_tables};
     if (context.out.is_json()) {
         context.out.list();
     }
@@ -257,10 +267,14 @@ Result<void> route_get(Context& context, const Arguments& arguments) {
             std::errc::invalid_argument,
             fmt::format("Invalid argument: {} can not be a source", source.to_string())};
     }
-    const LinkId out = arguments.get<LinkId>("oif").value_or(kNoLink);
+    LinkId out = arguments.get<LinkId>("oif").value_or(kNoLink);
+    if (arguments.has("vrf")) {
+        CULVERT_TRY(vrf, named_vrf(context, arguments.text("vrf")));
+        out = out == kNoLink ? vrf : out;
+    }
     // A packet that comes in need not have a source of ours.
     route::Path path = query.link_in != kNoLink && out == kNoLink
-                           ? routing.lookup_forward(query.destination, source)
+                           ? routing.lookup_forward(query.destination, source, query.link_in)
                            : routing.lookup(query.destination, out, source);
     switch (path.kind) {
     case route::AdjacencyKind::no_route:
@@ -286,7 +300,8 @@ Result<void> route_flush(Context& context, const Arguments& arguments) {
     if (arguments.size() == 0) {
         return syntax_error(context, "\"route flush\" requires arguments");
     }
-    const std::vector<route::Route> doomed = wanted_routes(context, Filter(context, arguments));
+    CULVERT_TRY(filter, filter_of(context, arguments));
+    const std::vector<route::Route> doomed = wanted_routes(context, filter);
     for (const route::Route& route : doomed) {
         CULVERT_CHECK(context.core.routing().del_route(route));
     }

@@ -220,6 +220,7 @@ constexpr auto kLinkTypes = std::to_array<LinkType>({
     {"ip6gretap", kIp6gre, "Ethernet frames in GRE over IPv6"},
     {"bridge", kBridge, "learning Ethernet bridge; IP addresses on it are usable"},
     {"vlan", kVlanLink, "frames of another link with a tag (802.1Q, 802.1ad)"},
+    {"vrf", kVrfLink, "routes the links that are in it by a table of their own"},
     {"dummy", {}, "takes all packets and keeps none"},
 });
 

@@ -123,8 +123,10 @@ void Icmp6::tell(rte_mbuf* packet, const IcmpError& error) {
     }
     const auto sender = net::IpAddress::from_v6(ip->source);
     const auto target = net::IpAddress::from_v6(ip->destination);
-    const route::Path back =
-        core_.routing().lookup(sender, sender.is_link_local_v6() ? note.link_in : kNoLink);
+    const route::Routing& routing = core_.routing();
+    const route::Path back = routing.lookup(
+        sender, sender.is_link_local_v6() ? note.link_in : routing.vrf_of(note.link_in)
+    );
     if (!is_permitted(sender, back.prefix_length, error)) {
         return;
     }
@@ -169,7 +171,7 @@ bool Icmp6::is_due(const rte_mbuf* packet, const IcmpError& error) const {
     }
     const auto sender = net::IpAddress::from_v6(ip.source);
     if (ip.version() != 6 || sender == net::IpAddress{} || sender.is_multicast() ||
-        core_.routing().is_local(sender)) {
+        core_.routing().is_local(sender, pipeline::note(const_cast<rte_mbuf*>(packet)).link_in)) {
         return false;
     }
     const net::ParsedPacket parsed = parse(packet, l3_offset);

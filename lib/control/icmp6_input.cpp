@@ -33,7 +33,7 @@ bool Icmp6Input::read(const rte_mbuf* packet, std::size_t ip_offset, Quote& quot
     const auto* data = rte_pktmbuf_mtod(packet, const std::uint8_t*);
     const auto* ip = net::header_at<net::Ipv6Header>(data, packet->data_len, ip_offset);
     if (ip == nullptr || ip->version() != 6 ||
-        !core_.routing().is_local(net::IpAddress::from_v6(ip->source))) {
+        !core_.routing().is_local(net::IpAddress::from_v6(ip->source), quote.link_in)) {
         return false;
     }
     const net::ParsedPacket parsed = net::parse_l3(
@@ -84,7 +84,10 @@ bool Icmp6Input::learn_mtu(const Quote& quote) {
                               is_ip6tnl_protocol(protocol) || protocol == kFragment;
     if (is_sent_here) {
         core_.routing().learn_path_mtu(
-            net::IpAddress::from_v6(quote.ip.destination), quote.icmp.rest.host(), core_.now_ms()
+            net::IpAddress::from_v6(quote.ip.destination),
+            quote.icmp.rest.host(),
+            core_.now_ms(),
+            quote.link_in
         );
     }
     return is_sent_here;

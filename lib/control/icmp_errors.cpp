@@ -52,6 +52,7 @@ void IcmpErrors::suppress(IpCounter why) {
 void IcmpErrors::tell(rte_mbuf* packet, const IcmpError& error, Drop reason) {
     Quote quote;
     quote.packet = packet;
+    quote.link_in = pipeline::note(packet).link_in;
     quote.offset = pipeline::note(packet).l3_offset;
     if (packet->data_len < quote.offset + sizeof(quote.ip)) {
         suppress(IpCounter::icmp_not_due);
@@ -84,7 +85,7 @@ void IcmpErrors::tell(rte_mbuf* packet, const IcmpError& error, Drop reason) {
         return;
     }
     core_.own_counters().originated.add(1);
-    output_.send(message);
+    output_.send(message, quote.link_in);
 }
 
 // ICMP-03, and the options of ICMP-04. False: there is no way back, or what the packet's options
@@ -95,7 +96,7 @@ bool IcmpErrors::address(const Quote& quote, Answer& answer) const {
     const auto target = net::IpAddress::from_v4(quote.ip.destination.host());
     const std::span<const std::uint8_t> options =
         options_of(quote.packet, quote.offset, quote.ip.header_len_bytes());
-    OptionContext context = option_context(routing, quote.ip.source.host());
+    OptionContext context = option_context(routing, quote.ip.source.host(), quote.link_in);
     // Once to know where it goes first, and again when that is known.
     for (int round = 0; round < (options.empty() ? 1 : 2); ++round) {
         const auto made = answer_options(options, context);
@@ -105,11 +106,11 @@ bool IcmpErrors::address(const Quote& quote, Answer& answer) const {
         answer.options = *made;
         const net::IpAddress first =
             made->first_hop.has_value() ? net::IpAddress::from_v4(*made->first_hop) : sender;
-        answer.back = routing.lookup(first);
+        answer.back = routing.lookup(first, routing.vrf_of(quote.link_in));
         if (!route::leads_on(answer.back.kind)) {
             return false;
         }
-        const bool is_local = routing.is_local(target);
+        const bool is_local = routing.is_local(target, quote.link_in);
         answer.source = is_local ? target : answer.back.source;
         if (answer.source.is_unspecified()) {
             answer.source = net::IpAddress::from_v4(kDummy);
@@ -130,13 +131,15 @@ bool IcmpErrors::is_due(const Quote& quote, const IcmpError& error) const {
     if (ip.version() != 4 || to_link_group || ip.fragment_offset_bytes() != 0) {
         return false;
     }
+    const route::Routing& routing = core_.routing();
     if (target.is_multicast() || target.v4() == net::kIpv4LimitedBroadcast ||
-        core_.routing().lookup(target).kind == route::AdjacencyKind::broadcast) {
+        routing.lookup(target, routing.vrf_of(quote.link_in)).kind ==
+            route::AdjacencyKind::broadcast) {
         return false;
     }
     // What we sent ourselves: whoever made it hears of it in another way.
     if (sender.is_unspecified() || sender.is_multicast() || sender.is_loopback() ||
-        core_.routing().is_local(sender)) {
+        routing.is_local(sender, quote.link_in)) {
         return false;
     }
     if (ip.protocol != net::ip_protocol::kIcmp) {

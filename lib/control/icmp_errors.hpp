@@ -37,6 +37,7 @@ private:
     struct Quote {
         const rte_mbuf* packet = nullptr;
         std::uint32_t offset = 0;  // of its IP header
+        LinkId link_in = kNoLink;
         net::Ipv4Header ip{};
     };
 

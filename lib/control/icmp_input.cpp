@@ -42,8 +42,8 @@ bool IcmpInput::read(const rte_mbuf* packet, std::size_t ip_offset, Quote& quote
     }
     quote.payload = ip + header_len;
     quote.len = packet->data_len - ip_offset - header_len;
-    return core_.routing().is_local(net::IpAddress::from_v4(quote.ip.source.host())) &&
-           is_of_tunnel(quote);
+    const auto sender = net::IpAddress::from_v4(quote.ip.source.host());
+    return core_.routing().is_local(sender, quote.link_in) && is_of_tunnel(quote);
 }
 
 bool IcmpInput::take(rte_mbuf* packet, std::size_t icmp_offset) {
@@ -61,7 +61,8 @@ bool IcmpInput::take(rte_mbuf* packet, std::size_t icmp_offset) {
         core_.routing().learn_path_mtu(
             net::IpAddress::from_v4(quote.ip.destination.host()),
             quote.icmp.rest.host() & kMtuMask,
-            core_.now_ms()
+            core_.now_ms(),
+            quote.link_in
         );
     }
     note_fault(packet, quote);
@@ -72,6 +73,7 @@ bool IcmpInput::take_failure(rte_mbuf* packet, std::size_t ip_offset) {
     Quote quote;
     quote.icmp.type = net::icmp_type::kDestinationUnreachable;
     quote.icmp.code = net::icmp_unreachable::kHost;
+    quote.link_in = pipeline::note(const_cast<rte_mbuf*>(packet)).link_in;
     if (!read(packet, ip_offset, quote)) {
         return false;
     }
@@ -108,6 +110,8 @@ LinkId IcmpInput::ip_tunnel_of(const Quote& quote) const {
     } else if (quote.ip.protocol != net::ip_protocol::kIpip) {
         return kNoLink;
     }
+    const LinkId vrf = core_.routing().vrf_of(quote.link_in);
+    key.kind_and_flags |= encap::IpTunnelKey::vrf_bits(vrf);
     return core_.ip_tunnels().lookup.find(key, quote.link_in);
 }
 
@@ -209,9 +213,10 @@ bool IcmpInput::is_of_vxlan(const Quote& quote) const {
     std::memcpy(&udp, quote.payload, sizeof(udp));
     std::memcpy(&vxlan, quote.payload + sizeof(udp), sizeof(vxlan));
     std::uint64_t device = kNoLink;
+    const LinkId vrf = core_.routing().vrf_of(quote.link_in);
     return (vxlan.flags.host() & net::vxlan::kVniValid) != 0 &&
            core_.vxlan_demux().find(
-               encap::VxlanKey::make(udp.destination.host(), vxlan.vni()), device
+               encap::VxlanKey::make(udp.destination.host(), vxlan.vni(), vrf), device
            );
 }
 

@@ -97,7 +97,8 @@ void Ip6Output::send(rte_mbuf* packet, LinkId link) {
     const auto& ip = *rte_pktmbuf_mtod(packet, const net::Ipv6Header*);
     const auto destination = net::IpAddress::from_v6(ip.destination);
     const bool is_on_link = destination.is_multicast() || destination.is_link_local_v6();
-    const route::Path path = core_.routing().lookup(destination, is_on_link ? link : kNoLink);
+    const route::Routing& routing = core_.routing();
+    const route::Path path = routing.lookup(destination, is_on_link ? link : routing.vrf_of(link));
     core_.own_counters().count(IpCounter::ip6_out_requests);
     if (!route::leads_on(path.kind)) {
         core_.own_counters().count(IpCounter::ip6_out_no_routes);

@@ -84,7 +84,8 @@ bool stamp(Option option, const OptionContext& context) {
         if (!has_room(option, len)) {
             return false;
         }
-        if (kind == kPrespecified && !context.is_ours(context.whom, get(option, option[2]))) {
+        if (kind == kPrespecified &&
+            !context.is_ours(context.whom, get(option, option[2]), context.link_in)) {
             return true;  // another's turn
         }
         if (kind == kTimeAndAddress) {
@@ -206,13 +207,15 @@ options_of(const rte_mbuf* packet, std::size_t offset, std::size_t header_len) {
         header_len - sizeof(net::Ipv4Header)};
 }
 
-OptionContext option_context(const route::Routing& routing, std::uint32_t sender) {
+OptionContext option_context(const route::Routing& routing, std::uint32_t sender, LinkId link_in) {
     OptionContext context;
     context.sender = sender;
     context.now_ms = ms_since_midnight();
     context.whom = &routing;
-    context.is_ours = [](const void* whom, std::uint32_t address) {
-        return static_cast<const route::Routing*>(whom)->is_local(net::IpAddress::from_v4(address));
+    context.link_in = link_in;
+    context.is_ours = [](const void* whom, std::uint32_t address, LinkId near) {
+        const auto* known = static_cast<const route::Routing*>(whom);
+        return known->is_local(net::IpAddress::from_v4(address), near);
     };
     return context;
 }

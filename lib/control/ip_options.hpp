@@ -23,7 +23,8 @@ struct OptionContext {
     std::uint32_t received_at = 0;  // our address that took it
     std::uint32_t source = 0;       // of the answer
     std::uint32_t now_ms = 0;       // since midnight, UTC
-    bool (*is_ours)(const void* whom, std::uint32_t address) = nullptr;
+    LinkId link_in = kNoLink;
+    bool (*is_ours)(const void* whom, std::uint32_t address, LinkId link_in) = nullptr;
     const void* whom = nullptr;
 };
 
@@ -46,7 +47,8 @@ answer_options(std::span<const std::uint8_t> options, const OptionContext& conte
 [[nodiscard]] std::span<const std::uint8_t>
 options_of(const rte_mbuf* packet, std::size_t offset, std::size_t header_len);
 // What the context has but for our own addresses.
-[[nodiscard]] OptionContext option_context(const route::Routing& routing, std::uint32_t sender);
+[[nodiscard]] OptionContext
+option_context(const route::Routing& routing, std::uint32_t sender, LinkId link_in);
 // The header, whose length and checksum are completed, and the options behind it.
 void put_header(std::uint8_t* data, net::Ipv4Header ip, const AnswerOptions& options);
 

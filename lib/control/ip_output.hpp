@@ -23,9 +23,9 @@ public:
     [[nodiscard]] net::Ipv4Header
     header(std::uint8_t protocol, std::size_t len, net::Be32 source, net::Be32 destination);
 
-    // `packet` begins at its IPv4 header, which is complete, and is counted as originated. Takes
-    // it.
-    void send(rte_mbuf* packet);
+    // `packet` begins at its IPv4 header, which is complete, and is counted as originated. It
+    // answers what came in by `link_in`, in whose VRF it goes. Takes it.
+    void send(rte_mbuf* packet, LinkId link_in);
 
 private:
     Core& core_;

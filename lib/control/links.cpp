@@ -147,6 +147,9 @@ Result<LinkId> LinkManager::add(const LinkAddRequest& request) {
     if (request.kind == pipeline::LinkKind::vlan) {
         return add_vlan(request, std::move(next));
     }
+    if (request.kind == pipeline::LinkKind::vrf) {
+        return add_vrf(request, std::move(next));
+    }
     next.bridge_ageing_s = request.bridge.ageing_s.value_or(next.bridge_ageing_s);
     return insert(std::move(next));
 }
@@ -176,6 +179,7 @@ Result<LinkId> LinkManager::insert(LinkRecord next) {
         );
     }
     next.id = static_cast<LinkId>(id);
+    next.vrf = next.kind == pipeline::LinkKind::vrf ? next.id : kNoLink;
     const LinkRecord& kept = links_.emplace(next.id, std::move(next)).first->second;
     by_name_[kept.name] = kept.id;
     relate(kept);
@@ -201,6 +205,13 @@ void LinkManager::publish(const LinkRecord& record) {
     link->master = record.master;
     link->bridge_port = record.bridge_port;
     link->port_id = record.port_id;
+    link->vrf = record.vrf;
+    link->reverse_path = record.reverse_path;
+    const std::uint32_t table =
+        record.vrf != kNoLink ? find(record.vrf)->table : std::uint32_t{route::kMainTable};
+    if (record.vrf != kNoLink) {
+        link->routed_by = core_.routing().open_table(table).value();  // add_vrf() opened it
+    }
     link->vlan = record.vlan;
     link->has_vlans = has_vlans(record.id);
     link->has_host = !record.host_tap.empty();
@@ -228,7 +239,9 @@ void LinkManager::publish(const LinkRecord& record) {
          record.mtu,
          carries_ip(record),
          has_mac,
-         has_mac && record.link_local},
+         has_mac && record.link_local,
+         record.vrf,
+         table},
         core_.now_ms()
     );
     if (is_of_interest) {
@@ -246,6 +259,11 @@ void LinkManager::set_carrier(LinkId port, bool carrier) {
         return;
     }
     found->carrier = carrier;
+    if (!carrier) {
+        // NEI-13 (neigh_carrier_down, arp_evict_nocarrier). A device that reports a loss that is
+        // none (net_tap, whose tap is in another namespace) costs one more question a neighbour.
+        (void)core_.routing().neighbours().flush(port);
+    }
     Event event;
     event.link = port;
     core_.publish_event(event);
@@ -329,6 +347,9 @@ void LinkManager::forget(LinkId link) {
             publish(*freed);
         }
         local_macs_.erase(link);
+    }
+    if (gone.kind == pipeline::LinkKind::vrf) {
+        release_vrf(link);
     }
     Event event;
     event.object = Event::Object::link;

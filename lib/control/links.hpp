@@ -93,6 +93,11 @@ struct VlanOptions {
     std::uint16_t protocol = net::ether_type::kVlan;
 };
 
+// `type vrf` options as they stood in the command.
+struct VrfOptions {
+    std::optional<std::uint32_t> table;
+};
+
 struct BridgeOptions {
     std::optional<std::uint32_t> ageing_s;  // `ageing_time`, given in centiseconds as iproute2 does
 };
@@ -107,6 +112,7 @@ struct LinkAddRequest {
     VxlanOptions vxlan;
     IpTunnelOptions ip_tunnel;
     BridgeOptions bridge;
+    VrfOptions vrf;
 };
 
 struct LinkSetRequest {
@@ -114,11 +120,12 @@ struct LinkSetRequest {
     std::optional<std::uint32_t> mtu;
     std::optional<net::MacAddress> address;
     std::optional<std::string> name;
-    std::optional<std::string> master;         // "" = nomaster
-    std::optional<std::string> host_tap;       // `host tap NAME`; "" = nohost
-    std::optional<bool> link_local;            // `addrgenmode`: eui64, or none
-    std::optional<VxlanOptions> vxlan;         // `type vxlan ...`: changelink
-    std::optional<IpTunnelOptions> ip_tunnel;  // `type ipip|gre|gretap ...`: changelink
+    std::optional<std::string> master;                  // "" = nomaster
+    std::optional<std::string> host_tap;                // `host tap NAME`; "" = nohost
+    std::optional<bool> link_local;                     // `addrgenmode`: eui64, or none
+    std::optional<pipeline::ReversePath> reverse_path;  // `rp_filter`
+    std::optional<VxlanOptions> vxlan;                  // `type vxlan ...`: changelink
+    std::optional<IpTunnelOptions> ip_tunnel;           // `type ipip|gre|gretap ...`: changelink
     std::optional<BridgeOptions> bridge;
     // `bridge link set dev NAME ...`
     std::optional<bool> learning;
@@ -143,8 +150,11 @@ struct LinkRecord {
     net::MacAddress mac;
     std::uint32_t mtu = 1500;
     std::uint32_t max_mtu = 65535;
-    LinkId master = kNoLink;
+    LinkId master = kNoLink;  // the bridge
     pipeline::BridgePort bridge_port;
+    LinkId vrf = kNoLink;     // the VRF it is in; a vrf is in itself
+    std::uint32_t table = 0;  // kind vrf
+    pipeline::ReversePath reverse_path = pipeline::ReversePath::off;
     std::uint16_t port_id = 0;        // kind port
     std::string parent_device;        // kind port: DPDK's device name
     std::string host_tap;             // the kernel's device for what nobody here takes; "" = none
@@ -205,6 +215,14 @@ public:
 
     // Links that are bound to this one by `dev` or `link`.
     [[nodiscard]] std::vector<LinkId> uppers_of(LinkId lower) const;
+
+    // The bridge or VRF that has it.
+    [[nodiscard]] static LinkId master_of(const LinkRecord& record) noexcept {
+        return record.master != kNoLink || record.vrf == record.id ? record.master : record.vrf;
+    }
+
+    // The VRF that has the routing table; kNoLink = none.
+    [[nodiscard]] LinkId vrf_of_table(std::uint32_t table) const;
 
     void set_carrier(LinkId port, bool carrier);
     // An address was added to or removed from the link: workers are told whether it has any.
@@ -322,6 +340,18 @@ private:
     [[nodiscard]] bool wants_all_frames(LinkId link, const net::MacAddress& own) const;
     void refresh_promiscuous(LinkId link);
 
+    // links_vrf.cpp
+    [[nodiscard]] Result<void>
+    check_vrf(const std::string& attempt, const VrfOptions& options) const;
+    Result<LinkId> add_vrf(const LinkAddRequest& request, LinkRecord next);
+    void release_vrf(LinkId vrf);
+    [[nodiscard]] LinkId vrf_over(LinkId lower) const;
+    [[nodiscard]] Result<void>
+    check_tunnels_over(const std::string& attempt, LinkId lower, LinkId vrf) const;
+    void move_tunnels_over(LinkId lower);
+    [[nodiscard]] Result<void>
+    check_vni(const std::string& attempt, LinkId self, const encap::VxlanConfig& config) const;
+
     // links_bridge.cpp
     void leave_bridge(LinkId bridge, LinkId member);
     void refresh_bridge(LinkId bridge);
@@ -335,6 +365,8 @@ private:
     std::map<LinkId, std::set<LinkId>> uppers_;   // by `dev`: tunnels that are bound to it
     std::map<LinkId, std::set<LinkId>> members_;  // by bridge
     std::map<std::uint64_t, LinkId> by_vni_;      // vxlan, by encap::VxlanKey
+    std::map<std::uint32_t, LinkId> vrfs_;        // by table
+    std::map<LinkId, std::set<LinkId>> in_vrf_;   // by VRF
     std::set<encap::IpTunnelKind> fallbacks_;
     std::set<LinkId> promiscuous_;  // ports that were told to take all frames
     std::map<LinkId, std::set<net::MacAddress>>

@@ -29,6 +29,9 @@ void LinkManager::relate(const LinkRecord& record) {
     if (record.master != kNoLink) {
         members_[record.master].insert(record.id);
     }
+    if (record.vrf != kNoLink && record.vrf != record.id) {
+        in_vrf_[record.vrf].insert(record.id);
+    }
     if (record.kind == pipeline::LinkKind::vxlan) {
         by_vni_[encap::VxlanKey::of(record.vxlan).packed] = record.id;
     }
@@ -43,6 +46,7 @@ void LinkManager::unrelate(const LinkRecord& record) {
     };
     take_out(uppers_, lower_of(record));
     take_out(members_, record.master);
+    take_out(in_vrf_, record.vrf);
     if (record.kind == pipeline::LinkKind::vxlan) {
         by_vni_.erase(encap::VxlanKey::of(record.vxlan).packed);
     }

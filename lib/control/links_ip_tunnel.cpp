@@ -203,6 +203,7 @@ Result<LinkId> LinkManager::add_ip_tunnel(const LinkAddRequest& request, LinkRec
     if (options.dev && !options.dev->empty()) {
         CULVERT_TRY(lower, find_lower(attempt, *options.dev));
         config.lower = lower;
+        config.vrf = vrf_over(lower);
     }
     CULVERT_CHECK(check_duplicate(attempt, kNoLink, config));
     return insert_ip_tunnel(std::move(next), request.mtu);
@@ -267,6 +268,7 @@ Result<void> LinkManager::plan_ip_tunnel(
     }
     if (options.dev && options.dev->empty()) {
         config.lower = kNoLink;
+        config.vrf = kNoLink;
     } else if (options.dev) {
         CULVERT_TRY(lower, find_lower(attempt, *options.dev));
         if (depends_on(lower, old.id)) {
@@ -277,6 +279,7 @@ Result<void> LinkManager::plan_ip_tunnel(
             );
         }
         config.lower = lower;
+        config.vrf = vrf_over(lower);
     }
     CULVERT_CHECK(check_duplicate(attempt, old.id, config));
     next.max_mtu = kMaxLinkMtu - encap::overhead_bytes(config);
@@ -317,6 +320,7 @@ void LinkManager::unbind_from(LinkId lower) {
         LinkRecord& upper = *record(id);
         unrelate(upper);
         upper.ip_tunnel.lower = kDeletedLink;
+        upper.ip_tunnel.vrf = kNoLink;
         relate(upper);
         (void)core_.ip_tunnels().set(id, upper.ip_tunnel, upper.admin_up, upper.is_fallback);
         publish(upper);

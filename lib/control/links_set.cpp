@@ -78,6 +78,7 @@ Result<void> LinkManager::plan_identity(
         next.name = *request.name;
     }
     next.link_local = request.link_local.value_or(old.link_local);
+    next.reverse_path = request.reverse_path.value_or(old.reverse_path);
     CULVERT_CHECK(check_no_mac(attempt, old.kind, request.address));
     if (request.address) {
         if (!request.address->is_valid_station()) {
@@ -193,19 +194,31 @@ Result<void> LinkManager::plan_mtu(
 Result<void> LinkManager::plan_master(
     const std::string& attempt, const LinkRecord& old, const std::string& master, LinkRecord& next
 ) const {
+    if (old.kind == pipeline::LinkKind::vrf) {
+        return refuse(std::errc::operation_not_supported, attempt, "a VRF has no master");
+    }
     if (master.empty()) {
         next.master = kNoLink;
         next.bridge_port = {};
-        return {};
+        next.vrf = kNoLink;
+        return check_tunnels_over(attempt, old.id, kNoLink);
     }
     CULVERT_TRY(id, require(master));
-    if (id == old.master) {
+    if (id == master_of(old)) {
         return {};
     }
     const LinkRecord* bridge = find(id);
+    if (bridge->kind == pipeline::LinkKind::vrf) {
+        next.master = kNoLink;
+        next.bridge_port = {};
+        next.vrf = id;
+        return check_tunnels_over(attempt, old.id, id);
+    }
     if (bridge->kind != pipeline::LinkKind::bridge) {
         return refuse(
-            std::errc::operation_not_supported, attempt, fmt::format("{} is not a bridge", master)
+            std::errc::operation_not_supported,
+            attempt,
+            fmt::format("{} is no bridge and no VRF", master)
         );
     }
     if (old.kind == pipeline::LinkKind::bridge) {
@@ -234,7 +247,8 @@ Result<void> LinkManager::plan_master(
     }
     next.master = id;
     next.bridge_port = {};
-    return {};
+    next.vrf = kNoLink;
+    return check_tunnels_over(attempt, old.id, kNoLink);
 }
 
 Result<void> LinkManager::apply_host_tap(const LinkRecord& old, const LinkRecord& next) {
@@ -289,6 +303,9 @@ void LinkManager::commit(const LinkRecord& old, LinkRecord& next) {
         leave_bridge(old.master, old.id);
     }
     publish(kept);
+    if (next.vrf != old.vrf) {
+        move_tunnels_over(old.id);
+    }
     if (next.ip_tunnel != old.ip_tunnel) {
         core_.tunnels().follow(kept);
     }

@@ -249,23 +249,12 @@ Result<LinkId> LinkManager::add_vxlan(const LinkAddRequest& request, LinkRecord 
     if (options.dev) {
         CULVERT_TRY(lower, find_lower(attempt, *options.dev));
         config.lower = lower;
+        config.vrf = vrf_over(lower);
         next.mtu = std::min(request.mtu.value_or(UINT32_MAX), vxlan_mtu_limit(config));
     }
     merge_changeable(options, config);
     CULVERT_CHECK(check_vxlan_family(attempt, config));
-    const auto same = by_vni_.find(encap::VxlanKey::of(config).packed);
-    if (same != by_vni_.end()) {  // VXLAN-CRE-20
-        return refuse(
-            std::errc::file_exists,
-            attempt,
-            fmt::format(
-                "vni {} on port {} is already {}'s",
-                config.vni,
-                config.destination_port,
-                name_of(same->second)
-            )
-        );
-    }
+    CULVERT_CHECK(check_vni(attempt, kNoLink, config));
     CULVERT_TRY(id, insert(std::move(next)));
     const LinkRecord& kept = *find(id);
     auto done = core_.vxlan_fdb().set_default_remote(
@@ -309,9 +298,11 @@ Result<void> LinkManager::plan_vxlan(
             );
         }
         next.vxlan.lower = lower;
+        next.vxlan.vrf = vrf_over(lower);
         next.mtu = std::min(old.mtu, vxlan_mtu_limit(next.vxlan));
     }
     merge_changeable(options, next.vxlan);
+    CULVERT_CHECK(check_vni(attempt, old.id, next.vxlan));
     return check_vxlan_family(attempt, next.vxlan);
 }
 
@@ -327,7 +318,11 @@ Result<void> LinkManager::apply_vxlan(const LinkRecord& old, const LinkRecord& n
             return refuse(done.error().code, "link set " + old.name, done.error().what);
         }
     }
-    if (next.admin_up && !old.admin_up) {
+    const bool has_moved = encap::VxlanKey::of(next.vxlan) != encap::VxlanKey::of(old.vxlan);
+    if (next.admin_up && old.admin_up && has_moved) {
+        close_vxlan(old);
+    }
+    if (next.admin_up && (!old.admin_up || has_moved)) {
         if (auto done = open_vxlan(next); !done) {
             if (before != after) {
                 (void)core_.vxlan_fdb().set_default_remote(defaults, after, before, core_.now_s());

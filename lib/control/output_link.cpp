@@ -25,24 +25,29 @@ bool has_carrier(const LinkRecord& link) {
     return link.carrier;
 }
 
+// A VRF has one too, though nothing that it would stand in.
+bool has_mac(const LinkRecord& link) {
+    return pipeline::has_link_layer(link.kind) || link.kind == pipeline::LinkKind::vrf;
+}
+
 // A tunnel of packets to one remote (TUN-MTU-03); over IPv6 from one local address, too
 // (ip6_tnl_link_config).
 bool is_point_to_point(const LinkRecord& link) {
     const encap::IpTunnelConfig& tunnel = link.ip_tunnel;
-    return !pipeline::has_link_layer(link.kind) && !tunnel.remote.is_unspecified() &&
+    return !has_mac(link) && !tunnel.remote.is_unspecified() &&
            !(pipeline::is_ip_tunnel6(link.kind) && tunnel.local.is_unspecified());
 }
 
 // UI-SHOW-03: a tunnel of packets has its outer addresses where others have MACs.
 std::string own_address(const LinkRecord& link) {
-    if (pipeline::has_link_layer(link.kind)) {
+    if (has_mac(link)) {
         return link.mac.to_string();
     }
     return outer_address(link, link.ip_tunnel.local);
 }
 
 std::string peer_address(const LinkRecord& link) {
-    if (pipeline::has_link_layer(link.kind)) {
+    if (has_mac(link)) {
         return net::kBroadcastMac.to_string();
     }
     return outer_address(link, link.ip_tunnel.remote);
@@ -55,7 +60,7 @@ std::string_view link_type_name(const LinkRecord& link) {
     case pipeline::LinkKind::ip6gre:
         return "gre6";
     default:
-        return pipeline::has_link_layer(link.kind) ? "ether" : kind_name(link.kind);
+        return has_mac(link) ? "ether" : kind_name(link.kind);
     }
 }
 
@@ -86,6 +91,9 @@ std::vector<std::string_view> flags(const LinkRecord& link) {
         }
         flags.emplace_back("NOARP");
     }
+    if (link.kind == pipeline::LinkKind::vrf) {
+        flags.emplace_back("MASTER");
+    }
     if (link.admin_up) {
         flags.emplace_back("UP");
         if (has_carrier(link)) {
@@ -104,9 +112,9 @@ std::string_view operstate(const LinkRecord& link) {
     if (!link.admin_up || !has_carrier(link)) {
         return "DOWN";
     }
-    const bool knows = link.kind == pipeline::LinkKind::port ||
-                       link.kind == pipeline::LinkKind::bridge ||
-                       link.kind == pipeline::LinkKind::vlan;
+    const bool knows =
+        link.kind == pipeline::LinkKind::port || link.kind == pipeline::LinkKind::bridge ||
+        link.kind == pipeline::LinkKind::vlan || link.kind == pipeline::LinkKind::vrf;
     return knows ? "UP" : "UNKNOWN";
 }
 
@@ -136,6 +144,8 @@ std::string_view kind_name(pipeline::LinkKind kind) {
         return "vxlan";
     case pipeline::LinkKind::vlan:
         return "vlan";
+    case pipeline::LinkKind::vrf:
+        return "vrf";
     case pipeline::LinkKind::dummy:
         return "dummy";
     case pipeline::LinkKind::ipip:
@@ -151,7 +161,7 @@ std::string_view kind_name(pipeline::LinkKind kind) {
 }
 
 std::string link_head_text(const Context& context, const LinkRecord& link, bool with_mode) {
-    std::string master = context.core.links().name_of(link.master);
+    std::string master = context.core.links().name_of(LinkManager::master_of(link));
     return fmt::format(
         "{}: {}: {} mtu {} qdisc noqueue {}state {} {}group default qlen {}\n",
         link.id,
@@ -289,7 +299,8 @@ Json link_head_json(const Context& context, const LinkRecord& link, bool with_mo
     json["flags"] = flags(link);
     json["mtu"] = link.mtu;
     json["qdisc"] = "noqueue";
-    if (std::string master = context.core.links().name_of(link.master); !master.empty()) {
+    if (std::string master = context.core.links().name_of(LinkManager::master_of(link));
+        !master.empty()) {
         json["master"] = master;
     }
     json["operstate"] = operstate(link);
@@ -383,7 +394,7 @@ Json bridge_link_json(const Context& context, const LinkRecord& link) {
     json["ifname"] = link.name;
     json["flags"] = flags(link);
     json["mtu"] = link.mtu;
-    json["master"] = context.core.links().name_of(link.master);
+    json["master"] = context.core.links().name_of(LinkManager::master_of(link));
     json["state"] = port_state(link);
     json["priority"] = 32;
     json["cost"] = 2;

@@ -108,6 +108,14 @@ std::string_view protocol_name(const pipeline::VlanConfig& vlan) {
     return vlan.protocol == net::ether_type::kQinq ? "802.1ad" : "802.1Q";
 }
 
+// "" = off, which is not told.
+std::string_view reverse_path_name(const LinkRecord& link) {
+    if (link.reverse_path == pipeline::ReversePath::off) {
+        return "";
+    }
+    return link.reverse_path == pipeline::ReversePath::strict ? "strict" : "loose";
+}
+
 }  // namespace
 
 std::string link_info_text(const Context& context, const LinkRecord& link) {
@@ -127,6 +135,9 @@ std::string link_info_text(const Context& context, const LinkRecord& link) {
             "    vlan protocol {} id {} <REORDER_HDR> ", protocol_name(link.vlan), link.vlan.id
         );
         break;
+    case pipeline::LinkKind::vrf:
+        text = fmt::format("    vrf table {} ", link.table);
+        break;
     case pipeline::LinkKind::dummy:
         text = "    dummy ";
         break;
@@ -142,6 +153,10 @@ std::string link_info_text(const Context& context, const LinkRecord& link) {
     case pipeline::LinkKind::port:
         break;
     }
+    if (link.vrf != kNoLink && link.vrf != link.id) {
+        const LinkRecord* vrf = context.core.links().find(link.vrf);
+        text += fmt::format("{}    vrf_slave table {} ", text.empty() ? "" : "\n", vrf->table);
+    }
     if (link.master != kNoLink) {
         const pipeline::BridgePort& port = link.bridge_port;
         auto on_off = [](bool on) { return on ? "on" : "off"; };
@@ -156,6 +171,9 @@ std::string link_info_text(const Context& context, const LinkRecord& link) {
             on_off(port.bcast_flood),
             on_off(port.isolated)
         );
+    }
+    if (const std::string_view filter = reverse_path_name(link); !filter.empty()) {
+        text += fmt::format("{}    rp_filter {} ", text.empty() ? "" : "\n", filter);
     }
     return text;
 }
@@ -180,6 +198,16 @@ Json link_info_json(const Context& context, const LinkRecord& link) {
             {"stp_state", 0},
             {"vlan_filtering", 0},
             {"mcast_snooping", 0}};
+    }
+    if (link.kind == pipeline::LinkKind::vrf) {
+        json["info_data"] = {{"table", link.table}};
+    }
+    if (link.vrf != kNoLink && link.vrf != link.id) {
+        json["info_slave_kind"] = "vrf";
+        json["info_slave_data"] = {{"table", context.core.links().find(link.vrf)->table}};
+    }
+    if (const std::string_view filter = reverse_path_name(link); !filter.empty()) {
+        json["rp_filter"] = filter;
     }
     if (link.master != kNoLink) {
         const pipeline::BridgePort& port = link.bridge_port;

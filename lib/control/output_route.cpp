@@ -34,6 +34,11 @@ bool is_in_local_table(const route::Route& route) {
     return route.type == route::RouteType::local || route.type == route::RouteType::broadcast;
 }
 
+route::TableId shown_table(const route::Route& route) {
+    const bool is_local = is_in_local_table(route) && route.table == route::kMainTable;
+    return is_local ? route::kLocalTable : route.table;
+}
+
 std::string destination_name(const net::Prefix& prefix) {
     if (prefix.length == 0) {
         return "default";
@@ -42,6 +47,18 @@ std::string destination_name(const net::Prefix& prefix) {
 }
 
 namespace {
+
+std::string table_name(route::TableId table) {
+    if (table == route::kDefaultTable) {
+        return "default";
+    }
+    return table == route::kLocalTable ? "local" : fmt::format("{}", table);
+}
+
+// A path's, which is not told of main.
+std::string path_table_text(const route::Path& path) {
+    return path.table == route::kMainTable ? "" : fmt::format("table {} ", table_name(path.table));
+}
 
 // The kernel's IPv6 routes that refuse end in lo.
 std::string device_name(const Context& context, const route::Route& route) {
@@ -129,8 +146,8 @@ std::string route_text(const Context& context, const route::Route& route, RouteC
         text += fmt::format("dev {} ", device);
     }
     const bool is_ip6 = !route.prefix.address.is_v4();
-    if (columns.table && is_in_local_table(route)) {
-        text += "table local ";
+    if (const auto table = shown_table(route); columns.table && table != route::kMainTable) {
+        text += fmt::format("table {} ", table_name(table));
     }
     if (route.protocol != "boot" || details) {
         text += fmt::format("proto {} ", route.protocol);
@@ -163,8 +180,8 @@ Json route_json(const Context& context, const route::Route& route, RouteColumns 
         json["dev"] = device;
     }
     const bool is_ip6 = !route.prefix.address.is_v4();
-    if (columns.table && is_in_local_table(route)) {
-        json["table"] = "local";
+    if (const auto table = shown_table(route); columns.table && table != route::kMainTable) {
+        json["table"] = table_name(table);
     }
     if (route.protocol != "boot" || details) {
         json["protocol"] = route.protocol;
@@ -240,8 +257,10 @@ std::string expiry_text(const Context& context, const route::Path& path) {
 // IPv6 prints the route itself, and in one line.
 std::string path_text6(const Context& context, const route::Path& path) {
     std::string text;
-    if (path.kind == route::AdjacencyKind::local) {
+    if (path.kind == route::AdjacencyKind::local && path.table == route::kMainTable) {
         text += "table local ";
+    } else {
+        text += path_table_text(path);
     }
     if (path.protocol != "boot" && !path.protocol.empty()) {
         text += fmt::format("proto {} ", path.protocol);
@@ -275,6 +294,7 @@ std::string path_text(const Context& context, const RouteQuery& query, const rou
     if (is_ip6) {
         return text + path_text6(context, path);
     }
+    text += path_table_text(path);
     if (!query.from && !path.source.is_unspecified()) {
         text += fmt::format("src {} ", path.source.to_string());
     }
@@ -308,6 +328,9 @@ Json path_json(const Context& context, const RouteQuery& query, const route::Pat
         put_gateway(json, path.next_hop, query.destination.family());
     }
     json["dev"] = context.core.links().name_of(path.link);
+    if (path.table != route::kMainTable) {
+        json["table"] = table_name(path.table);
+    }
     if (is_ip6 && path.protocol != "boot" && !path.protocol.empty()) {
         json["protocol"] = path.protocol;
     }

@@ -12,6 +12,8 @@ namespace culvert::control {
 std::string_view route_type_name(route::RouteType type);
 // Routes to ourselves and to broadcasts are in the table `local`.
 bool is_in_local_table(const route::Route& route);
+// By which it is found: `local`, or its own.
+route::TableId shown_table(const route::Route& route);
 // "default", "192.0.2.0/24", and without the length where it is a whole address.
 std::string destination_name(const net::Prefix& prefix);
 

@@ -223,8 +223,9 @@ void SlowPath::handle_fragment(rte_mbuf* packet) {
     const pipeline::Note& note = pipeline::note(packet);
     const auto* ip6 = is_ip6(packet) ? header_in<net::Ipv6Header>(packet, note.l3_offset) : nullptr;
     rte_mbuf* datagram = nullptr;
+    const LinkId vrf = core_.routing().vrf_of(note.link_in);  // l3mdev_master_ifindex_rcu()
     if (ip6 == nullptr) {
-        datagram = reassembly_.add(packet, kNoLink, core_.pool(), core_.now_ms());
+        datagram = reassembly_.add(packet, vrf, core_.pool(), core_.now_ms());
     } else {
         // Of groups and link-local addresses workers know only that they may be ours, and each link
         // has its own (ip6_frag_match).
@@ -236,7 +237,7 @@ void SlowPath::handle_fragment(rte_mbuf* packet) {
             return;
         }
         datagram = reassembly6_.add(
-            packet, is_link_own ? note.link_in : kNoLink, core_.pool(), core_.now_ms()
+            packet, is_link_own ? note.link_in : vrf, core_.pool(), core_.now_ms()
         );
     }
     if (datagram != nullptr && is_discovery(datagram)) {
@@ -348,7 +349,8 @@ void SlowPath::handle_icmp(rte_mbuf* packet) {
 void SlowPath::reply_to_echo(
     rte_mbuf* packet, const net::Ipv4Header& request, std::size_t icmp_offset
 ) {
-    OptionContext context = option_context(core_.routing(), request.source.host());
+    OptionContext context =
+        option_context(core_.routing(), request.source.host(), pipeline::note(packet).link_in);
     context.received_at = request.destination.host();
     context.source = context.received_at;
     const std::size_t header_len = request.header_len_bytes();
@@ -377,7 +379,7 @@ void SlowPath::reply_to_echo(
     packet->packet_type = 0;
     core_.own_counters().consumed.add(1);
     core_.own_counters().originated.add(1);
-    output_.send(packet);
+    output_.send(packet, pipeline::note(packet).link_in);
 }
 
 }  // namespace culvert::control

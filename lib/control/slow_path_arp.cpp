@@ -47,12 +47,12 @@ void SlowPath::handle_arp(rte_mbuf* packet) {
         record != nullptr && record->admin_up && !target.is_multicast() && !target.is_loopback();
     const bool martian = sender.is_multicast() || sender.is_loopback() ||
                          sender.v4() == net::kIpv4LimitedBroadcast ||
-                         core_.routing().is_local(sender);
+                         core_.routing().is_local(sender, link);
     if (!usable || martian) {
         core_.consume(packet, link);
         return;
     }
-    const bool to_us = core_.routing().is_local(target);
+    const bool to_us = core_.routing().is_local(target, link);
     const bool is_probe = sender.is_unspecified();  // duplicate address detection (RFC 5227)
     if (!is_probe) {
         const bool unicast = ether->destination == record->mac;
@@ -83,7 +83,7 @@ bool SlowPath::is_proxy_for(
         core_.routing().neighbours().find_proxy({link, target}) == nullptr) {
         return false;
     }
-    const route::Path path = core_.routing().lookup(target);
+    const route::Path path = core_.routing().lookup(target, core_.routing().vrf_of(link));
     return route::leads_on(path.kind) && path.link != link;
 }
 

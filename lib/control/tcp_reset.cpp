@@ -128,7 +128,7 @@ bool answer_with_reset(Core& core, IpOutput& output, Ip6Output& output6, const r
     if (answer != nullptr && is_v6) {
         output6.send(answer, note.link_in);
     } else if (answer != nullptr) {
-        output.send(answer);
+        output.send(answer, note.link_in);
     }
     return true;
 }

@@ -31,10 +31,11 @@ encap::IpTunnelRemote remote_key(LinkId device, const net::IpAddress& remote) {
 std::string why_no_route(
     Core& core,
     const net::IpAddress& local,
-    const net::IpAddress& remote,
+    const fdb::Remote& to,
     const route::Path& path,
     bool needs_local
 ) {
+    const net::IpAddress& remote = to.address;
     switch (path.kind) {
     case route::AdjacencyKind::unreachable:
         return fmt::format("the route to {} says unreachable", remote.to_string());
@@ -48,7 +49,7 @@ std::string why_no_route(
     if (local.is_unspecified() && !remote.is_v4() && needs_local) {
         return "it has no local address, without which a tunnel over IPv6 does not send";
     }
-    if (!local.is_unspecified() && !core.routing().is_local(local)) {
+    if (!local.is_unspecified() && !core.routing().is_local(local, to.via)) {
         return fmt::format("local {} is no address of ours", local.to_string());
     }
     return fmt::format("no route to {}", remote.to_string());
@@ -363,7 +364,7 @@ Tunnels::reason(const LinkRecord& device, const TunnelView& view, const route::P
         );
     case TunnelState::no_route:
         return why_no_route(
-            core_, local_of(device), remote.address, path, pipeline::is_ip_tunnel6(device.kind)
+            core_, local_of(device), remote, path, pipeline::is_ip_tunnel6(device.kind)
         );
     case TunnelState::loop:
         return fmt::format("the way to {} leads back into {}", address, device.name);
@@ -372,8 +373,9 @@ Tunnels::reason(const LinkRecord& device, const TunnelView& view, const route::P
             return address + " is ourselves";
         }
         if (core_.vxlan_demux().find(
-                remote.address.is_v4() ? encap::VxlanKey::make(remote.port, remote.vni)
-                                       : encap::VxlanKey::make_ipv6(remote.port, remote.vni),
+                remote.address.is_v4()
+                    ? encap::VxlanKey::make(remote.port, remote.vni, device.vxlan.vrf)
+                    : encap::VxlanKey::make_ipv6(remote.port, remote.vni, device.vxlan.vrf),
                 target
             )) {
             return "";

@@ -76,6 +76,7 @@ struct IpTunnelConfig {
     net::IpAddress local;                   // unspecified = any, chosen by route
     net::IpAddress remote;                  // unspecified = any; then NBMA
     LinkId lower = kNoLink;                 // dev
+    LinkId vrf = kNoLink;                   // by which outer packets are routed: dev's
     std::uint8_t ttl = 0;                   // 0 = inherit (TUN-TX-16)
     std::uint8_t tos = 0;                   // bit 0 = inherit (TUN-TX-07)
     bool pmtudisc = true;                   // outer DF

@@ -13,18 +13,20 @@ namespace culvert::encap {
 
 namespace {
 
+constexpr std::uint32_t kKindMask = 0xff;
 constexpr std::size_t kInitialEntries = 64;
 constexpr std::size_t kMaxEntries = std::size_t{2} * kMaxLinks;
 
 // The passes as they go: what one of them has found, if not the answer.
 struct Search {
     LinkId link_in = kNoLink;
+    LinkId vrf = kNoLink;  // a device may be bound to that
     LinkId candidate = kNoLink;
 
     // True: `candidate` is the answer. `last`: of those on other links the last one counts
     // (TUN-LKP-03), else the first, and only where no earlier pass had one (TUN-LKP-04).
     bool meets(const IpTunnelMember& member, bool last) noexcept {
-        const bool is_it = member.lower == link_in;
+        const bool is_it = member.lower == link_in || (vrf != kNoLink && member.lower == vrf);
         if (is_it || last || candidate == kNoLink) {
             candidate = member.device;
         }
@@ -68,7 +70,9 @@ Key BasicIpTunnelLookup<Key>::key_of(const IpTunnelConfig& config) noexcept {
     const auto remote = Key::wire(config.remote);
     const bool has_address = local != Key::kAny || remote != Key::kAny;
     const bool has_key = config.in_key.has_value() && (has_address || !Key::kKeyIsFlagged);
-    return Key::make(config.kind, local, remote, has_key, config.in_key.value_or(0));
+    Key key = Key::make(config.kind, local, remote, has_key, config.in_key.value_or(0));
+    key.kind_and_flags |= IpTunnelKey::vrf_bits(config.vrf);
+    return key;
 }
 
 // TUN-LKP-03..07. A group address as local is no one's: gre with a group as remote is not
@@ -85,13 +89,15 @@ BasicIpTunnelLookup<Key>::go_through_passes(const Key& packet, LinkId link_in) c
     neither.remote = Key::kAny;
     neither.kind_and_flags &= ~Key::kHasKey;
     const std::uint32_t kind = packet.kind_and_flags & ~Key::kHasKey;
-    const bool binding_counts = ((bound_kinds_.load(std::memory_order_acquire) >> kind) & 1) != 0;
-    Search search{link_in};
+    const std::uint32_t kind_alone = kind & kKindMask;
+    const bool binding_counts =
+        ((bound_kinds_.load(std::memory_order_acquire) >> kind_alone) & 1) != 0;
+    Search search{link_in, IpTunnelKey::vrf_of(kind)};
     const typename Table::View table = table_.view();
-    const bool remote_first = Key::asks_remote_first(kind);
+    const bool remote_first = Key::asks_remote_first(kind_alone);
     const Key& second = remote_first ? any_local : any_remote;
     const Key& third = remote_first ? any_remote : any_local;
-    bool last_counts = Key::last_counts(kind);
+    bool last_counts = Key::last_counts(kind_alone);
     const std::array<const Key*, 4> passes{&packet, &second, &third, &neither};
     for (const Key* pass : passes) {
         const Key& key = *pass;
@@ -117,7 +123,7 @@ BasicIpTunnelLookup<Key>::go_through_passes(const Key& packet, LinkId link_in) c
 template <typename Key>
 bool BasicIpTunnelLookup<Key>::is_preferred_to(const Device& bound, const Key& exact) const {
     const Key& key = bound.key;
-    const bool same_kind = ((key.kind_and_flags ^ exact.kind_and_flags) & 0xff) == 0;
+    const bool same_kind = ((key.kind_and_flags ^ exact.kind_and_flags) & ~Key::kHasKey) == 0;
     if (!same_kind || key.key != exact.key) {
         return false;
     }
@@ -179,7 +185,7 @@ bool BasicIpTunnelLookup<Key>::publish(const Key& key, Group& group) {
 
 template <typename Key>
 bool BasicIpTunnelLookup<Key>::publish_fallback(const Device& device) {
-    const auto kind = device.key.kind_and_flags & 0xff;
+    const auto kind = device.key.kind_and_flags & kKindMask;
     const Key key{Key::kAny, Key::kAny, 0, kind | Key::kFallback};
     if (!device.up) {
         table_.erase(key);
@@ -194,9 +200,9 @@ bool BasicIpTunnelLookup<Key>::publish_fallback(const Device& device) {
 // A device that is bound to a link came or went: groups that it may be preferred to.
 template <typename Key>
 void BasicIpTunnelLookup<Key>::publish_around(const Device& changed) {
-    const std::uint32_t kind = changed.key.kind_and_flags & 0xff;
+    const std::uint32_t kind = changed.key.kind_and_flags & kKindMask;
     const bool any = std::any_of(bound_.begin(), bound_.end(), [kind](const auto& entry) {
-        return (entry.second.key.kind_and_flags & 0xff) == kind;
+        return (entry.second.key.kind_and_flags & kKindMask) == kind;
     });
     const std::uint32_t kinds = bound_kinds_.load(std::memory_order_relaxed);
     const std::uint32_t bit = 1U << kind;

@@ -36,6 +36,16 @@ struct IpTunnelKey {
 
     static constexpr std::uint32_t kHasKey = 0x100;
     static constexpr std::uint32_t kFallback = 0x200;
+    static constexpr unsigned kVrfShift = 16;
+
+    // Each VRF has its own devices: `vrf` is the one by which their outer packets are routed.
+    [[nodiscard]] static constexpr std::uint32_t vrf_bits(LinkId vrf) noexcept {
+        return std::uint32_t{vrf} << kVrfShift;
+    }
+
+    [[nodiscard]] static constexpr LinkId vrf_of(std::uint32_t kind_and_flags) noexcept {
+        return static_cast<LinkId>(kind_and_flags >> kVrfShift);
+    }
 
     [[nodiscard]] static constexpr IpTunnelKey make(
         IpTunnelKind kind,

@@ -28,6 +28,7 @@ struct VxlanConfig {
     net::IpAddress local;    // "::" = chosen by route
     net::IpAddress remote;   // default remote; "::" = none
     LinkId lower = kNoLink;  // dev
+    LinkId vrf = kNoLink;    // by which outer packets are routed: dev's (VXLAN-SOCK-02)
     std::uint16_t destination_port = net::kVxlanLinuxPort;
     std::uint16_t source_port_min = 0;  // 0 0 = 32768..60999 (VXLAN-SPORT-01)
     std::uint16_t source_port_max = 0;
@@ -134,26 +135,27 @@ struct VxlanKey {
 
     std::uint64_t packed = 0;
 
-    static constexpr VxlanKey make(std::uint16_t udp_port, std::uint32_t vni) noexcept {
-        return {(std::uint64_t{udp_port} << 32) | vni};
-    }
-
-    // `lower`: of a device with link-local addresses, which hears its own link alone
-    // (VXLAN-SOCK-06).
+    // `within`: the VRF by which the device's packets are routed (VXLAN-SOCK-02), if there is one.
     static constexpr VxlanKey
-    make_ipv6(std::uint16_t udp_port, std::uint32_t vni, LinkId lower = kNoLink) noexcept {
-        return {
-            kIpv6 | (std::uint64_t{lower} << 48) | (std::uint64_t{udp_port} << 32) |
-            std::uint64_t{vni}};
+    make(std::uint16_t udp_port, std::uint32_t vni, LinkId within = kNoLink) noexcept {
+        return {(std::uint64_t{within} << 48) | (std::uint64_t{udp_port} << 32) | vni};
     }
 
-    // An IPv6 key of no link, for that one.
+    // `within`: the same, or of a device with link-local addresses, which hears its own link alone,
+    // that link (VXLAN-SOCK-06).
+    static constexpr VxlanKey
+    make_ipv6(std::uint16_t udp_port, std::uint32_t vni, LinkId within = kNoLink) noexcept {
+        return {kIpv6 | make(udp_port, vni, within).packed};
+    }
+
+    // An IPv6 key, for that link instead.
     [[nodiscard]] constexpr VxlanKey on(LinkId lower) const noexcept {
-        return {packed | (std::uint64_t{lower} << 48)};
+        constexpr std::uint64_t kWithin = std::uint64_t{0x7fff} << 48;
+        return {(packed & ~kWithin) | (std::uint64_t{lower} << 48)};
     }
 
-    static constexpr VxlanKey socket_ipv6(std::uint16_t udp_port) noexcept {
-        return make_ipv6(udp_port, 0xffffffff);
+    static constexpr VxlanKey socket_ipv6(std::uint16_t udp_port, LinkId vrf = kNoLink) noexcept {
+        return make_ipv6(udp_port, 0xffffffff, vrf);
     }
 
     // Of the device itself.
@@ -161,19 +163,19 @@ struct VxlanKey {
         return config.is_ipv6 ? make_ipv6(
                                     config.destination_port,
                                     config.vni,
-                                    config.is_link_local() ? config.lower : kNoLink
+                                    config.is_link_local() ? config.lower : config.vrf
                                 )
-                              : make(config.destination_port, config.vni);
+                              : make(config.destination_port, config.vni, config.vrf);
     }
 
     static VxlanKey socket_of(const VxlanConfig& config) noexcept {
-        return config.is_ipv6 ? socket_ipv6(config.destination_port)
-                              : socket(config.destination_port);
+        return config.is_ipv6 ? socket_ipv6(config.destination_port, config.vrf)
+                              : socket(config.destination_port, config.vrf);
     }
 
     // The entry that says "a socket is open on this port".
-    static constexpr VxlanKey socket(std::uint16_t udp_port) noexcept {
-        return make(udp_port, 0xffffffff);
+    static constexpr VxlanKey socket(std::uint16_t udp_port, LinkId vrf = kNoLink) noexcept {
+        return make(udp_port, 0xffffffff, vrf);
     }
 
     [[nodiscard]] constexpr std::uint16_t udp_port() const noexcept {

@@ -77,6 +77,11 @@ enum class Direction : std::uint8_t { rx, tx };
       rx,                                                                                          \
       none,                                                                                        \
       "source is a group, loopback, the limited broadcast or one of our addresses")                \
+    X(ip4_source_route, rx, none, "has a source route option, which routers do not follow")        \
+    X(ip4_reverse_path,                                                                            \
+      rx,                                                                                          \
+      none,                                                                                        \
+      "the way back to the source is another link, or there is none (rp_filter)")                  \
     X(ip4_destination_invalid, rx, none, "the destination is loopback or in 0.0.0.0/8")            \
     X(ip4_no_route, rx, none, "no route to the destination")                                       \
     X(ip4_unreachable, rx, none, "the route says unreachable")                                     \

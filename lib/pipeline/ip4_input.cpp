@@ -8,9 +8,37 @@ bool is_bad_source(const Worker& worker, std::uint32_t source) noexcept {
         return true;
     }
     const route::Adjacency* adjacency =
-        worker.tables.adjacencies.read(worker.tables.fib4.lookup(source));
+        worker.tables.adjacencies.read(worker.routed_by.fib4->lookup(source));
     return adjacency != nullptr && route::is_ours(adjacency->kind);
 }
+
+namespace {
+
+// RT-12 (ip_rcv_options): with the defaults of a router's accept_source_route, neither strict ones
+// nor loose ones are followed. Options that do not hold together are for whoever answers them.
+bool has_source_route(const net::Ipv4Header& ip) noexcept {
+    constexpr std::uint8_t kEnd = 0;
+    constexpr std::uint8_t kNop = 1;
+    constexpr std::uint8_t kLoose = 131;
+    constexpr std::uint8_t kStrict = 137;
+    const auto* bytes = reinterpret_cast<const std::uint8_t*>(&ip);
+    const std::size_t len = ip.header_len_bytes();
+    for (std::size_t at = sizeof(ip); at < len && bytes[at] != kEnd;) {
+        if (bytes[at] == kLoose || bytes[at] == kStrict) {
+            return true;
+        }
+        if (bytes[at] == kNop) {
+            ++at;
+        } else if (at + 1 < len && bytes[at + 1] >= 2) {
+            at += bytes[at + 1];
+        } else {
+            return false;
+        }
+    }
+    return false;
+}
+
+}  // namespace
 
 Check check_unusual(Worker& worker, rte_mbuf* packet, std::uint32_t available) noexcept {
     if (available < sizeof(net::Ipv4Header)) {
@@ -22,6 +50,9 @@ Check check_unusual(Worker& worker, rte_mbuf* packet, std::uint32_t available) n
     }
     if (ip.header_len_bytes() < sizeof(net::Ipv4Header) || ip.header_len_bytes() > available) {
         return refuse(worker, packet, Drop::ip4_header_length);
+    }
+    if (has_source_route(ip)) {
+        return refuse(worker, packet, Drop::ip4_source_route);
     }
     return Check::ok;
 }

@@ -101,7 +101,7 @@ struct LastAddresses {
     const LastAddresses& last
 ) noexcept {
     if ((source != last.source || source == 0) &&
-        (is_special(source) || worker.tables.own_addresses.may_contain(source)) &&
+        (is_special(source) || worker.routed_by.own_addresses->may_contain(source)) &&
         is_bad_source(worker, source)) [[unlikely]] {
         return refuse(worker, packet, Drop::ip4_source_invalid);
     }

@@ -241,9 +241,9 @@ void punt_icmp6(Worker& worker, rte_mbuf* packet, std::size_t offset) noexcept {
         is_bad_group) {
         return refuse(worker, packet, Drop::ip6_destination_invalid);
     }
-    if (worker.tables.own_addresses6.may_contain(route::fold(ip.source))) {
+    if (worker.routed_by.own_addresses6->may_contain(route::fold(ip.source))) {
         const route::Adjacency* adjacency =
-            worker.tables.adjacencies.read(worker.tables.fib6.lookup(ip.source));
+            worker.tables.adjacencies.read(worker.routed_by.lookup6(ip.source));
         if (adjacency != nullptr && route::is_ours(adjacency->kind)) {
             return refuse(worker, packet, Drop::ip6_source_invalid);
         }

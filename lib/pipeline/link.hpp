@@ -7,6 +7,7 @@
 #include "lib/net/ether.hpp"
 #include "lib/net/link_id.hpp"
 #include "lib/rcu/published_array.hpp"
+#include "lib/route/table_view.hpp"
 
 #include <array>
 #include <cstdint>
@@ -21,6 +22,7 @@ enum class LinkKind : std::uint8_t {
     vxlan,
     dummy,
     vlan,
+    vrf,
     ipip,  // from here on encap::IpTunnelKind
     gre,
     gretap,
@@ -61,9 +63,11 @@ inline constexpr std::size_t kLinkKinds = static_cast<std::size_t>(LinkKind::ip6
 static_assert(link_kind(encap::IpTunnelKind::sit) == LinkKind::sit);
 static_assert(link_kind(encap::IpTunnelKind::ip6tnl) == LinkKind::ip6tnl);
 
-// Frames have addresses there; ipip, gre and the like have none (encap/ip_tunnel.hpp).
+// Frames have addresses there; ipip, gre and the like have none (encap/ip_tunnel.hpp), and a vrf
+// has no frames.
 [[nodiscard]] constexpr bool has_link_layer(LinkKind kind) noexcept {
-    return !is_ip_tunnel(kind) || encap::traits(ip_tunnel_kind(kind)).carries_frames;
+    return is_ip_tunnel(kind) ? encap::traits(ip_tunnel_kind(kind)).carries_frames
+                              : kind != LinkKind::vrf;
 }
 
 // brport flags of a member link (`bridge link set`).
@@ -75,6 +79,9 @@ struct BridgePort {
     bool hairpin = false;
     bool isolated = false;
 };
+
+// Whether a packet's source must be reached by the link it came in by (RFC 3704), or by any.
+enum class ReversePath : std::uint8_t { off, strict, loose };
 
 // A link of kind vlan: frames on `lower` with this tag.
 struct VlanConfig {
@@ -95,16 +102,24 @@ struct alignas(64) Link {
     std::uint32_t mtu = 1500;  // L3 bytes
     LinkId master = kNoLink;   // the bridge it is a member of
     BridgePort bridge_port;
-    bool has_host = false;        // what nobody here takes goes to the kernel's tap
-    bool has_vlans = false;       // vlan links stand on it: tags are looked at before its bridge is
-    std::uint16_t port_id = 0;    // kind port: DPDK's port number
-    std::vector<LinkId> members;  // kind bridge: members that are up, by id
-    encap::VxlanConfig vxlan;     // kind vxlan
+    bool has_host = false;      // what nobody here takes goes to the kernel's tap
+    bool has_vlans = false;     // vlan links stand on it: tags are looked at before its bridge is
+    std::uint16_t port_id = 0;  // kind port: DPDK's port number
+    LinkId vrf = kNoLink;       // the VRF it is in, or is
+    ReversePath reverse_path = ReversePath::off;
+    const route::TableView* routed_by = nullptr;          // in a VRF: its table
+    std::vector<LinkId> members;                          // kind bridge: members that are up, by id
+    encap::VxlanConfig vxlan;                             // kind vxlan
     encap::IpTunnelConfig ip_tunnel;                      // ipip and the like
     std::shared_ptr<encap::IpTunnelSequences> sequences;  // those with GRE
     VlanConfig vlan;                                      // kind vlan
     std::shared_ptr<encap::IpTunnelFaults> faults;        // ipip and the like
 };
+
+// Its IP packets go straight to ip4 and ip6; else the vrf stage takes them.
+[[nodiscard]] inline bool is_routed_plainly(const Link& link) noexcept {
+    return link.vrf == kNoLink && link.reverse_path == ReversePath::off;
+}
 
 using Links = rcu::PublishedArray<Link>;
 

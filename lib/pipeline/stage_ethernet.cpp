@@ -18,15 +18,24 @@ struct Arrival {
     LinkId id = kNoLink;
     const Link* link = nullptr;
     std::uint64_t mac = 0;
+    Vector* ip4 = nullptr;  // who takes its packets: ip4 and ip6, or vrf
+    Vector* ip6 = nullptr;
     bool is_odd = true;  // it is gone or down, or a bridge's member on which vlan links stand
 };
 
-Arrival look_at_link(const Worker& worker, LinkId id) noexcept {
+Arrival look_at_link(Worker& worker, LinkId id) noexcept {
     const Link* link = worker.tables.links.read(id);
     if (link == nullptr) {
         return {id};
     }
-    return {id, link, mac_of(link->mac.bytes.data()), !link->up || link->master != kNoLink};
+    const bool is_plain = is_routed_plainly(*link);
+    return {
+        id,
+        link,
+        mac_of(link->mac.bytes.data()),
+        &worker.vector(is_plain ? Stage::ip4 : Stage::vrf),
+        &worker.vector(is_plain ? Stage::ip6 : Stage::vrf),
+        !link->up || link->master != kNoLink};
 }
 
 // The 14 bytes of an Ethernet header, to be compared with another's, in two loads that overlap.
@@ -145,10 +154,10 @@ Vector* take(
     }
     const std::uint16_t type = type_of(packet);
     if (type == net::ether_type::kIpv4) [[likely]] {
-        return &worker.vector(Stage::ip4);
+        return arrival.ip4;
     }
     if (type == net::ether_type::kIpv6) {
-        return &worker.vector(Stage::ip6);
+        return arrival.ip6;
     }
     take_other(worker, packet, *arrival.link, type, again);
     return nullptr;
@@ -159,7 +168,9 @@ Vector* take(
 void ethernet_stage(Worker& worker) noexcept {
     Vector& in = worker.vector(Stage::ethernet);
     Vector* out = &worker.vector(Stage::ip4);
-    const std::uint32_t n = std::min({in.count, out->room(), worker.vector(Stage::ip6).room()});
+    const std::uint32_t n = std::min(
+        {in.count, out->room(), worker.vector(Stage::ip6).room(), worker.vector(Stage::vrf).room()}
+    );
     rte_mbuf** tail = &out->packets[out->count];
     Arrival arrival;
     // What the last packet passed with: the next one like it passes, too.

@@ -371,23 +371,30 @@ void send_on(Worker& worker, const Chunk& chunk) noexcept {
 
 }  // namespace
 
-void ip4_stage(Worker& worker) noexcept {
-    Vector& in = worker.vector(Stage::ip4);
-    const std::uint32_t room = std::min(
+std::uint32_t ip4_room(const Worker& worker) noexcept {
+    return std::min(
         {worker.output_room(),
          worker.vector(Stage::ip_fragment).room(),
          worker.vector(Stage::vxlan_pop).room(),
          worker.vector(Stage::ip_tunnel_pop).room()}
     );
-    const std::uint32_t n = std::min(in.count, room);
+}
+
+void route_ip4(Worker& worker, rte_mbuf* const* packets, std::uint32_t n) noexcept {
     for (std::uint32_t done = 0; done < n; done += Chunk::kPackets) {
         Chunk chunk;
-        read_headers(worker, &in.packets[done], std::min(n - done, Chunk::kPackets), chunk);
+        read_headers(worker, packets + done, std::min(n - done, Chunk::kPackets), chunk);
         if (chunk.count != 0) {
-            look_up(worker.tables.fib4, worker.tables.adjacencies, chunk);
+            look_up(*worker.routed_by.fib4, worker.tables.adjacencies, chunk);
             send_on(worker, chunk);
         }
     }
+}
+
+void ip4_stage(Worker& worker) noexcept {
+    Vector& in = worker.vector(Stage::ip4);
+    const std::uint32_t n = std::min(in.count, ip4_room(worker));
+    route_ip4(worker, in.packets.data(), n);
     in.take_front(n);
 }
 

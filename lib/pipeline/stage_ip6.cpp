@@ -64,7 +64,7 @@ void read_headers(
         if (!is_same_destination || !(source == last_source)) {
             const bool is_doubtful =
                 is_special6(ip.source) || is_special6(ip.destination) ||
-                worker.tables.own_addresses6.may_contain(route::fold(ip.source));
+                worker.routed_by.own_addresses6->may_contain(route::fold(ip.source));
             if (is_doubtful && !check_addresses6(worker, packet)) [[unlikely]] {
                 continue;
             }
@@ -269,22 +269,35 @@ void send_on(Worker& worker, const Chunk& chunk) noexcept {
 
 }  // namespace
 
-void ip6_stage(Worker& worker) noexcept {
-    Vector& in = worker.vector(Stage::ip6);
-    const std::uint32_t n = std::min(
-        {in.count,
-         worker.output_room(),
+std::uint32_t ip6_room(const Worker& worker) noexcept {
+    return std::min(
+        {worker.output_room(),
          worker.vector(Stage::vxlan_pop6).room(),
          worker.vector(Stage::ip_tunnel_pop6).room()}
     );
+}
+
+void route_ip6(Worker& worker, rte_mbuf* const* packets, std::uint32_t n) noexcept {
+    const RoutedBy& by = worker.routed_by;
     for (std::uint32_t done = 0; done < n; done += Chunk::kPackets) {
         Chunk chunk;
-        read_headers(worker, &in.packets[done], std::min(n - done, Chunk::kPackets), chunk);
-        if (chunk.count != 0) {
-            look_up(worker.tables.fib6, worker.tables.adjacencies, chunk);
-            send_on(worker, chunk);
+        read_headers(worker, packets + done, std::min(n - done, Chunk::kPackets), chunk);
+        if (chunk.count == 0) {
+            continue;
         }
+        if (by.fib6 != nullptr) [[likely]] {
+            look_up(*by.fib6, worker.tables.adjacencies, chunk);
+        } else {
+            look_up(*by.fib6_by_length, worker.tables.adjacencies, chunk);
+        }
+        send_on(worker, chunk);
     }
+}
+
+void ip6_stage(Worker& worker) noexcept {
+    Vector& in = worker.vector(Stage::ip6);
+    const std::uint32_t n = std::min(in.count, ip6_room(worker));
+    route_ip6(worker, in.packets.data(), n);
     in.take_front(n);
 }
 

@@ -61,6 +61,7 @@ public:
     explicit IpTunnelPop(Worker& worker) noexcept
         : worker_(worker)
         , lookup_(worker.tables.ip_tunnels.lookup.view())
+        , vrf_bits_(encap::IpTunnelKey::vrf_bits(worker.routed_by.vrf))
         , rx_(worker.counters) {}
 
     // All of `count` packets, at most kChunk. Precondition: room for them in ip4 and behind
@@ -89,6 +90,7 @@ private:
 
     Worker& worker_;
     const encap::IpTunnelLookup::View lookup_;
+    const std::uint32_t vrf_bits_;
     RxTally rx_;
     std::uint32_t packet_count_ = 0;
     std::uint32_t run_count_ = 0;
@@ -155,6 +157,7 @@ void IpTunnelPop::find_runs(rte_mbuf* const* packets, std::uint32_t count) noexc
             worker_.drop(packet, packet_note.link_in, reason_of(verdict));
             continue;
         }
+        outer.key.kind_and_flags |= vrf_bits_;
         const bool is_whole = l3_offset == kEther && words.load(packet, kEther, outer);
         words_from = is_whole ? packet_note.link_in : kNoLink;
         const Run* last = run_count_ != 0 ? &runs_[run_count_ - 1] : nullptr;
@@ -188,7 +191,8 @@ Vector& IpTunnelPop::way_in(const Link& link, std::uint16_t type) noexcept {
     if (link.master != kNoLink) {
         return worker_.vector(Stage::bridge);
     }
-    const bool is_ip4 = !has_link_layer(link.kind) && type == net::ether_type::kIpv4;
+    const bool is_ip4 =
+        !has_link_layer(link.kind) && type == net::ether_type::kIpv4 && is_routed_plainly(link);
     return worker_.vector(is_ip4 ? Stage::ip4 : Stage::ethernet);
 }
 

@@ -73,6 +73,7 @@ public:
     explicit IpTunnelPop6(Worker& worker) noexcept
         : worker_(worker)
         , lookup_(worker.tables.ip_tunnels.lookup6.view())
+        , vrf_bits_(encap::IpTunnelKey::vrf_bits(worker.routed_by.vrf))
         , rx_(worker.counters) {}
 
     // All of `count` packets, at most kChunk. Precondition: room for them in ip4, ip6 and behind
@@ -98,6 +99,7 @@ private:
 
     Worker& worker_;
     const encap::IpTunnelLookup6::View lookup_;
+    const std::uint32_t vrf_bits_;
     RxTally rx_;
     std::uint32_t packet_count_ = 0;
     std::uint32_t run_count_ = 0;
@@ -117,6 +119,7 @@ bool IpTunnelPop6::begin_run(rte_mbuf* packet, encap::IpTunnelOuter6& outer) noe
         worker_.drop(packet, link_in, reason_of(verdict));
         return false;
     }
+    outer.key.kind_and_flags |= vrf_bits_;
     Run& run = runs_[run_count_++];
     run.outer = outer;
     run.home = lookup_.prefetch(outer.key);

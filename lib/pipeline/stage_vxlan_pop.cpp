@@ -42,7 +42,7 @@ template <typename Underlay>
     const auto& udp = *rte_pktmbuf_mtod_offset(packet, const net::UdpHeader*, udp_offset);
     std::uint64_t socket = 0;
     const bool is_open =
-        worker_.tables.vxlan_demux.find(Underlay::socket(udp.destination.host()), socket);
+        worker_.tables.vxlan_demux.find(Underlay::socket(udp.destination.host(), vrf_), socket);
     if (Underlay::kNeedsChecksum && udp.checksum.raw() == 0 &&
         (socket & encap::VxlanKey::kNoChecksum) == 0) {
         return refuse(packet, underlay, Drop::udp_no_checksum);
@@ -68,7 +68,7 @@ template <typename Underlay>
 VxlanPop<Underlay>::sort_out_device(rte_mbuf* packet, const Parsed& outer) noexcept {
     const LinkId underlay = note(packet).link_in;
     const auto vtep = Vtep::of(outer, underlay);
-    const auto tunnel = Underlay::tunnel(outer);
+    const auto tunnel = Underlay::tunnel(outer, vrf_);
     std::uint64_t id = kNoLink;
     const bool found = Underlay::find(demux_, demux_.prefetch(tunnel), tunnel, vtep, id);
     const Link* link = found ? worker_.tables.links.read(static_cast<LinkId>(id)) : nullptr;
@@ -89,7 +89,7 @@ VxlanPop<Underlay>::sort_out_device(rte_mbuf* packet, const Parsed& outer) noexc
 
 template <typename Underlay>
 inline void VxlanPop<Underlay>::begin_outer(const Parsed& outer, LinkId link_in) noexcept {
-    const auto tunnel = Underlay::tunnel(outer);
+    const auto tunnel = Underlay::tunnel(outer, vrf_);
     const Outer* last = outer_count_ != 0 ? &outers_[outer_count_ - 1] : nullptr;
     const bool same_tunnel = last != nullptr && last->tunnel == tunnel;
     Outer& next = outers_[outer_count_++];
@@ -204,8 +204,9 @@ template <typename Underlay>
     Drop reason = run.refusal;
     if (outer.link == nullptr) {
         std::uint64_t socket = 0;
-        const bool is_open =
-            worker_.tables.vxlan_demux.find(Underlay::socket(outer.tunnel.udp_port()), socket);
+        const bool is_open = worker_.tables.vxlan_demux.find(
+            Underlay::socket(outer.tunnel.udp_port(), vrf_), socket
+        );
         if (outer.vtep.lacks_checksum() && (socket & encap::VxlanKey::kNoChecksum) == 0) {
             reason = Drop::udp_no_checksum;
         } else if (!is_open) {

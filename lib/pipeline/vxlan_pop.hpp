@@ -26,6 +26,7 @@ public:
         : worker_(worker)
         , demux_(worker.tables.vxlan_demux.view())
         , fdb_(worker.tables.fdb.view())
+        , vrf_(worker.routed_by.vrf)
         , rx_(worker.counters) {}
 
     // All of `count` packets, at most kChunk. Precondition: room for them behind Worker::input.
@@ -100,6 +101,7 @@ private:
     Worker& worker_;
     const VxlanDemux::View demux_;
     const fdb::Table::View fdb_;
+    const LinkId vrf_;
     RxTally rx_;
     std::uint32_t packet_count_ = 0;
     std::uint32_t outer_count_ = 0;

@@ -134,6 +134,7 @@ bool VxlanPush::has_room_for(const encap::VxlanTemplate* outer) noexcept {
     case LinkKind::vlan:
         return worker_.output_room() != 0;
     case LinkKind::dummy:
+    case LinkKind::vrf:
         break;
     }
     return true;
@@ -205,11 +206,14 @@ const Link* VxlanPush::find_local(const encap::VxlanTemplate& outer) const noexc
     std::uint64_t id = kNoLink;
     const VxlanDemux& demux = worker_.tables.vxlan_demux;
     using Key = encap::VxlanKey;
+    // The address is a link's of the VRF where the device's packets are routed.
+    const Link* at = worker_.tables.links.read(outer.link_out);
+    const LinkId vrf = at != nullptr ? at->vrf : kNoLink;
     const bool found =
         outer.is_ipv6
-            ? demux.find(Key::make_ipv6(outer.destination_port, outer.vni), id) ||
+            ? demux.find(Key::make_ipv6(outer.destination_port, outer.vni, vrf), id) ||
                   demux.find(Key::make_ipv6(outer.destination_port, outer.vni, outer.link_out), id)
-            : demux.find(Key::make(outer.destination_port, outer.vni), id);
+            : demux.find(Key::make(outer.destination_port, outer.vni, vrf), id);
     if (!found) {
         return nullptr;
     }

@@ -68,12 +68,12 @@ struct VxlanOverIpv4 {
         return encap::examine_vxlan(packet, l3_offset, outer);
     }
 
-    static constexpr encap::VxlanKey socket(std::uint16_t udp_port) noexcept {
-        return encap::VxlanKey::socket(udp_port);
+    static constexpr encap::VxlanKey socket(std::uint16_t udp_port, LinkId vrf) noexcept {
+        return encap::VxlanKey::socket(udp_port, vrf);
     }
 
-    static constexpr encap::VxlanKey tunnel(const Outer& outer) noexcept {
-        return encap::VxlanKey::make(outer.udp_port, outer.vni);
+    static constexpr encap::VxlanKey tunnel(const Outer& outer, LinkId vrf) noexcept {
+        return encap::VxlanKey::make(outer.udp_port, outer.vni, vrf);
     }
 
     // Whether packets for one tunnel key from both are one device's.
@@ -146,12 +146,12 @@ struct VxlanOverIpv6 {
         return encap::examine_vxlan6(packet, l3_offset, outer);
     }
 
-    static constexpr encap::VxlanKey socket(std::uint16_t udp_port) noexcept {
-        return encap::VxlanKey::socket_ipv6(udp_port);
+    static constexpr encap::VxlanKey socket(std::uint16_t udp_port, LinkId vrf) noexcept {
+        return encap::VxlanKey::socket_ipv6(udp_port, vrf);
     }
 
-    static constexpr encap::VxlanKey tunnel(const Outer& outer) noexcept {
-        return encap::VxlanKey::make_ipv6(outer.udp_port, outer.vni);
+    static constexpr encap::VxlanKey tunnel(const Outer& outer, LinkId vrf) noexcept {
+        return encap::VxlanKey::make_ipv6(outer.udp_port, outer.vni, vrf);
     }
 
     static bool share_device(const Vtep& a, const Vtep& b) noexcept {

@@ -38,6 +38,13 @@ Worker::Worker(
     , counters(own_counters)
     , doorbell(control_doorbell)
     , pool(packet_pool)
+    , routed_by(
+          {&shared_tables.fib4,
+           &shared_tables.fib6,
+           nullptr,
+           &shared_tables.own_addresses,
+           &shared_tables.own_addresses6}
+      )
     , tsc_hz(rte_get_tsc_hz())
     , next_second_tsc(worker_config.start_tsc)
     , round_tsc(rte_rdtsc())
@@ -73,7 +80,11 @@ std::uint32_t room_in(const rte_ring& ring) noexcept {
 bool is_for_others(const Worker& worker, rte_mbuf* packet) noexcept {
     const auto& arp =
         *rte_pktmbuf_mtod_offset(packet, const net::ArpHeader*, sizeof(net::EtherHeader));
-    return !worker.tables.own_addresses.may_contain(arp.target_ip.host());
+    const Link* link = worker.tables.links.read(note(packet).link_in);
+    const route::OwnAddresses& own = link != nullptr && link->routed_by != nullptr
+                                         ? link->routed_by->own_addresses
+                                         : worker.tables.own_addresses;
+    return !own.may_contain(arp.target_ip.host());
 }
 
 }  // namespace

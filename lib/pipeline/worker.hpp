@@ -35,6 +35,7 @@ enum class Stage : std::uint8_t {
     bridge,           // a frame from a member, or from the bridge's own address
     ip4,              // validated and looked up
     ip6,              // the same
+    vrf,              // the same of both families, by links in a VRF or with reverse path filters
     ip_fragment,      // with its link header, too large for link_out
     vxlan_pop,        // UDP to an address of ours
     vxlan_pop6,       // the same over IPv6
@@ -86,6 +87,21 @@ struct Vector {
         if (count != 0) [[unlikely]] {
             std::copy_n(packets.begin() + n, count, packets.begin());
         }
+    }
+};
+
+// By what packets are routed and whose tunnels they are for: the main table's, or while the vrf
+// stage is at work a VRF's.
+struct RoutedBy {
+    const route::Fib4* fib4 = nullptr;
+    const route::Fib6* fib6 = nullptr;                    // the main table's
+    const route::Fib6ByLength* fib6_by_length = nullptr;  // a VRF's
+    const route::OwnAddresses* own_addresses = nullptr;
+    const route::OwnAddresses* own_addresses6 = nullptr;
+    LinkId vrf = kNoLink;
+
+    [[nodiscard]] route::AdjacencyId lookup6(const route::Fib6::Address& address) const noexcept {
+        return fib6 != nullptr ? fib6->lookup(address) : fib6_by_length->lookup(address);
     }
 };
 
@@ -174,6 +190,10 @@ struct alignas(64) Worker {
         return vectors[static_cast<std::size_t>(stage)];
     }
 
+    [[nodiscard]] const Vector& vector(Stage stage) const noexcept {
+        return vectors[static_cast<std::size_t>(stage)];
+    }
+
     // The packet's fate: counted on `link`, freed.
     void drop(rte_mbuf* packet, LinkId link, Drop reason) noexcept;
     // To control; a full ring is a counted drop, and so is what floods control with next hops, ARP
@@ -214,6 +234,7 @@ struct alignas(64) Worker {
     CounterBlock& counters;
     Doorbell& doorbell;
     rte_mempool* pool;
+    RoutedBy routed_by;
     WorkerRings rings;
     std::vector<WorkerRings*> peers;  // other workers' rings, for handover; [own index] is unused
     std::array<Vector, static_cast<std::size_t>(Stage::count)> vectors;
@@ -272,6 +293,7 @@ void ethernet_stage(Worker& worker) noexcept;
 void bridge_stage(Worker& worker) noexcept;
 void ip4_stage(Worker& worker) noexcept;
 void ip6_stage(Worker& worker) noexcept;
+void vrf_stage(Worker& worker) noexcept;
 void ip_fragment_stage(Worker& worker) noexcept;
 void vxlan_pop_stage(Worker& worker) noexcept;
 void vxlan_pop6_stage(Worker& worker) noexcept;
@@ -282,6 +304,13 @@ void ip_tunnel_pop6_stage(Worker& worker) noexcept;
 void ip_tunnel_push_stage(Worker& worker) noexcept;
 void ip_tunnel_push6_stage(Worker& worker) noexcept;
 void port_tx_stage(Worker& worker) noexcept;
+
+// `n` packets through ip4 or ip6, by what Worker::routed_by says. Precondition: room behind it.
+void route_ip4(Worker& worker, rte_mbuf* const* packets, std::uint32_t n) noexcept;
+void route_ip6(Worker& worker, rte_mbuf* const* packets, std::uint32_t n) noexcept;
+// How many packets these can take.
+[[nodiscard]] std::uint32_t ip4_room(const Worker& worker) noexcept;
+[[nodiscard]] std::uint32_t ip6_room(const Worker& worker) noexcept;
 
 // Worker::output() to a VLAN link: the frame leaves by the lower link, with its tag (vlan.cpp).
 void output_tagged(Worker& worker, rte_mbuf* packet, const Link& vlan) noexcept;

@@ -101,6 +101,15 @@ std::uint32_t take_handed_over(Worker& worker) noexcept {
     return taken;
 }
 
+void enter_ip(Worker& worker, rte_mbuf* packet) noexcept {
+    const Link* link = worker.tables.links.read(note(packet).link_in);
+    if (link != nullptr && !is_routed_plainly(*link)) {
+        worker.enqueue(Stage::vrf, packet);
+    } else {
+        worker.enqueue(is_ip6(packet) ? Stage::ip6 : Stage::ip4, packet);
+    }
+}
+
 std::uint32_t take_from_control(Worker& worker) noexcept {
     rte_ring* ring = worker.rings.from_control;
     if (ring == nullptr) {
@@ -111,7 +120,8 @@ std::uint32_t take_from_control(Worker& worker) noexcept {
         {kRingBurst,
          worker.output_room(),
          worker.vector(Stage::ip4).room(),
-         worker.vector(Stage::ip6).room()}
+         worker.vector(Stage::ip6).room(),
+         worker.vector(Stage::vrf).room()}
     );
     const std::uint32_t n = rte_ring_sc_dequeue_burst(ring, objects.data(), room, nullptr);
     for (std::uint32_t i = 0; i < n; ++i) {
@@ -119,7 +129,7 @@ std::uint32_t take_from_control(Worker& worker) noexcept {
         note(packet).depth = 0;
         note(packet).for_us = false;
         if (note(packet).link_out == kNoLink) [[unlikely]] {
-            worker.enqueue(is_ip6(packet) ? Stage::ip6 : Stage::ip4, packet);  // of fragments
+            enter_ip(worker, packet);  // of fragments
         } else {
             worker.output(packet, note(packet).link_out);
         }
@@ -144,6 +154,7 @@ constexpr std::array<StageEntry, static_cast<std::size_t>(Stage::count)> kStages
     {Stage::fou_pop, fou_pop_stage},
     {Stage::ip_tunnel_pop, ip_tunnel_pop_stage},
     {Stage::ip_tunnel_pop6, ip_tunnel_pop6_stage},
+    {Stage::vrf, vrf_stage},  // it needs the five pops empty
     {Stage::ip_fragment, ip_fragment_stage},
     {Stage::bridge, bridge_stage},
     {Stage::vxlan_push, vxlan_push_stage},

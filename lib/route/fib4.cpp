@@ -33,28 +33,31 @@ Fib4::Fib4(rcu::Domain& domain, std::uint32_t max_routes)
     , max_groups_(std::min<std::uint32_t>(max_routes, kCells) + kSlack)
     , free_groups_(std::make_shared<std::vector<std::uint32_t>>()) {}
 
-bool Fib4::map() {
+bool Fib4::map(Pages pages) {
     const std::size_t in_groups = std::size_t{max_groups_} * kGroupCells;
     if (!cell_memory_.map(kCells) || !depths_.map(kCells) || !group_memory_.map(in_groups) ||
         !group_depths_.map(in_groups)) {
         return false;
     }
     // What workers read at random; control goes along its own in order.
-    cell_memory_.prefer_huge_pages();
-    group_memory_.prefer_huge_pages();
+    if (pages == Pages::huge) {
+        cell_memory_.prefer_huge_pages();
+        group_memory_.prefer_huge_pages();
+    }
     cells_ = cell_memory_.data();
     group_cells_ = group_memory_.data();
     return true;
 }
 
-Result<std::unique_ptr<Fib4>> Fib4::create(rcu::Domain& domain, std::uint32_t max_routes) {
+Result<std::unique_ptr<Fib4>>
+Fib4::create(rcu::Domain& domain, std::uint32_t max_routes, Pages pages) {
     if (max_routes == 0 || max_routes > std::uint32_t{1} << 28) {
         return Error{
             std::errc::invalid_argument,
             fmt::format("IPv4 FIB: {} is not a number of routes it can hold", max_routes)};
     }
     std::unique_ptr<Fib4> fib(new Fib4(domain, max_routes));
-    if (!fib->map()) {
+    if (!fib->map(pages)) {
         return Error{
             std::errc::not_enough_memory,
             fmt::format("IPv4 FIB: no address space for {} routes", max_routes)};

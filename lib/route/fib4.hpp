@@ -28,9 +28,13 @@ namespace culvert::route {
 
 class Fib4 {
 public:
+    // Huge ones are faster for a table with many routes, and too large for many tables.
+    enum class Pages : std::uint8_t { huge, small };
+
     // Takes memory as routes come: what their /24 cells and groups of 256 cells cover. Error
     // ENOMEM.
-    static Result<std::unique_ptr<Fib4>> create(rcu::Domain& domain, std::uint32_t max_routes);
+    static Result<std::unique_ptr<Fib4>>
+    create(rcu::Domain& domain, std::uint32_t max_routes, Pages pages = Pages::huge);
     ~Fib4() = default;
     Fib4(const Fib4&) = delete;
     Fib4& operator=(const Fib4&) = delete;
@@ -74,7 +78,7 @@ private:
     };
 
     Fib4(rcu::Domain& domain, std::uint32_t max_routes);
-    [[nodiscard]] bool map();
+    [[nodiscard]] bool map(Pages pages);
 
     [[nodiscard]] AdjacencyId
     settle(Cell cell, std::uint32_t address, AdjacencyId fallback) const noexcept {

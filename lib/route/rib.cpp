@@ -47,8 +47,46 @@ void Rib::drop_if_empty(const net::Prefix& prefix) {
 void Rib::restore(const net::Prefix& prefix, std::vector<Route> routes) {
     Node& node = find_or_create(prefix);
     size_of(prefix) += routes.size() - node.routes.size();
+    for (const Route& route : node.routes) {
+        unindex(route);
+    }
     node.routes = std::move(routes);
+    for (const Route& route : node.routes) {
+        index(route);
+    }
     drop_if_empty(prefix);
+}
+
+void Rib::index(const Route& route) {
+    ++by_link_[route.link][route.prefix];
+    for (const NextHop& hop : route.next_hops) {
+        ++by_link_[hop.link][route.prefix];
+    }
+    if (route.preferred_source.has_value()) {
+        ++sources_[*route.preferred_source];
+    }
+}
+
+void Rib::unindex(const Route& route) {
+    const auto take_one = [](auto& counts, const auto& key) {
+        const auto found = counts.find(key);
+        if (--found->second == 0) {
+            counts.erase(found);
+        }
+    };
+    take_one(by_link_[route.link], route.prefix);
+    for (const NextHop& hop : route.next_hops) {
+        take_one(by_link_[hop.link], route.prefix);
+    }
+    if (route.preferred_source.has_value()) {
+        take_one(sources_, *route.preferred_source);
+    }
+}
+
+void Rib::replace(Route& route, const Route& next) {
+    unindex(route);
+    route = next;
+    index(route);
 }
 
 Result<void> Rib::modify(RouteVerb verb, const Route& route) {
@@ -68,6 +106,7 @@ Result<void> Rib::modify(RouteVerb verb, const Route& route) {
                 )};
         }
         routes.insert(first, route);
+        index(route);
         ++size_of(route.prefix);
         return {};
     }
@@ -82,9 +121,10 @@ Result<void> Rib::modify(RouteVerb verb, const Route& route) {
             )};
     }
     if (is_replacing) {
-        *first = route;
+        replace(*first, route);
     } else {
         routes.insert(verb == RouteVerb::prepend ? first : last, route);
+        index(route);
         ++size_of(route.prefix);
     }
     return {};

@@ -13,6 +13,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <unordered_map>
 #include <vector>
 
@@ -56,6 +57,7 @@ public:
         Node* node = find(prefix);
         for (std::size_t i = 0; node != nullptr && i < node->routes.size(); ++i) {
             if (match(node->routes[i])) {
+                unindex(node->routes[i]);
                 node->routes.erase(node->routes.begin() + static_cast<std::ptrdiff_t>(i));
                 --size_of(prefix);
                 return true;
@@ -63,6 +65,9 @@ public:
         }
         return false;
     }
+
+    // One of the routes there becomes another of the same prefix.
+    void replace(Route& route, const Route& next);
 
     // Puts back what modify() changed.
     void restore(const net::Prefix& prefix, std::vector<Route> routes);
@@ -127,6 +132,35 @@ public:
         }
     }
 
+    // What leaves by the link, by itself or by one of several next hops: no walk through all routes
+    // when a link goes down.
+    template <typename Visit>
+    void for_each_by(LinkId link, Visit visit) const {
+        const auto found = by_link_.find(link);
+        if (found == by_link_.end()) {
+            return;
+        }
+        for (const auto& [prefix, count] : found->second) {
+            for (const Route& route : nodes_.find(prefix)->second.routes) {
+                if (route.leaves_by(link)) {
+                    visit(route);
+                }
+            }
+        }
+    }
+
+    // The same of those that say to send from the address.
+    template <typename Visit>
+    void for_each_from(const net::IpAddress& source, Visit visit) const {
+        if (sources_.find(source) != sources_.end()) {
+            for_each([&](const Route& route) {
+                if (route.preferred_source == source) {
+                    visit(route);
+                }
+            });
+        }
+    }
+
     // Routes of the family, not prefixes.
     [[nodiscard]] std::size_t size(net::Family family) const noexcept {
         return sizes_[family == net::Family::ipv4 ? 1 : 0];
@@ -139,7 +173,13 @@ private:
         return sizes_[prefix.address.is_v4() ? 1 : 0];
     }
 
+    void index(const Route& route);
+    void unindex(const Route& route);
+
     Nodes nodes_;
+    // By link: prefixes of routes that leave by it, and how many of these there are.
+    std::unordered_map<LinkId, std::unordered_map<net::Prefix, std::uint32_t, Hash>> by_link_;
+    std::map<net::IpAddress, std::size_t> sources_;  // preferred ones, and of how many routes
     // IPv6, IPv4
     std::array<std::array<std::size_t, kMaxLength + 1>, 2> nodes_of_length_{};
     std::array<std::size_t, 2> sizes_{};

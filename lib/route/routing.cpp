@@ -26,8 +26,6 @@ Routing::Impl::Impl(
     : domain_(domain)
     , actions_(actions)
     , limits_(limits)
-    , fib_(std::move(fib))
-    , fib6_(std::move(fib6))
     , adjacencies_(
           domain, limits.adjacencies, [this](const AdjacencyKey& key) { return describe(key); }
       )
@@ -35,7 +33,12 @@ Routing::Impl::Impl(
           {[this](const MultipathHop& hop) { return acquire(hop); },
            [this](AdjacencyEntry* entry, bool holds_neighbour) { release(entry, holds_neighbour); }}
       )
-    , neighbours_(*this, neighbour_parameters) {}
+    , neighbours_(*this, neighbour_parameters) {
+    const auto made =
+        tables_.emplace(kMainTable, std::make_unique<RoutingTable>(kMainTable, std::move(fib)));
+    main_ = made.first->second.get();
+    main_->fib6 = std::move(fib6);
+}
 
 Routing::Impl::~Impl() {
     // What was retired refers to members.
@@ -45,7 +48,7 @@ Routing::Impl::~Impl() {
 }
 
 Result<void> Routing::Impl::start() {
-    return sync({kLimitedBroadcast, 32});
+    return sync(*main_, {kLimitedBroadcast, 32});
 }
 
 Routing::Routing(std::unique_ptr<Impl> impl)
@@ -118,8 +121,20 @@ const std::vector<Address>& Routing::addresses() const noexcept {
     return impl_->addresses().all();
 }
 
-bool Routing::is_local(const net::IpAddress& address) const noexcept {
-    return impl_->is_local(address);
+bool Routing::is_local(const net::IpAddress& address, LinkId near) const noexcept {
+    return impl_->is_local(address, near);
+}
+
+LinkId Routing::vrf_of(LinkId link) const noexcept {
+    return impl_->vrf_of(link);
+}
+
+TableId Routing::table_of(LinkId link) const noexcept {
+    return impl_->table_id_of(link);
+}
+
+Result<const TableView*> Routing::open_table(TableId table) {
+    return impl_->open_table(table);
 }
 
 bool Routing::is_local_on(LinkId link, const net::IpAddress& address) const noexcept {
@@ -159,15 +174,16 @@ Path Routing::lookup(const net::IpAddress& destination, LinkId link, const net::
     return impl_->lookup(destination, link, source);
 }
 
-Path Routing::lookup_forward(const net::IpAddress& destination, const net::IpAddress& source)
-    const {
-    return impl_->lookup_forward(destination, source);
+Path Routing::lookup_forward(
+    const net::IpAddress& destination, const net::IpAddress& source, LinkId link_in
+) const {
+    return impl_->lookup_forward(destination, source, link_in);
 }
 
 void Routing::learn_path_mtu(
-    const net::IpAddress& destination, std::uint32_t mtu, std::uint64_t now_ms
+    const net::IpAddress& destination, std::uint32_t mtu, std::uint64_t now_ms, LinkId near
 ) {
-    impl_->learn_path_mtu(destination, mtu, now_ms);
+    impl_->learn_path_mtu(destination, mtu, now_ms, near);
 }
 
 std::uint64_t Routing::generation() const noexcept {

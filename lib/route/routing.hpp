@@ -12,6 +12,7 @@
 #include "lib/route/fib6.hpp"
 #include "lib/route/neighbour.hpp"
 #include "lib/route/own_addresses.hpp"
+#include "lib/route/table_view.hpp"
 
 #include <algorithm>
 #include <cstdint>
@@ -34,6 +35,9 @@ struct LinkParameters {
     bool has_link_layer = true;
     // While up it has the IPv6 address that follows from its MAC (RFC 4862 5.3).
     bool has_link_local = false;
+    // The VRF it is in, or is, and the table that VRF has.
+    LinkId vrf = kNoLink;
+    TableId table = kMainTable;
 };
 
 struct Address {
@@ -83,6 +87,7 @@ struct Route {
     bool onlink = false;
     std::string protocol = "boot";  // boot, kernel, static, ...
     std::string scope = "global";   // global, link, host
+    TableId table = kMainTable;
     // Two or more; then `gateway`, `link` and `onlink` say nothing.
     std::vector<NextHop> next_hops{};
 
@@ -119,6 +124,7 @@ struct Path {
     std::uint32_t metric = 0;
     std::string protocol{};
     std::uint8_t prefix_length = 0;
+    TableId table = kMainTable;
 };
 
 struct Limits {
@@ -126,6 +132,7 @@ struct Limits {
     std::uint32_t routes6 = 262144;
     std::uint32_t neighbours = 65536;
     std::uint32_t adjacencies = 1 << 20;
+    std::uint32_t tables = 16384;
 };
 
 // What control does for routing, besides sending ARP (NeighbourActions' subset that leaves this
@@ -189,9 +196,12 @@ public:
     Result<void> del_address(LinkId link, const net::Prefix& prefix);
     std::size_t flush_addresses(LinkId link);
     [[nodiscard]] const std::vector<Address>& addresses() const noexcept;
-    // Is it one of ours, on any link that is up? (NEI-11, RT-08)
-    [[nodiscard]] bool is_local(const net::IpAddress& address) const noexcept;
-    // Is it one of ours that `link` answers to: a link-local one only its own link?
+    // Is it one of ours, on any link that is up? (NEI-11, RT-08) In the table that `near` is routed
+    // by: each VRF has its own addresses.
+    [[nodiscard]] bool
+    is_local(const net::IpAddress& address, LinkId near = kNoLink) const noexcept;
+    // Is it one of ours that `link` answers to: a link-local one only its own link, others all
+    // links of its table?
     [[nodiscard]] bool is_local_on(LinkId link, const net::IpAddress& address) const noexcept;
     [[nodiscard]] bool has_address(LinkId link, net::Family family) const noexcept;
     // What the link has as this IPv6 address; nullptr = nothing.
@@ -210,19 +220,35 @@ public:
     // local and broadcast.
     Result<void> del_route(const Route& pattern);
     void for_each_route(const std::function<void(const Route&)>& visit
-    ) const;  // by prefix, then metric; with local and broadcast ones
+    ) const;  // main first; by prefix, then metric; with local and broadcast ones
+
+    // --- tables ---
+    // The VRF that the link is in or is; kNoLink = none.
+    [[nodiscard]] LinkId vrf_of(LinkId link) const noexcept;
+    // By which its packets are routed.
+    [[nodiscard]] TableId table_of(LinkId link) const noexcept;
+    // For the workers, of any table but main; it is made if it is not there. Valid until the links
+    // of its VRF and all its routes are gone. Errors ENOMEM, ENOSPC.
+    Result<const TableView*> open_table(TableId table);
 
     // The dataplane's answer for `destination`. `link` as RT-02: with it and without a route, the
-    // destination is on-link there. `source`: must be local (RT-01), else no_route.
+    // destination is on-link there. A VRF as `link` says the table only. `source`: must be local
+    // (RT-01), else no_route.
     [[nodiscard]] Path lookup(
         const net::IpAddress& destination, LinkId link = kNoLink, const net::IpAddress& source = {}
     ) const;
-    // The same for a packet that comes in, from anywhere.
-    [[nodiscard]] Path
-    lookup_forward(const net::IpAddress& destination, const net::IpAddress& source) const;
-    // A router takes no larger packets than `mtu` on the way to `destination`: lookups say so for
-    // ten minutes (RT-11).
-    void learn_path_mtu(const net::IpAddress& destination, std::uint32_t mtu, std::uint64_t now_ms);
+    // The same for a packet that comes in by `link_in`, from anywhere.
+    [[nodiscard]] Path lookup_forward(
+        const net::IpAddress& destination, const net::IpAddress& source, LinkId link_in = kNoLink
+    ) const;
+    // A router takes no larger packets than `mtu` on the way to `destination`: lookups in the table
+    // of `near` say so for ten minutes (RT-11).
+    void learn_path_mtu(
+        const net::IpAddress& destination,
+        std::uint32_t mtu,
+        std::uint64_t now_ms,
+        LinkId near = kNoLink
+    );
     // Number that changes whenever any lookup's or adjacency's answer may have changed.
     [[nodiscard]] std::uint64_t generation() const noexcept;
 

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace culvert::route {
@@ -34,8 +35,9 @@ AdjacencyKind kind_of(RouteType type) noexcept {
 
 }  // namespace
 
-std::optional<Routing::Impl::Wanted>
-Routing::Impl::wanted(const net::Prefix& prefix, const Rib::Node* node) const {
+std::optional<Routing::Impl::Wanted> Routing::Impl::wanted(
+    const RoutingTable& table, const net::Prefix& prefix, const Rib::Node* node
+) const {
     if (prefix.address == kLimitedBroadcast && prefix.length == 32) {
         return Wanted{{.kind = AdjacencyKind::broadcast}};
     }
@@ -49,9 +51,26 @@ Routing::Impl::wanted(const net::Prefix& prefix, const Rib::Node* node) const {
         return std::nullopt;
     }
     // A neighbour with a MAC, if its address is on-link there.
-    const Route* covering = rib_.longest_match(prefix.address);
+    const Route* covering = table.rib.longest_match(prefix.address);
     if (covering == nullptr || covering->type != RouteType::unicast ||
-        covering->gateway.has_value() || with_mac_.count({prefix.address, covering->link}) == 0) {
+        covering->gateway.has_value()) {
+        return std::nullopt;
+    }
+    const auto is_known_on = [&](LinkId link) {
+        return with_mac_.count({prefix.address, link}) != 0;
+    };
+    // Of several next hops those without a gateway have the destination itself for one: without a
+    // route of its own each packet that chooses such would end in control.
+    if (std::any_of(
+            covering->next_hops.begin(),
+            covering->next_hops.end(),
+            [&](const NextHop& hop) { return !hop.gateway.has_value() && is_known_on(hop.link); }
+        )) {
+        Route host = *covering;
+        host.prefix = prefix;
+        return wanted_of(host);
+    }
+    if (!is_known_on(covering->link)) {
         return std::nullopt;
     }
     return Wanted{
@@ -95,17 +114,18 @@ Routing::Impl::Wanted Routing::Impl::wanted_of(const Route& route) const {
     return Wanted{{route.link, {}, mtu, AdjacencyKind::glean, family}};
 }
 
-Result<void> Routing::Impl::sync(const net::Prefix& prefix) {
-    const Rib::Node* node = rib_.find(prefix);
-    const std::optional<Wanted> next = wanted(prefix, node);
+Result<void> Routing::Impl::sync(RoutingTable& table, const net::Prefix& prefix) {
+    const Rib::Node* node = table.rib.find(prefix);
+    const std::optional<Wanted> next = wanted(table, prefix, node);
     if (!next.has_value()) {
-        return withdraw(prefix);
+        return withdraw(table, prefix);
     }
     const bool is_there = node != nullptr && is_as_wanted(*node, *next);
-    return is_there ? Result<void>{} : install(prefix, *next);
+    return is_there ? Result<void>{} : install(table, prefix, *next);
 }
 
-Result<void> Routing::Impl::install(const net::Prefix& prefix, const Wanted& next) {
+Result<void>
+Routing::Impl::install(RoutingTable& table, const net::Prefix& prefix, const Wanted& next) {
     AdjacencyEntry* entry = acquire(next);
     if (entry == nullptr) {
         return Error{
@@ -121,12 +141,12 @@ Result<void> Routing::Impl::install(const net::Prefix& prefix, const Wanted& nex
             return held;
         }
     }
-    if (Result<void> set = set_fib(prefix, entry->id); !set) {
+    if (Result<void> set = table.set(prefix, entry->id); !set) {
         release(entry, next.holds_neighbour);
         return set;
     }
-    Rib::Node& node = rib_.find_or_create(prefix);
-    note_own(prefix, node.installed, entry);
+    Rib::Node& node = table.rib.find_or_create(prefix);
+    note_own(table, prefix, node.installed, entry);
     AdjacencyEntry* old = std::exchange(node.installed, entry);
     const bool old_holds = std::exchange(node.holds_neighbour, next.holds_neighbour);
     if (old != nullptr) {
@@ -136,26 +156,29 @@ Result<void> Routing::Impl::install(const net::Prefix& prefix, const Wanted& nex
     return {};
 }
 
-Result<void> Routing::Impl::withdraw(const net::Prefix& prefix) {
-    Rib::Node* node = rib_.find(prefix);
+Result<void> Routing::Impl::withdraw(RoutingTable& table, const net::Prefix& prefix) {
+    Rib::Node* node = table.rib.find(prefix);
     if (node == nullptr) {
         return {};
     }
     if (node->installed != nullptr) {
-        CULVERT_CHECK(erase_fib(prefix));
-        note_own(prefix, node->installed, nullptr);
+        CULVERT_CHECK(table.erase(prefix));
+        note_own(table, prefix, node->installed, nullptr);
         release(
             std::exchange(node->installed, nullptr), std::exchange(node->holds_neighbour, false)
         );
         ++generation_;
     }
-    rib_.drop_if_empty(prefix);
+    table.rib.drop_if_empty(prefix);
     return {};
 }
 
 // What ends at `prefix` changes.
 void Routing::Impl::note_own(
-    const net::Prefix& prefix, const AdjacencyEntry* before, const AdjacencyEntry* after
+    RoutingTable& table,
+    const net::Prefix& prefix,
+    const AdjacencyEntry* before,
+    const AdjacencyEntry* after
 ) noexcept {
     const auto is_own = [](const AdjacencyEntry* entry) {
         return entry != nullptr && is_ours(entry->key.kind);
@@ -164,7 +187,7 @@ void Routing::Impl::note_own(
         return;
     }
     const bool is_v4 = prefix.address.is_v4();
-    OwnAddresses& own = is_v4 ? own_addresses_ : own_addresses6_;
+    OwnAddresses& own = is_v4 ? table.own_addresses : table.own_addresses6;
     const std::uint32_t address = is_v4 ? prefix.address.v4() : fold(prefix.address.bytes());
     is_own(after) ? own.add(address) : own.remove(address);
 }
@@ -181,7 +204,7 @@ void Routing::Impl::release(AdjacencyEntry* entry, bool holds_neighbour) {
 }
 
 // A route for `prefix` came or went: neighbours within may be on-link now, or no longer.
-void Routing::Impl::sync_hosts(const net::Prefix& prefix) {
+void Routing::Impl::sync_hosts(RoutingTable& table, const net::Prefix& prefix) {
     if (prefix.is_host()) {
         return;
     }
@@ -193,7 +216,7 @@ void Routing::Impl::sync_hosts(const net::Prefix& prefix) {
                 return;
             }
             // One that finds no room is reached through its prefix's glean adjacency.
-            static_cast<void>(sync({at->first, prefix.max_length()}));
+            static_cast<void>(sync(table, {at->first, prefix.max_length()}));
         }
     }
 }

@@ -8,14 +8,10 @@
 #include "lib/rcu/domain.hpp"
 #include "lib/route/address_table.hpp"
 #include "lib/route/adjacency_set.hpp"
-#include "lib/route/fib4.hpp"
-#include "lib/route/fib6.hpp"
 #include "lib/route/multipath_set.hpp"
 #include "lib/route/neighbour.hpp"
-#include "lib/route/own_addresses.hpp"
-#include "lib/route/path_mtus.hpp"
-#include "lib/route/rib.hpp"
 #include "lib/route/routing.hpp"
+#include "lib/route/routing_table.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -66,14 +62,22 @@ public:
     Result<void> modify_route(RouteVerb verb, const Route& route);
     Result<void> del_route(const Route& pattern);
 
+    // routing_tables.cpp
+    [[nodiscard]] LinkId vrf_of(LinkId link) const;
+    [[nodiscard]] TableId table_id_of(LinkId link) const;
+    Result<const TableView*> open_table(TableId table);
+
     // routing_lookup.cpp
-    [[nodiscard]] bool is_local(const net::IpAddress& address) const;
+    [[nodiscard]] bool is_local(const net::IpAddress& address, LinkId near) const;
     [[nodiscard]] Path
     lookup(const net::IpAddress& destination, LinkId link, const net::IpAddress& source) const;
-    [[nodiscard]] Path
-    lookup_forward(const net::IpAddress& destination, const net::IpAddress& source) const;
+    [[nodiscard]] Path lookup_forward(
+        const net::IpAddress& destination, const net::IpAddress& source, LinkId link_in
+    ) const;
 
-    void learn_path_mtu(const net::IpAddress& destination, std::uint32_t mtu, std::uint64_t now_ms);
+    void learn_path_mtu(
+        const net::IpAddress& destination, std::uint32_t mtu, std::uint64_t now_ms, LinkId near
+    );
 
     // routing_neighbours.cpp
     void
@@ -89,21 +93,23 @@ public:
     [[nodiscard]] net::IpAddress
     select_source6(LinkId link, const net::IpAddress& destination) const;
 
-    [[nodiscard]] const Fib4& fib() const noexcept { return *fib_; }
+    [[nodiscard]] const Fib4& fib() const noexcept { return *main_->fib4; }
 
-    [[nodiscard]] const Fib6& fib6() const noexcept { return *fib6_; }
+    [[nodiscard]] const Fib6& fib6() const noexcept { return *main_->fib6; }
 
-    [[nodiscard]] const OwnAddresses& own_addresses6() const noexcept { return own_addresses6_; }
+    [[nodiscard]] const OwnAddresses& own_addresses6() const noexcept {
+        return main_->own_addresses6;
+    }
 
     [[nodiscard]] const AdjacencyTable& adjacencies() const noexcept {
         return adjacencies_.table();
     }
 
-    [[nodiscard]] const OwnAddresses& own_addresses() const noexcept { return own_addresses_; }
+    [[nodiscard]] const OwnAddresses& own_addresses() const noexcept {
+        return main_->own_addresses;
+    }
 
     [[nodiscard]] const AddressTable& addresses() const noexcept { return addresses_; }
-
-    [[nodiscard]] const Rib& rib() const noexcept { return rib_; }
 
     [[nodiscard]] NeighbourTable& neighbours() noexcept { return neighbours_; }
 
@@ -143,6 +149,29 @@ private:
     void drop_link_local(LinkId link);
     void detect_again(LinkId link);
 
+    // tables
+    [[nodiscard]] const RoutingTable& table_of(LinkId link) const;
+    [[nodiscard]] RoutingTable& table_of(LinkId link);
+    [[nodiscard]] RoutingTable* find_table(TableId table);
+    [[nodiscard]] const RoutingTable* find_table(TableId table) const;
+    Result<RoutingTable*> make_table(TableId table);
+    void drop_table_if_unused(TableId table);
+    void note_leaks(RoutingTable& table, const Route& route) const;
+    [[nodiscard]] bool is_vrf(LinkId link) const;
+    [[nodiscard]] bool is_local_in(TableId table, const net::IpAddress& address) const;
+    [[nodiscard]] bool is_source_of(const Route& route) const;
+
+    // fib_check_nh(): who a gateway is, says the route's own table, or else its link's.
+    template <typename Accept>
+    [[nodiscard]] const Route* find_near(const Route& route, Accept accept) const {
+        const RoutingTable* own = find_table(route.table);
+        const Route* found =
+            own != nullptr ? own->rib.longest_match(*route.gateway, accept) : nullptr;
+        const RoutingTable& other = table_of(route.link);
+        return found == nullptr && &other != own ? other.rib.longest_match(*route.gateway, accept)
+                                                 : found;
+    }
+
     // routes
     Result<void> check(Route& route) const;
     Result<void> check_next_hop(Route& route) const;
@@ -151,36 +180,44 @@ private:
     Result<void> check_gateway6(Route& route) const;
     Result<void> change_rib(RouteVerb verb, const Route& route);
     void after_removal(const Route& route);
-    void remove_routes_if(const std::function<bool(const Route&)>& pick);
+    void remove_routes_by(LinkId link, const std::function<bool(const Route&)>& pick);
+    void remove_routes_from(TableId table, const net::IpAddress& source);
+    void remove_routes(std::vector<Route> picked);
     [[nodiscard]] std::optional<Wanted>
-    wanted(const net::Prefix& prefix, const Rib::Node* node) const;
+    wanted(const RoutingTable& table, const net::Prefix& prefix, const Rib::Node* node) const;
     [[nodiscard]] Wanted wanted_of(const Route& route) const;
     [[nodiscard]] bool is_as_wanted(const Rib::Node& node, const Wanted& next) const;
-    Result<void> sync(const net::Prefix& prefix);
-    Result<void> install(const net::Prefix& prefix, const Wanted& next);
-    Result<void> withdraw(const net::Prefix& prefix);
-    Result<void> set_fib(const net::Prefix& prefix, AdjacencyId id);
-    Result<void> erase_fib(const net::Prefix& prefix);
-    void note_own(
-        const net::Prefix& prefix, const AdjacencyEntry* before, const AdjacencyEntry* after
+    Result<void> sync(RoutingTable& table, const net::Prefix& prefix);
+    Result<void> install(RoutingTable& table, const net::Prefix& prefix, const Wanted& next);
+    Result<void> withdraw(RoutingTable& table, const net::Prefix& prefix);
+    static void note_own(
+        RoutingTable& table,
+        const net::Prefix& prefix,
+        const AdjacencyEntry* before,
+        const AdjacencyEntry* after
     ) noexcept;
     [[nodiscard]] AdjacencyEntry* acquire(const MultipathHop& hop);
     [[nodiscard]] AdjacencyEntry* acquire(const Wanted& next);
     void release(AdjacencyEntry* entry, bool holds_neighbour);
     void mark_hops(LinkId link, std::optional<net::Family> family, bool dead);
+    void
+    mark_hops_in(RoutingTable& table, LinkId link, std::optional<net::Family> family, bool dead);
     [[nodiscard]] Result<Route> merged(const Route& route) const;
     bool del_sibling(const Route& pattern);
-    void sync_hosts(const net::Prefix& prefix);
+    void sync_hosts(RoutingTable& table, const net::Prefix& prefix);
+    void sync_host(const NeighbourKey& key);
 
     // lookups
     [[nodiscard]] Path path_of(const Route& route, const net::IpAddress& destination) const;
     [[nodiscard]] Route one_of(
+        const RoutingTable& table,
         const Route& route,
         LinkId link,
         const net::IpAddress& source,
         const net::IpAddress& destination
     ) const;
-    void take_learned_mtu(Path& path, const net::IpAddress& destination) const;
+    static void
+    take_learned_mtu(const RoutingTable& table, Path& path, const net::IpAddress& destination);
     [[nodiscard]] Path on_link_path(const net::IpAddress& destination, LinkId link) const;
     void complete(Path& path, const AdjacencyKey& unresolved) const;
     [[nodiscard]] net::IpAddress
@@ -205,15 +242,10 @@ private:
     std::uint64_t generation_ = 1;
     std::map<LinkId, Link> links_;
     AddressTable addresses_;
-    Rib rib_;
-    std::unique_ptr<Fib4> fib_;
-    std::unique_ptr<Fib6> fib6_;
+    std::map<TableId, std::unique_ptr<RoutingTable>> tables_;
+    RoutingTable* main_ = nullptr;  // in tables_
     AdjacencySet adjacencies_;
     MultipathSet multipaths_;
-    std::set<net::Prefix> with_multipath_;  // prefixes that may have such routes
-    PathMtus path_mtus_;
-    OwnAddresses own_addresses_;
-    OwnAddresses own_addresses6_;
     std::set<std::pair<net::IpAddress, LinkId>>
         with_mac_;               // neighbours that may have a host route in the FIB
     NeighbourTable neighbours_;  // last: its end gives up packets through this object

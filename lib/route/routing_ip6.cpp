@@ -28,14 +28,17 @@ net::IpAddress link_local_of(const net::MacAddress& mac) noexcept {
 
 bool Routing::Impl::is_local_on(LinkId link, const net::IpAddress& address) const {
     if (!address.is_link_local_v6()) {
-        return is_local(address);
+        return is_local(address, link);
     }
     const Address* own = addresses_.find(link, address);
     return own != nullptr && !own->tentative && is_up(link);
 }
 
 net::IpAddress Routing::Impl::select_source6(LinkId link, const net::IpAddress& destination) const {
-    return addresses_.select6(link, destination, [this](LinkId other) { return is_up(other); });
+    const TableId table = table_id_of(link);
+    return addresses_.select6(link, destination, [this, table](LinkId other) {
+        return is_up(other) && table_id_of(other) == table;
+    });
 }
 
 // What follows from the address itself. One that is there already stays as far as it is.
@@ -117,11 +120,18 @@ std::vector<Address> Routing::Impl::addresses_of(LinkId link) const {
 // --- routes
 
 void Routing::Impl::for_each_route(const std::function<void(const Route&)>& visit) const {
-    rib_.for_each_in_order(visit);
+    main_->rib.for_each_in_order(visit);
+    for (const auto& [id, table] : tables_) {
+        if (table.get() != main_) {
+            table->rib.for_each_in_order(visit);
+        }
+    }
     for (const Address& address : addresses_.all()) {
         if (address.prefix.address.is_link_local_v6() && is_up(address.link) &&
             !address.noprefixroute && !address.prefix.is_host()) {
-            visit(AddressTable::network_route6(address));
+            Route network = AddressTable::network_route6(address);
+            network.table = table_id_of(address.link);
+            visit(network);
         }
     }
 }
@@ -146,11 +156,12 @@ Result<void> Routing::Impl::check_gateway6(Route& route) const {
     if (gateway.is_link_local_v6() && route.link == kNoLink) {
         return invalid(std::errc::invalid_argument, "Egress device not specified");
     }
-    if (route.link == kNoLink ? is_local(gateway) : is_local_on(route.link, gateway)) {
+    if (route.link == kNoLink ? is_local_in(route.table, gateway)
+                              : is_local_on(route.link, gateway)) {
         return invalid(std::errc::invalid_argument, "it is an address of ours");
     }
     if (!gateway.is_link_local_v6() && !route.onlink) {
-        const Route* found = rib_.longest_match(gateway, [&](const Route& other) {
+        const Route* found = find_near(route, [&](const Route& other) {
             return other.type != RouteType::unicast || route.link == kNoLink ||
                    other.link == route.link;
         });
@@ -173,14 +184,6 @@ Result<void> Routing::Impl::check_gateway6(Route& route) const {
             )};
     }
     return {};
-}
-
-Result<void> Routing::Impl::set_fib(const net::Prefix& prefix, AdjacencyId id) {
-    return prefix.address.is_v4() ? fib_->set(prefix, id) : fib6_->set(prefix, id);
-}
-
-Result<void> Routing::Impl::erase_fib(const net::Prefix& prefix) {
-    return prefix.address.is_v4() ? fib_->erase(prefix) : fib6_->erase(prefix);
 }
 
 // --- neighbours

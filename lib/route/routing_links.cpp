@@ -37,7 +37,9 @@ void Routing::Impl::set_link(LinkId link, const LinkParameters& parameters, std:
     if (!is_new || parameters.up) {
         ++generation_;
     }
-    if (old.up && !parameters.up) {
+    // Into a VRF or out of it is down and up again: cycle_netdev() of the kernel's.
+    const bool has_moved = !is_new && old.table != parameters.table;
+    if (old.up && (!parameters.up || has_moved)) {
         take_down(link, std::nullopt);
         drop_link_local(link);
     }
@@ -46,7 +48,7 @@ void Routing::Impl::set_link(LinkId link, const LinkParameters& parameters, std:
         neighbours_.link_down(link, std::nullopt);
     }
     adjacencies_.refresh_link(link);
-    if (!old.up && parameters.up) {
+    if (parameters.up && (!old.up || has_moved)) {
         // What does not fit is missing as after any refused add; there is nobody to tell here.
         static_cast<void>(sync_kernel_routes(link));
         mark_hops(link, std::nullopt, false);
@@ -64,8 +66,10 @@ void Routing::Impl::del_link(LinkId link) {
     take_down(link, std::nullopt);
     flush_addresses(link);
     // A route with several next hops does not outlive the link of any of them.
-    remove_routes_if([link](const Route& route) { return route.leaves_by(link); });
+    remove_routes_by(link, [](const Route&) { return true; });
+    const TableId table = table_id_of(link);
     links_.erase(link);
+    drop_table_if_unused(table);
     ++generation_;
 }
 
@@ -78,7 +82,9 @@ void Routing::Impl::take_down(LinkId link, std::optional<net::Family> family) {
     std::erase_if(links_.find(link)->second.kernel_routes, [&](const Route& route) {
         return is_it(route.prefix);
     });
-    remove_routes_if([&](const Route& route) { return route.link == link && is_it(route.prefix); });
+    remove_routes_by(link, [&](const Route& route) {
+        return route.link == link && is_it(route.prefix);
+    });
     mark_hops(link, family, true);
     neighbours_.link_down(link, family);
     ++generation_;
@@ -91,6 +97,9 @@ Result<void> Routing::Impl::sync_kernel_routes(LinkId link) {
     std::vector<Route> next;
     if (state.parameters.up) {
         next = addresses_.kernel_routes(link);
+        for (Route& route : next) {
+            route.table = state.parameters.table;
+        }
     }
     const std::vector<Route> old = std::exchange(state.kernel_routes, next);
     Result<void> result;
@@ -105,7 +114,9 @@ Result<void> Routing::Impl::sync_kernel_routes(LinkId link) {
     for (const Route& route : old) {
         const bool is_gone = std::find(next.begin(), next.end(), route) == next.end();
         if (is_gone &&
-            rib_.erase_first(route.prefix, [&](const Route& other) { return other == route; })) {
+            find_table(route.table)->rib.erase_first(route.prefix, [&](const Route& other) {
+                return other == route;
+            })) {
             after_removal(route);
         }
     }
@@ -160,8 +171,8 @@ void Routing::Impl::forget_address(const Address& address) {
         take_down(address.link, net::Family::ipv4);
     }
     const net::IpAddress& own = address.prefix.address;
-    if (!is_local(own)) {
-        remove_routes_if([&own](const Route& route) { return route.preferred_source == own; });
+    if (const TableId table = table_id_of(address.link); !is_local_in(table, own)) {
+        remove_routes_from(table, own);
     }
     ++generation_;
     actions_.address_changed(address, true);

@@ -22,14 +22,16 @@ bool is_refusal(const Route& route) noexcept {
 
 }  // namespace
 
-bool Routing::Impl::is_local(const net::IpAddress& address) const {
-    const Route* route = rib_.longest_match(address);
-    return route != nullptr && route->type == RouteType::local;
+bool Routing::Impl::is_local(const net::IpAddress& address, LinkId near) const {
+    return is_local_in(table_id_of(near), address);
 }
 
 net::IpAddress
 Routing::Impl::select_source(LinkId link, const net::IpAddress& near, Scope narrowest) const {
-    return addresses_.select(link, near, narrowest, [this](LinkId other) { return is_up(other); });
+    const TableId table = table_id_of(link);
+    return addresses_.select(link, near, narrowest, [this, table](LinkId other) {
+        return is_up(other) && table_id_of(other) == table;
+    });
 }
 
 // RT-10; a route's own MTU is not larger than what the link takes.
@@ -40,12 +42,14 @@ std::uint32_t Routing::Impl::mtu_of(LinkId link, std::uint32_t route_mtu) const 
 }
 
 Path Routing::Impl::lookup(
-    const net::IpAddress& destination, LinkId link, const net::IpAddress& source
+    const net::IpAddress& destination, LinkId by, const net::IpAddress& source
 ) const {
     const bool has_source = !source.is_unspecified();
-    if ((link != kNoLink && !is_up(link)) || (has_source && !is_local(source))) {
+    if ((by != kNoLink && !is_up(by)) || (has_source && !is_local(source, by))) {
         return {};
     }
+    const RoutingTable& table = table_of(by);
+    const LinkId link = is_vrf(by) ? kNoLink : by;
     Path path;
     const bool is_group = destination.is_multicast() || destination == kLimitedBroadcast;
     const Route* route = nullptr;
@@ -55,7 +59,7 @@ Path Routing::Impl::lookup(
     }
     if (link == kNoLink || !is_group) {
         const bool is_link_local = destination.is_link_local_v6();
-        route = rib_.longest_match(destination, [&](const Route& other) {
+        route = table.rib.longest_match(destination, [&](const Route& other) {
             // A link-local one is on its link, whatever routes say.
             return (!is_link_local || other.type == RouteType::local) &&
                    (link == kNoLink || is_refusal(other) || other.leaves_by(link));
@@ -67,26 +71,33 @@ Path Routing::Impl::lookup(
     } else if (route != nullptr) {
         path = route->next_hops.empty()
                    ? path_of(*route, destination)
-                   : path_of(one_of(*route, link, source, destination), destination);
+                   : path_of(one_of(table, *route, link, source, destination), destination);
     }
+    path.table = table.id;
     if (has_source) {
         path.source = source;
     }
-    take_learned_mtu(path, destination);
+    take_learned_mtu(table, path, destination);
     return path;
 }
 
-Path Routing::Impl::lookup_forward(const net::IpAddress& destination, const net::IpAddress& source)
-    const {
-    const Route* route = rib_.longest_match(destination);
+Path Routing::Impl::lookup_forward(
+    const net::IpAddress& destination, const net::IpAddress& source, LinkId link_in
+) const {
+    const RoutingTable& table = table_of(link_in);
+    const Route* route = table.rib.longest_match(destination);
     if (route == nullptr || route->next_hops.empty()) {
-        return lookup(destination, kNoLink, {});
+        return lookup(destination, vrf_of(link_in), {});
     }
-    return path_of(one_of(*route, kNoLink, source, destination), destination);
+    Path path = path_of(one_of(table, *route, kNoLink, source, destination), destination);
+    path.table = table.id;
+    return path;
 }
 
-void Routing::Impl::take_learned_mtu(Path& path, const net::IpAddress& destination) const {
-    const PathMtu* learned = path_mtus_.find(destination);
+void Routing::Impl::take_learned_mtu(
+    const RoutingTable& table, Path& path, const net::IpAddress& destination
+) {
+    const PathMtu* learned = table.path_mtus.find(destination);
     if (learned != nullptr && learned->mtu < path.mtu && !path.mtu_locked) {
         path.mtu = learned->mtu;
         path.mtu_locked = learned->locked;
@@ -97,16 +108,17 @@ void Routing::Impl::take_learned_mtu(Path& path, const net::IpAddress& destinati
 
 // Routes whose MTU is locked do not learn.
 void Routing::Impl::learn_path_mtu(
-    const net::IpAddress& destination, std::uint32_t mtu, std::uint64_t now_ms
+    const net::IpAddress& destination, std::uint32_t mtu, std::uint64_t now_ms, LinkId near
 ) {
-    const Path path = lookup(destination, kNoLink, {});
-    const PathMtu* known = path_mtus_.find(destination);
+    const Path path = lookup(destination, vrf_of(near), {});
+    PathMtus& known_mtus = table_of(near).path_mtus;
+    const PathMtu* known = known_mtus.find(destination);
     const bool is_locked = path.mtu_locked && known == nullptr;
     if (path.link != kNoLink && !is_locked &&
-        path_mtus_.learn(destination, mtu, path.mtu, now_ms)) {
+        known_mtus.learn(destination, mtu, path.mtu, now_ms)) {
         ++generation_;
         // When there is no more room, another's went.
-        const bool is_full = path_mtus_.size() >= PathMtus::kMost;
+        const bool is_full = known_mtus.size() >= PathMtus::kMost;
         actions_.path_mtu_changed(is_full ? net::IpAddress{} : destination);
     }
 }

@@ -90,7 +90,8 @@ Result<void> Routing::Impl::check_next_hops(Route& route) const {
 // What appending `route` makes of the first route there; `route` itself if they do not go together.
 // Error EEXIST: it has these next hops already.
 Result<Route> Routing::Impl::merged(const Route& route) const {
-    const Rib::Node* node = rib_.find(route.prefix);
+    const RoutingTable* table = find_table(route.table);
+    const Rib::Node* node = table != nullptr ? table->rib.find(route.prefix) : nullptr;
     if (route.prefix.address.is_v4() || node == nullptr || !may_have_siblings(route)) {
         return route;
     }
@@ -125,7 +126,8 @@ Result<Route> Routing::Impl::merged(const Route& route) const {
 
 // Takes the next hop that the pattern names out of a route with several. False: there is none.
 bool Routing::Impl::del_sibling(const Route& pattern) {
-    Rib::Node* node = rib_.find(pattern.prefix);
+    RoutingTable* table = find_table(pattern.table);
+    Rib::Node* node = table != nullptr ? table->rib.find(pattern.prefix) : nullptr;
     if (pattern.prefix.address.is_v4() || !pattern.gateway.has_value() || node == nullptr) {
         return false;
     }
@@ -139,10 +141,11 @@ bool Routing::Impl::del_sibling(const Route& pattern) {
         if (!has_metric || std::erase_if(hops, is_it) == 0 || hops.empty()) {
             continue;
         }
-        set_hops(route, std::move(hops));
-        const Route left = route;
+        Route left = route;
+        set_hops(left, std::move(hops));
+        table->rib.replace(route, left);
         // With fewer next hops it needs no more room than before.
-        static_cast<void>(sync(pattern.prefix));
+        static_cast<void>(sync(*table, pattern.prefix));
         ++generation_;
         actions_.route_changed(left, false);
         return true;
@@ -171,10 +174,18 @@ bool mark_hops_of(Route& route, LinkId link, bool dead) {
 // The link went down (dead) or came up: so did the next hops that leave by it. A route without any
 // that is alive goes.
 void Routing::Impl::mark_hops(LinkId link, std::optional<net::Family> family, bool dead) {
+    for (const auto& [id, table] : tables_) {
+        mark_hops_in(*table, link, family, dead);
+    }
+}
+
+void Routing::Impl::mark_hops_in(
+    RoutingTable& table, LinkId link, std::optional<net::Family> family, bool dead
+) {
     std::vector<Route> lost;
-    for (auto at = with_multipath_.begin(); at != with_multipath_.end();) {
+    for (auto at = table.with_multipath.begin(); at != table.with_multipath.end();) {
         const net::Prefix prefix = *at;
-        Rib::Node* node = rib_.find(prefix);
+        Rib::Node* node = table.rib.find(prefix);
         bool has_any = false;
         bool has_changed = false;
         for (std::size_t i = 0; node != nullptr && i < node->routes.size(); ++i) {
@@ -193,15 +204,16 @@ void Routing::Impl::mark_hops(LinkId link, std::optional<net::Family> family, bo
                 actions_.route_changed(Route{route}, false);
             }
         }
-        at = has_any ? std::next(at) : with_multipath_.erase(at);
+        at = has_any ? std::next(at) : table.with_multipath.erase(at);
         if (has_changed) {
             // It needs no more room than when all were alive.
-            static_cast<void>(sync(prefix));
+            static_cast<void>(sync(table, prefix));
+            sync_hosts(table, prefix);
             ++generation_;
         }
     }
     for (const Route& route : lost) {
-        rib_.erase_first(route.prefix, [&](const Route& other) { return other == route; });
+        table.rib.erase_first(route.prefix, [&](const Route& other) { return other == route; });
         after_removal(route);
     }
 }
@@ -249,7 +261,11 @@ bool Routing::Impl::is_as_wanted(const Rib::Node& node, const Wanted& next) cons
 // The route by the next hop that a packet takes: the one on `link` if there is one given, else as
 // the workers choose.
 Route Routing::Impl::one_of(
-    const Route& route, LinkId link, const net::IpAddress& source, const net::IpAddress& destination
+    const RoutingTable& table,
+    const Route& route,
+    LinkId link,
+    const net::IpAddress& source,
+    const net::IpAddress& destination
 ) const {
     std::vector<NextHop> alive;
     for (const NextHop& hop : route.next_hops) {
@@ -261,7 +277,7 @@ Route Routing::Impl::one_of(
         return route.next_hops.empty() ? route : route.by(route.next_hops.front());
     }
     std::size_t chosen = 0;
-    const Rib::Node* node = rib_.find(route.prefix);
+    const Rib::Node* node = table.rib.find(route.prefix);
     if (link == kNoLink && node != nullptr && node->installed != nullptr &&
         node->installed->key.kind == AdjacencyKind::multipath && node->routes.front() == route) {
         const std::uint32_t group = node->installed->key.group;

@@ -58,7 +58,7 @@ Routing::Impl::group_mac_of(LinkId link, const net::IpAddress& next_hop) const {
     if (next_hop == kLimitedBroadcast) {
         return net::kBroadcastMac;
     }
-    const Route* route = rib_.longest_match(next_hop);
+    const Route* route = table_of(link).rib.longest_match(next_hop);
     const bool is_broadcast =
         route != nullptr && route->type == RouteType::broadcast && route->link == link;
     return is_broadcast ? std::optional(net::kBroadcastMac) : std::nullopt;
@@ -142,11 +142,17 @@ void Routing::Impl::send_by_tunnel(LinkId link, const net::IpAddress& next_hop, 
 
 std::uint64_t Routing::Impl::tick(std::uint64_t now_ms) {
     now_ms_ = now_ms;
-    if (path_mtus_.tick(now_ms)) {
+    std::uint64_t next_ms = neighbours_.tick(now_ms);
+    bool has_forgotten = false;
+    for (const auto& [id, table] : tables_) {
+        has_forgotten |= table->path_mtus.tick(now_ms);
+        next_ms = std::min(next_ms, table->path_mtus.next_ms());
+    }
+    if (has_forgotten) {
         ++generation_;
         actions_.path_mtu_changed({});
     }
-    return std::min(neighbours_.tick(now_ms), path_mtus_.next_ms());
+    return next_ms;
 }
 
 // --- NeighbourActions
@@ -166,7 +172,7 @@ net::IpAddress Routing::Impl::arp_source(const NeighbourKey& key) const {
                 sizeof(ip)
             );
             const auto source = net::IpAddress::from_v4(ip.source.host());
-            if (is_local(source)) {
+            if (is_local(source, key.link)) {
                 return source;
             }
         }
@@ -202,9 +208,7 @@ void Routing::Impl::changed(const Neighbour& neighbour, bool removed) {
         } else {
             with_mac_.erase({key.address, key.link});
         }
-        // One that finds no room is reached through its prefix's glean adjacency.
-        const std::uint8_t host_length = key.address.is_v4() ? 32 : 128;
-        static_cast<void>(sync({key.address, host_length}));
+        sync_host(key);
     }
     actions_.neighbour_changed(neighbour, removed);
 }

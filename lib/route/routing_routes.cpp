@@ -85,7 +85,7 @@ Result<void> Routing::Impl::check(Route& route) const {
         CULVERT_CHECK(check_next_hop(route));
     }
     if (route.preferred_source.has_value() &&
-        (!is_local(*route.preferred_source) || route.preferred_source->is_v4() != is_v4)) {
+        (!is_source_of(route) || route.preferred_source->is_v4() != is_v4)) {
         return refused(
             std::errc::invalid_argument,
             route,
@@ -148,7 +148,7 @@ Result<void> Routing::Impl::check_gateway(Route& route) const {
             fmt::format("Nexthop has invalid gateway. {}: {}", gateway.to_string(), why)
         );
     };
-    const Route* found = rib_.longest_match(gateway, [&](const Route& other) {
+    const Route* found = find_near(route, [&](const Route& other) {
         const bool is_on_link =
             is_refusal(other.type) || (!other.gateway.has_value() && other.next_hops.empty());
         return is_on_link &&
@@ -187,6 +187,7 @@ Result<void> Routing::Impl::check_gateway(Route& route) const {
 Result<void> Routing::Impl::modify_route(RouteVerb verb, const Route& route) {
     Route checked = route;
     CULVERT_CHECK(check(checked));
+    CULVERT_CHECK(make_table(checked.table));
     if (verb == RouteVerb::append || verb == RouteVerb::prepend) {
         CULVERT_TRY(whole, merged(checked));
         if (whole != checked) {
@@ -197,30 +198,32 @@ Result<void> Routing::Impl::modify_route(RouteVerb verb, const Route& route) {
 }
 
 Result<void> Routing::Impl::change_rib(RouteVerb verb, const Route& route) {
-    const Rib::Node* node = rib_.find(route.prefix);
+    RoutingTable& table = *find_table(route.table);
+    const Rib::Node* node = table.rib.find(route.prefix);
     std::vector<Route> before;
     if (node != nullptr) {
         before = node->routes;
     }
-    CULVERT_CHECK(rib_.modify(verb, route));
+    CULVERT_CHECK(table.rib.modify(verb, route));
     if (!route.next_hops.empty()) {
-        with_multipath_.insert(route.prefix);
+        table.with_multipath.insert(route.prefix);
     }
+    note_leaks(table, route);
     Result<void> result;
     const net::Family family = route.prefix.address.family();
     const std::size_t limit = family == net::Family::ipv4 ? limits_.routes4 : limits_.routes6;
-    if (rib_.size(family) > limit) {
+    if (table.rib.size(family) > limit) {
         result = refused(
             std::errc::no_space_on_device, route, fmt::format("all {} routes are in use", limit)
         );
     } else {
-        result = sync(route.prefix);
+        result = sync(table, route.prefix);
     }
     if (!result) {
-        rib_.restore(route.prefix, std::move(before));
+        table.rib.restore(route.prefix, std::move(before));
         return result;
     }
-    sync_hosts(route.prefix);
+    sync_hosts(table, route.prefix);
     ++generation_;
     actions_.route_changed(route, false);
     return {};
@@ -231,43 +234,65 @@ Result<void> Routing::Impl::del_route(const Route& pattern) {
         return {};
     }
     Route removed;
-    const bool is_found = rib_.erase_first(pattern.prefix, [&](const Route& route) {
-        const bool is_it = matches(route, pattern);
-        if (is_it) {
-            removed = route;
-        }
-        return is_it;
-    });
+    RoutingTable* table = find_table(pattern.table);
+    const bool is_found =
+        table != nullptr && table->rib.erase_first(pattern.prefix, [&](const Route& route) {
+            const bool is_it = matches(route, pattern);
+            if (is_it) {
+                removed = route;
+            }
+            return is_it;
+        });
     if (!is_found) {
         return refused(std::errc::no_such_process, pattern, "there is none to delete");
     }
     after_removal(removed);
+    drop_table_if_unused(pattern.table);
     return {};
 }
 
 // A route was taken out of the RIB.
 void Routing::Impl::after_removal(const Route& route) {
-    if (!sync(route.prefix)) {
+    RoutingTable& table = *find_table(route.table);
+    if (!sync(table, route.prefix)) {
         // The next best route found no room: better none than one that is gone.
-        static_cast<void>(withdraw(route.prefix));
+        static_cast<void>(withdraw(table, route.prefix));
     }
-    sync_hosts(route.prefix);
+    sync_hosts(table, route.prefix);
     ++generation_;
     actions_.route_changed(route, true);
 }
 
-void Routing::Impl::remove_routes_if(const std::function<bool(const Route&)>& pick) {
+// Those that leave by the link, as far as pick() says so.
+void Routing::Impl::remove_routes_by(LinkId link, const std::function<bool(const Route&)>& pick) {
     std::vector<Route> picked;
-    rib_.for_each([&](const Route& route) {
-        if (pick(route)) {
-            picked.push_back(route);
-        }
-    });
+    for (const auto& [id, table] : tables_) {
+        table->rib.for_each_by(link, [&](const Route& route) {
+            if (pick(route)) {
+                picked.push_back(route);
+            }
+        });
+    }
+    remove_routes(std::move(picked));
+}
+
+// Those that say to send from the address.
+void Routing::Impl::remove_routes_from(TableId table, const net::IpAddress& source) {
+    std::vector<Route> picked;
+    if (const RoutingTable* found = find_table(table); found != nullptr) {
+        found->rib.for_each_from(source, [&](const Route& route) { picked.push_back(route); });
+    }
+    remove_routes(std::move(picked));
+}
+
+void Routing::Impl::remove_routes(std::vector<Route> picked) {
     std::stable_sort(picked.begin(), picked.end(), [](const Route& a, const Route& b) {
         return a.prefix < b.prefix;
     });
     for (const Route& route : picked) {
-        rib_.erase_first(route.prefix, [&](const Route& other) { return other == route; });
+        find_table(route.table)->rib.erase_first(route.prefix, [&](const Route& other) {
+            return other == route;
+        });
         after_removal(route);
     }
 }

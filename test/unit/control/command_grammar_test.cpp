@@ -208,7 +208,7 @@ TEST_CASE("wrong arguments are named, in iproute2's words", "[control][grammar]"
     CHECK(
         why_not("link add v type frob") ==
         "Unknown device type \"frob\"; there is: vxlan, ipip, gre, gretap, sit, ip6tnl, "
-        "ip6gre, ip6gretap, bridge, vlan, dummy"
+        "ip6gre, ip6gretap, bridge, vlan, vrf, dummy"
     );
     CHECK(why_not("link set vx0 mtu x") == "argument \"x\" is wrong: Invalid \"mtu\" value");
     CHECK(why_not("link set nope up") == "Cannot find device \"nope\"");

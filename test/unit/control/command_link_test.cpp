@@ -207,7 +207,7 @@ TEST_CASE_METHOD(Lab, "link add and del refuse by name and errno", "[control][co
         refused("link add vx9 type frob", 2) ==
         "Error: link add vx9: Unknown device type \"frob\"; there is: vxlan, ipip, gre, gretap, "
         "sit, ip6tnl, ip6gre, ip6gretap, "
-        "bridge, vlan, dummy "
+        "bridge, vlan, vrf, dummy "
         "(EOPNOTSUPP)"
     );
     CHECK(

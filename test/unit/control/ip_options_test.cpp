@@ -20,7 +20,7 @@ std::optional<AnswerOptions> answer_to(const Bytes& options) {
     context.received_at = 0x0a000001;
     context.source = 0x0a000009;
     context.now_ms = 0x01020304;
-    context.is_ours = [](const void* /*whom*/, std::uint32_t address) {
+    context.is_ours = [](const void* /*whom*/, std::uint32_t address, LinkId) {
         return address == 0x0a000001;
     };
     return answer_options(options, context);

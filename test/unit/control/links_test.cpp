@@ -125,4 +125,36 @@ TEST_CASE_METHOD(
     CHECK(code(core->links().set(port, request)) == std::errc::invalid_argument);
 }
 
+TEST_CASE_METHOD(
+    CoreFixture,
+    "NEI-13 loss of carrier takes along what was learned, and not what was said",
+    "[control][links]"
+) {
+    const LinkId port = add_quiet_port(0);
+    add_address(port, "192.0.2.1/24");
+    route::NeighbourTable& table = core->routing().neighbours();
+    const auto know = [&](const std::string& address, route::NeighbourState state) {
+        REQUIRE(table.set(
+            route::NeighbourTable::Verb::replace,
+            {port, ip(address)},
+            mac("02:00:00:00:00:09"),
+            state,
+            false,
+            core->now_ms()
+        ));
+    };
+    const auto is_known = [&](const std::string& address) {
+        const route::Neighbour* found = table.find({port, ip(address)});
+        return found != nullptr && found->has_mac;
+    };
+    know("192.0.2.2", route::NeighbourState::reachable);
+    know("192.0.2.3", route::NeighbourState::permanent);
+    core->links().set_carrier(port, false);
+    CHECK_FALSE(is_known("192.0.2.2"));
+    CHECK(is_known("192.0.2.3"));
+    know("192.0.2.2", route::NeighbourState::stale);
+    core->links().set_carrier(port, true);
+    CHECK(is_known("192.0.2.2"));
+}
+
 }  // namespace culvert::control::test

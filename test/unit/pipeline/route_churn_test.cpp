@@ -28,7 +28,11 @@ constexpr std::uint32_t kMacVersions = 4096;
 constexpr std::uint64_t kMagic = 0xc01dcafe98765432;
 constexpr std::uint64_t kLeastRate = 5000;  // updates a second
 constexpr std::uint32_t kBatch = 50;
-constexpr std::chrono::microseconds kPace{50};  // an update at the most
+// Between two batches of updates so many packets go through, however fast the machine is.
+constexpr std::uint64_t kPacketsABatch = 64;
+// Of those that are forwarded meanwhile, so many at least met an update: their route or a gateway's
+// MAC was another when they came out than when they went in.
+constexpr std::uint64_t kLeastMet = kUpdates / kBatch;
 
 using Gateways = std::uint32_t;  // a bit each
 
@@ -127,17 +131,19 @@ public:
         }
         std::thread traffic([this] { make_traffic(); });
         std::mt19937 random(4711);
-        const auto start = std::chrono::steady_clock::now();
+        std::chrono::duration<double> took{};
+        const std::uint64_t judged_before = judged_;
         while (updates_ < kUpdates) {
-            change_something(random);
-            ++updates_;
-            machine_.domain.reclaim();
-            // Not all at once: traffic is to meet them.
-            if (updates_ % kBatch == 0) {
-                std::this_thread::sleep_until(start + updates_ * kPace);
+            const auto start = std::chrono::steady_clock::now();
+            for (std::uint32_t i = 0; i < kBatch; ++i, ++updates_) {
+                change_something(random);
+                machine_.domain.reclaim();
             }
+            took += std::chrono::steady_clock::now() - start;
+            // Not all at once: traffic is to meet them.
+            wait_for_packets(judged_ + kPacketsABatch);
         }
-        const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+        within_ = judged_ - judged_before;
         rate_ = static_cast<double>(updates_) / took.count();
         updates_end_ = true;
         traffic.join();
@@ -155,6 +161,11 @@ public:
 
     [[nodiscard]] std::uint64_t wrong() const { return wrong_; }
 
+    // Of packets: judged between the first update and the last; and of these, that met one.
+    [[nodiscard]] std::uint64_t within() const { return within_; }
+
+    [[nodiscard]] std::uint64_t met() const { return met_; }
+
     [[nodiscard]] double rate() const { return rate_; }
 
 private:
@@ -163,6 +174,13 @@ private:
     static void must(const Result<void>& result) { RTE_VERIFY(result.has_value()); }
 
     // --- control's thread ---
+    void wait_for_packets(std::uint64_t judged) const {
+        const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+        while (judged_ < judged && std::chrono::steady_clock::now() < patience) {
+            std::this_thread::yield();
+        }
+    }
+
     void set_mac(std::uint32_t gateway, std::uint32_t version) {
         must(machine_.routing->neighbours().set(
             route::NeighbourTable::Verb::replace,
@@ -231,6 +249,20 @@ private:
                             .raw(seal_bytes(seal)));
     }
 
+    [[nodiscard]] bool has_met_update(const Bytes& bytes) const {
+        constexpr std::size_t kAt = 34;
+        Seal seal{};
+        if (updates_end_ || bytes.size() != kAt + sizeof(seal)) {
+            return false;
+        }
+        std::memcpy(&seal, &bytes[kAt], sizeof(seal));
+        bool is_other = seal.net < kNets && seal.version != routes_[seal.net].finished;
+        for (std::uint32_t gateway = 0; gateway < kGateways; ++gateway) {
+            is_other = is_other || seal.macs[gateway] != macs_[gateway].finished;
+        }
+        return is_other;
+    }
+
     [[nodiscard]] bool is_right(const Bytes& bytes) const {
         constexpr std::size_t kAt = 34;
         Seal seal{};
@@ -266,6 +298,7 @@ private:
                 rte_pktmbuf_free(packet);
                 ++judged_;
                 wrong_ += is_right(bytes) ? 0U : 1U;
+                met_ += has_met_update(bytes) ? 1U : 0U;
             }
         }
     }
@@ -308,8 +341,10 @@ private:
     std::atomic<bool> stop_{false};
     std::atomic<bool> updates_end_{false};
     std::uint64_t injected_ = 0;
-    std::uint64_t judged_ = 0;
+    std::atomic<std::uint64_t> judged_{0};  // traffic's thread: wo
     std::uint64_t wrong_ = 0;
+    std::uint64_t met_ = 0;
+    std::uint64_t within_ = 0;
 };
 
 }  // namespace
@@ -318,7 +353,12 @@ TEST_CASE("NEI-12 two workers forward while routes and neighbours change", "[pip
     REQUIRE(visible_pool::kOpsIndex >= 0);
     auto churn = std::make_unique<Churn>();
     churn->run();
-    INFO(churn->injected() << " packets, " << churn->rate() << " updates a second");
+    INFO(
+        churn->injected() << " packets, " << churn->within() << " while there were updates, "
+                          << churn->met() << " met one; " << churn->rate() << " updates a second"
+    );
+    CHECK(churn->within() >= kUpdates / kBatch * kPacketsABatch);
+    CHECK(churn->met() >= kLeastMet);
     CHECK(churn->wrong() == 0);
     CHECK(churn->judged() == churn->injected());
     CHECK(churn->machine().dropped() == 0);

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The vrf kind (the kernel's vrf_newlink() and vrf_add_slave()): a link that has a routing table,
+// by which the links in it are routed. Tunnels whose `dev` is in a VRF, or is one, have their outer
+// packets there.
+#include "lib/control/core.hpp"
+#include "lib/control/link_rules.hpp"
+#include "lib/control/links.hpp"
+#include "lib/control/log.hpp"
+#include "lib/control/tunnels.hpp"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace culvert::control {
+
+Result<void> LinkManager::check_vrf(const std::string& attempt, const VrfOptions& options) const {
+    if (!options.table) {
+        return refuse(std::errc::invalid_argument, attempt, "VRF table id is missing");
+    }
+    const std::uint32_t table = *options.table;
+    const bool is_everybodys = table == 0 || table == route::kMainTable ||
+                               table == route::kLocalTable || table == route::kDefaultTable;
+    if (is_everybodys) {
+        return refuse(
+            std::errc::invalid_argument, attempt, fmt::format("table {} is no VRF's", table)
+        );
+    }
+    if (const LinkId other = vrf_of_table(table); other != kNoLink) {
+        return refuse(
+            std::errc::file_exists,
+            attempt,
+            fmt::format("table {} is {}'s already", table, name_of(other))
+        );
+    }
+    return {};
+}
+
+Result<LinkId> LinkManager::add_vrf(const LinkAddRequest& request, LinkRecord next) {
+    const std::string attempt = "link add " + request.name;
+    CULVERT_CHECK(check_vrf(attempt, request.vrf));
+    next.table = *request.vrf.table;
+    next.mtu = request.mtu.value_or(kMaxLinkMtu);
+    if (auto opened = core_.routing().open_table(next.table); !opened) {
+        return refuse(opened.error().code, attempt, opened.error().what);
+    }
+    const std::uint32_t table = next.table;
+    CULVERT_TRY(id, insert(std::move(next)));
+    vrfs_[table] = id;
+    return id;
+}
+
+// The VRF goes; its links do not.
+void LinkManager::release_vrf(LinkId vrf) {
+    const auto found = in_vrf_.find(vrf);
+    const std::set<LinkId> inside = found == in_vrf_.end() ? std::set<LinkId>{} : found->second;
+    for (const LinkId id : inside) {
+        LinkRecord& freed = *record(id);
+        unrelate(freed);
+        freed.vrf = kNoLink;
+        relate(freed);
+        publish(freed);
+        move_tunnels_over(id);
+    }
+    vrfs_.erase(find(vrf)->table);
+}
+
+LinkId LinkManager::vrf_of_table(std::uint32_t table) const {
+    const auto found = vrfs_.find(table);
+    return found == vrfs_.end() ? kNoLink : found->second;
+}
+
+// Where the outer packets of what stands on `lower` are routed.
+LinkId LinkManager::vrf_over(LinkId lower) const {
+    const LinkRecord* below = find(lower);
+    return below != nullptr ? below->vrf : kNoLink;
+}
+
+// VXLAN-CRE-20, VXLAN-SOCK-02
+Result<void> LinkManager::check_vni(
+    const std::string& attempt, LinkId self, const encap::VxlanConfig& config
+) const {
+    const auto same = by_vni_.find(encap::VxlanKey::of(config).packed);
+    if (same == by_vni_.end() || same->second == self) {
+        return {};
+    }
+    return refuse(
+        std::errc::file_exists,
+        attempt,
+        fmt::format(
+            "vni {} on port {} is already {}'s",
+            config.vni,
+            config.destination_port,
+            name_of(same->second)
+        )
+    );
+}
+
+// Whether the tunnels that stand on `lower` have room where `vrf` routes.
+Result<void>
+LinkManager::check_tunnels_over(const std::string& attempt, LinkId lower, LinkId vrf) const {
+    for (const LinkId id : uppers_of(lower)) {
+        const LinkRecord& upper = *find(id);
+        if (upper.kind == pipeline::LinkKind::vxlan) {
+            encap::VxlanConfig moved = upper.vxlan;
+            moved.vrf = vrf;
+            CULVERT_CHECK(check_vni(attempt, id, moved));
+        } else if (pipeline::is_ip_tunnel(upper.kind)) {
+            encap::IpTunnelConfig moved = upper.ip_tunnel;
+            moved.vrf = vrf;
+            CULVERT_CHECK(check_duplicate(attempt, id, moved));
+        }
+    }
+    return {};
+}
+
+// `lower` has come into a VRF, or out of one: so do the tunnels on it.
+void LinkManager::move_tunnels_over(LinkId lower) {
+    const LinkId vrf = vrf_over(lower);
+    for (const LinkId id : uppers_of(lower)) {
+        LinkRecord& upper = *record(id);
+        if (upper.kind == pipeline::LinkKind::vxlan && upper.vxlan.vrf != vrf) {
+            if (upper.admin_up) {
+                close_vxlan(upper);
+            }
+            unrelate(upper);
+            upper.vxlan.vrf = vrf;
+            relate(upper);
+            if (upper.admin_up) {
+                if (auto done = open_vxlan(upper); !done) {
+                    upper.admin_up = false;
+                    RTE_LOG(WARNING, CULVERT, "%s\n", done.error().what.c_str());
+                }
+            }
+            publish(upper);
+        } else if (pipeline::is_ip_tunnel(upper.kind) && upper.ip_tunnel.vrf != vrf) {
+            unrelate(upper);
+            upper.ip_tunnel.vrf = vrf;
+            relate(upper);
+            (void)core_.ip_tunnels().lookup.set(
+                id, upper.ip_tunnel, upper.admin_up, upper.is_fallback
+            );
+            publish(upper);
+            core_.tunnels().follow(upper);
+        }
+    }
+}
+
+}  // namespace culvert::control
