@@ -50,7 +50,7 @@ Bytes fragment(std::uint16_t port, bool is_last) {
 
 TEST_CASE("one address in two VRFs and in none: each answers for its own", "[control][vrf]") {
     Machine machine;
-    const std::uint16_t port = GENERATE(0, 1, 2);
+    const auto port = static_cast<std::uint16_t>(GENERATE(0, 1, 2));
     const std::array<const char*, 3> kCounts{"1 0 0 0", "0 1 0 0", "0 0 1 0"};
     machine.receive(port, echo_request(port, "10.0.0.2", "10.0.0.1"));
     CHECK(machine.sent_counts() == kCounts.at(port));
