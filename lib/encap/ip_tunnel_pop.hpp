@@ -20,8 +20,8 @@
 namespace culvert::encap {
 
 // What the rest of the way needs of the outer headers.
-// NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): who parses sets what is read
 template <typename Key>
+// NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): who parses sets what is read
 struct BasicIpTunnelOuter {
     Key key;                       // what the device is found by
     std::uint32_t sequence;        // where has_sequence
