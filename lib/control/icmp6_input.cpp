@@ -93,6 +93,11 @@ bool Icmp6Input::learn_mtu(const Quote& quote) {
     return is_sent_here;
 }
 
+const LinkRecord* Icmp6Input::device_of(encap::IpTunnelKey6 key, LinkId link_in) const {
+    key.kind_and_flags |= encap::IpTunnelKey::vrf_bits(core_.routing().vrf_of(link_in));
+    return core_.links().find(core_.ip_tunnels().lookup6.find(key, link_in));
+}
+
 // ip6_tnl_err(): the device that would take an answer; its inner sender hears of it at once.
 bool Icmp6Input::note_ip6tnl(rte_mbuf* packet, const Quote& quote) {
     const auto key = encap::IpTunnelKey6::make(
@@ -100,8 +105,7 @@ bool Icmp6Input::note_ip6tnl(rte_mbuf* packet, const Quote& quote) {
         net::IpAddress::from_v6(quote.ip.source),
         net::IpAddress::from_v6(quote.ip.destination)
     );
-    const LinkRecord* device =
-        core_.links().find(core_.ip_tunnels().lookup6.find(key, quote.link_in));
+    const LinkRecord* device = device_of(key, quote.link_in);
     const std::uint16_t type =
         quote.protocol == net::ip_protocol::kIpip ? net::ether_type::kIpv4 : net::ether_type::kIpv6;
     if (device == nullptr || !encap::fits_mode(device->ip_tunnel.mode, type)) {
@@ -205,8 +209,7 @@ bool Icmp6Input::note_gre(const rte_mbuf* packet, const Quote& quote) {
         has_key,
         has_key ? number->host() : 0
     );
-    const LinkRecord* device =
-        core_.links().find(core_.ip_tunnels().lookup6.find(key, quote.link_in));
+    const LinkRecord* device = device_of(key, quote.link_in);
     if (device == nullptr) {
         return false;
     }

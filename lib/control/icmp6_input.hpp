@@ -3,6 +3,7 @@
 // (RFC 2473, 8; ip6_tnl_err, ip6gre_err), and answers. Control only.
 #pragma once
 
+#include "lib/encap/ip_tunnel_lookup.hpp"
 #include "lib/net/icmp.hpp"
 #include "lib/net/ipv6.hpp"
 #include "lib/net/link_id.hpp"
@@ -50,6 +51,8 @@ private:
 
     [[nodiscard]] bool read(const rte_mbuf* packet, std::size_t ip_offset, Quote& quote) const;
     [[nodiscard]] bool learn_mtu(const Quote& quote);
+    // The device that would take an answer to what was sent, or nullptr.
+    [[nodiscard]] const LinkRecord* device_of(encap::IpTunnelKey6 key, LinkId link_in) const;
     [[nodiscard]] bool note_ip6tnl(rte_mbuf* packet, const Quote& quote);
     [[nodiscard]] bool note_gre(const rte_mbuf* packet, const Quote& quote);
     [[nodiscard]] static bool
