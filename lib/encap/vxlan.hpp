@@ -147,6 +147,11 @@ struct VxlanKey {
             std::uint64_t{vni}};
     }
 
+    // An IPv6 key of no link, for that one.
+    [[nodiscard]] constexpr VxlanKey on(LinkId lower) const noexcept {
+        return {packed | (std::uint64_t{lower} << 48)};
+    }
+
     static constexpr VxlanKey socket_ipv6(std::uint16_t udp_port) noexcept {
         return make_ipv6(udp_port, 0xffffffff);
     }

@@ -44,10 +44,6 @@ UdpVerdict examine_udp(rte_mbuf* packet, std::uint16_t l3_offset) noexcept {
     return udp_checksum_is_valid(packet, ip, offset) ? UdpVerdict::good : UdpVerdict::checksum;
 }
 
-std::uint16_t udp_destination_port(const rte_mbuf* packet, std::uint16_t l3_offset) noexcept {
-    return udp_at(packet, udp_offset_of(packet, l3_offset)).destination.host();
-}
-
 VxlanVerdict
 examine_vxlan(const rte_mbuf* packet, std::uint16_t l3_offset, VxlanOuter& outer) noexcept {
     const std::size_t offset = udp_offset_of(packet, l3_offset) + sizeof(net::UdpHeader);
@@ -61,34 +57,9 @@ examine_vxlan(const rte_mbuf* packet, std::uint16_t l3_offset, VxlanOuter& outer
     return VxlanVerdict::good;
 }
 
-bool has_reserved_bits(const rte_mbuf* packet, const VxlanOuter& outer) noexcept {
-    const net::VxlanHeader& vxlan = vxlan_at(packet, outer.frame_offset - sizeof(net::VxlanHeader));
+bool has_reserved_bits(const rte_mbuf* packet, std::uint16_t frame_offset) noexcept {
+    const net::VxlanHeader& vxlan = vxlan_at(packet, frame_offset - sizeof(net::VxlanHeader));
     return vxlan.flags.host() != net::vxlan::kVniValid || vxlan.reserved() != 0;
-}
-
-// How long the IP header was is found by looking for the one that ends where it should.
-void vxlan_put_back(rte_mbuf* packet, std::uint16_t l3_offset) noexcept {
-    constexpr unsigned kLeastWords = 5;
-    constexpr unsigned kMostWords = 15;
-    for (unsigned words = kLeastWords; words <= kMostWords; ++words) {
-        const auto header_len = static_cast<std::uint16_t>(4 * words);
-        const auto outer_len = static_cast<std::uint16_t>(
-            header_len + sizeof(net::UdpHeader) + sizeof(net::VxlanHeader)
-        );
-        const auto stripped = static_cast<std::uint16_t>(l3_offset + outer_len);
-        if (stripped > packet->data_off) {
-            return;
-        }
-        const auto& ip = *reinterpret_cast<const net::Ipv4Header*>(
-            rte_pktmbuf_mtod(packet, const std::uint8_t*) - outer_len
-        );
-        if (ip.version_and_ihl == ((net::kIpv4VersionIhl & 0xf0U) | words) &&
-            ip.total_length.host() == packet->pkt_len + outer_len &&
-            net::ipv4_header_checksum_is_valid(ip, header_len)) {
-            rte_pktmbuf_prepend(packet, stripped);
-            return;
-        }
-    }
 }
 
 }  // namespace culvert::encap

@@ -111,6 +111,15 @@ vxlan_parse(const rte_mbuf* packet, std::uint16_t l3_offset, VxlanOuter& outer) 
     return true;
 }
 
+// Of a VXLAN header's 8 bytes: the VNI flag alone, and nothing reserved.
+[[nodiscard]] constexpr bool vxlan_is_plain(std::uint64_t header) noexcept {
+    constexpr auto kPlain =
+        std::bit_cast<std::uint64_t>(std::array{net::Be32{net::vxlan::kVniValid}, net::Be32{0}});
+    constexpr auto kVni =
+        std::bit_cast<std::uint64_t>(std::array{net::Be32{0}, net::Be32{0xffffff00}});
+    return (header & ~kVni) == kPlain;
+}
+
 // All that a VXLAN packet says but its lengths, ID, source port and checksums: what neighbours in a
 // burst mostly share.
 struct VxlanWords {
@@ -136,12 +145,8 @@ struct VxlanWords {
 
     // No IP options, the VNI flag alone, nothing reserved.
     [[nodiscard]] bool is_plain() const noexcept {
-        constexpr auto kPlain = std::bit_cast<std::uint64_t>(std::array{
-            net::Be32{net::vxlan::kVniValid}, net::Be32{0}});
-        constexpr auto kVni =
-            std::bit_cast<std::uint64_t>(std::array{net::Be32{0}, net::Be32{0xffffff00}});
         const auto version = std::bit_cast<std::array<std::uint8_t, 2>>(version_and_tos)[0];
-        return (vxlan & ~kVni) == kPlain && version == net::kIpv4VersionIhl;
+        return vxlan_is_plain(vxlan) && version == net::kIpv4VersionIhl;
     }
 
     // What they say of a packet whose IPv4 header lies at `l3_offset`. Precondition: is_plain().
@@ -184,20 +189,17 @@ vxlan_is_sound(const rte_mbuf* packet, std::uint16_t l3_offset) noexcept {
 [[nodiscard]] UdpVerdict examine_udp_length(rte_mbuf* packet, std::uint16_t offset) noexcept;
 // First of the sorting-out: is it sound UDP? Cuts off what follows the UDP length (VXLAN-SOCK-11).
 [[nodiscard]] UdpVerdict examine_udp(rte_mbuf* packet, std::uint16_t l3_offset) noexcept;
-// Precondition: examine_udp() said good.
-[[nodiscard]] std::uint16_t
-udp_destination_port(const rte_mbuf* packet, std::uint16_t l3_offset) noexcept;
 // Second: a VXLAN header with a VNI? Then `outer` is set. Precondition as before.
 [[nodiscard]] VxlanVerdict
 examine_vxlan(const rte_mbuf* packet, std::uint16_t l3_offset, VxlanOuter& outer) noexcept;
 
 // Last, once the VNI has been found. Preconditions: examine_vxlan() said good.
 [[nodiscard]] inline bool
-has_inner_ether(const rte_mbuf* packet, const VxlanOuter& outer) noexcept {
-    return packet->data_len >= outer.frame_offset + sizeof(net::EtherHeader);
+has_inner_ether(const rte_mbuf* packet, std::uint16_t frame_offset) noexcept {
+    return packet->data_len >= frame_offset + sizeof(net::EtherHeader);
 }
 
-[[nodiscard]] bool has_reserved_bits(const rte_mbuf* packet, const VxlanOuter& outer) noexcept;
+[[nodiscard]] bool has_reserved_bits(const rte_mbuf* packet, std::uint16_t frame_offset) noexcept;
 
 // Takes the outer headers off; the packet begins at the inner frame. Precondition:
 // has_inner_ether().
@@ -206,8 +208,9 @@ inline void vxlan_strip(rte_mbuf* packet, std::uint16_t frame_offset) noexcept {
     forget_offloads(packet);
 }
 
-// The reverse, while the headers still lie in front: for a packet that nobody takes. `l3_offset` as
-// it was when they were taken off.
-void vxlan_put_back(rte_mbuf* packet, std::uint16_t l3_offset) noexcept;
+// The reverse, while the headers still lie in front: for a packet that nobody takes.
+inline void vxlan_put_back(rte_mbuf* packet, std::uint16_t frame_offset) noexcept {
+    rte_pktmbuf_prepend(packet, frame_offset);
+}
 
 }  // namespace culvert::encap

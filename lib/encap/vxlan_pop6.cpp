@@ -22,12 +22,8 @@ void read_outer6(
     outer.vni = header_at<net::VxlanHeader>(packet, vxlan_offset).vni();
     outer.udp_port = udp.destination.host();
     outer.frame_offset = static_cast<std::uint16_t>(vxlan_offset + sizeof(net::VxlanHeader));
-    outer.traffic_class = ip.traffic_class();
+    outer.tos = ip.traffic_class();
     outer.has_checksum = udp.checksum.raw() != 0;
-}
-
-bool is_reserved(const net::VxlanHeader& vxlan) noexcept {
-    return vxlan.flags.raw() != net::Be32{net::vxlan::kVniValid}.raw() || vxlan.reserved() != 0;
 }
 
 }  // namespace
@@ -62,8 +58,10 @@ bool vxlan_parse6(const rte_mbuf* packet, std::uint16_t l3_offset, VxlanOuter6& 
         return false;
     }
     const auto& udp = header_at<net::UdpHeader>(packet, udp_offset);
-    const auto& vxlan = header_at<net::VxlanHeader>(packet, udp_offset + sizeof(udp));
-    if (is_reserved(vxlan) || udp.length.host() != packet->pkt_len - udp_offset) [[unlikely]] {
+    const auto frame_offset =
+        static_cast<std::uint16_t>(udp_offset + sizeof(udp) + sizeof(net::VxlanHeader));
+    if (has_reserved_bits(packet, frame_offset) ||
+        udp.length.host() != packet->pkt_len - udp_offset) [[unlikely]] {
         return false;
     }
     if (udp.checksum.raw() != 0 && !outer_checksum_is_known_good(packet) &&
@@ -99,11 +97,6 @@ examine_vxlan6(const rte_mbuf* packet, std::uint16_t l3_offset, VxlanOuter6& out
     }
     read_outer6(packet, l3_offset, udp_offset, outer);
     return VxlanVerdict::good;
-}
-
-bool has_reserved_bits6(const rte_mbuf* packet, const VxlanOuter6& outer) noexcept {
-    const std::size_t offset = outer.frame_offset - sizeof(net::VxlanHeader);
-    return is_reserved(header_at<net::VxlanHeader>(packet, offset));
 }
 
 }  // namespace culvert::encap

@@ -203,6 +203,18 @@ Way find_way(const Worker& worker, route::AdjacencyId id) noexcept {
     }
 }
 
+// A run for this processor. Precondition: room in vxlan_pop6.
+void deliver_run(Worker& worker, rte_mbuf* const* packets, std::uint32_t n) noexcept {
+    Vector& out = worker.vector(Stage::vxlan_pop6);
+    for (std::uint32_t i = 0; i < n; ++i) {
+        if (ip6_header_of(packets[i])->next_header == net::ip_protocol::kUdp) [[likely]] {
+            out.packets[out.count++] = packets[i];
+        } else {
+            deliver6(worker, packets[i]);
+        }
+    }
+}
+
 // A run to a route with several next hops.
 [[gnu::noinline]] void spread(
     Worker& worker,
@@ -234,14 +246,18 @@ void send_on(Worker& worker, const Chunk& chunk) noexcept {
         const route::Fib6::Address& destination = chunk.destinations[k];
         rte_mbuf* const* packets = &chunk.packets[chunk.first[k]];
         const auto n = static_cast<std::uint32_t>(chunk.first[k + 1] - chunk.first[k]);
-        const bool is_known =
-            way.adjacency != nullptr && way.adjacency->kind == AdjacencyKind::rewrite;
-        if (is_known && !is_for_control(destination)) [[likely]] {
+        const auto kind = way.adjacency == nullptr || is_for_control(destination)
+                              ? AdjacencyKind::no_route
+                              : way.adjacency->kind;
+        if (kind == AdjacencyKind::rewrite) [[likely]] {
             rewrite(worker, packets, n, way);
             continue;
         }
-        if (way.adjacency != nullptr && way.adjacency->kind == AdjacencyKind::multipath &&
-            !is_for_control(destination)) {
+        if (route::is_ours(kind)) {
+            deliver_run(worker, packets, n);
+            continue;
+        }
+        if (kind == AdjacencyKind::multipath) {
             spread(worker, packets, n, destination, *way.adjacency->multipath);
             continue;
         }

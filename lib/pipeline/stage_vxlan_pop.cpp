@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The vxlan_pop stage: outer headers checked and off, and in again on the vxlan link. Checks stand
-// in the kernel's order (VXLAN-RX-18), so that a packet wrong in two ways is dropped for the same
-// reason: a frame that ECN rejects has been learned before.
+// The vxlan_pop and vxlan_pop6 stages: outer headers checked and off, and in again on the vxlan
+// link. Checks stand in the kernel's order (VXLAN-RX-18), so that a packet wrong in two ways is
+// dropped for the same reason: a frame that ECN rejects has been learned before.
 //
 // Drops up to the VNI count on the underlay link, later ones on the vxlan link.
 #include "lib/pipeline/fou_pop.hpp"
@@ -15,95 +15,120 @@
 namespace culvert::pipeline {
 
 // VXLAN-SOCK-09: nothing is open on its port. The packet begins as it was received.
-[[gnu::noinline]] void VxlanPop::refuse_port(rte_mbuf* packet) noexcept {
+template <typename Underlay>
+[[gnu::noinline]] void VxlanPop<Underlay>::refuse_port(rte_mbuf* packet) noexcept {
     worker_.drop_and_tell(
-        packet, note(packet).link_in, Drop::udp_no_port, unreachable(net::icmp_unreachable::kPort)
+        packet, note(packet).link_in, Drop::udp_no_port, Underlay::kPortUnreachable
     );
 }
 
 // The packet at hand is not a plain one. False: it is dropped. True: it is sound after all (what
 // stood behind the UDP length has been cut off), and `outer` is set.
-[[gnu::cold]] bool VxlanPop::sort_out(rte_mbuf* packet, encap::VxlanOuter& outer) noexcept {
-    const VxlanDemux& demux = worker_.tables.vxlan_demux;
+template <typename Underlay>
+[[gnu::cold]] bool VxlanPop<Underlay>::sort_out(rte_mbuf* packet, Parsed& outer) noexcept {
     const LinkId underlay = note(packet).link_in;
     const std::uint16_t l3_offset = note(packet).l3_offset;
-    const auto drop = [&](LinkId link, Drop reason) {
-        worker_.drop(packet, link, reason);
-        return false;
-    };
-    switch (encap::examine_udp(packet, l3_offset)) {
+    switch (Underlay::examine_udp(packet, l3_offset)) {
     case encap::UdpVerdict::good:
         break;
     case encap::UdpVerdict::truncated:
-        return drop(underlay, Drop::udp_truncated);
+        return refuse(packet, underlay, Drop::udp_truncated);
     case encap::UdpVerdict::length:
-        return drop(underlay, Drop::udp_length);
+        return refuse(packet, underlay, Drop::udp_length);
     case encap::UdpVerdict::checksum:
-        return drop(underlay, Drop::udp_checksum);
+        return refuse(packet, underlay, Drop::udp_checksum);
     }
-    std::uint64_t link = kNoLink;
-    const std::uint16_t port = encap::udp_destination_port(packet, l3_offset);
-    if (!demux.find(encap::VxlanKey::socket(port), link)) {
+    const std::uint16_t udp_offset = Underlay::udp_offset(packet, l3_offset);
+    const auto& udp = *rte_pktmbuf_mtod_offset(packet, const net::UdpHeader*, udp_offset);
+    std::uint64_t socket = 0;
+    const bool is_open =
+        worker_.tables.vxlan_demux.find(Underlay::socket(udp.destination.host()), socket);
+    if (Underlay::kNeedsChecksum && udp.checksum.raw() == 0 &&
+        (socket & encap::VxlanKey::kNoChecksum) == 0) {
+        return refuse(packet, underlay, Drop::udp_no_checksum);
+    }
+    if (!is_open) {
         refuse_port(packet);
         return false;
     }
-    switch (encap::examine_vxlan(packet, l3_offset, outer)) {
+    switch (Underlay::examine_vxlan(packet, l3_offset, outer)) {
     case encap::VxlanVerdict::good:
         break;
     case encap::VxlanVerdict::truncated:
-        return drop(underlay, Drop::vxlan_truncated);
+        return refuse(packet, underlay, Drop::vxlan_truncated);
     case encap::VxlanVerdict::no_vni_flag:
-        return drop(underlay, Drop::vxlan_no_vni_flag);
+        return refuse(packet, underlay, Drop::vxlan_no_vni_flag);
     }
-    if (!demux.find(encap::VxlanKey::make(port, outer.vni), link)) {
-        return drop(underlay, Drop::vxlan_unknown_vni);
+    return sort_out_device(packet, outer);
+}
+
+// The second half: whose it is, and what is asked for its device.
+template <typename Underlay>
+[[gnu::cold]] bool
+VxlanPop<Underlay>::sort_out_device(rte_mbuf* packet, const Parsed& outer) noexcept {
+    const LinkId underlay = note(packet).link_in;
+    const auto vtep = Vtep::of(outer, underlay);
+    const auto tunnel = Underlay::tunnel(outer);
+    std::uint64_t id = kNoLink;
+    const bool found = Underlay::find(demux_, demux_.prefetch(tunnel), tunnel, vtep, id);
+    const Link* link = found ? worker_.tables.links.read(static_cast<LinkId>(id)) : nullptr;
+    if (link == nullptr) {
+        return refuse(packet, underlay, Drop::vxlan_unknown_vni);
     }
-    if (!encap::has_inner_ether(packet, outer)) {
-        return drop(static_cast<LinkId>(link), Drop::vxlan_inner_truncated);
+    if (vtep.lacks_checksum() && !link->vxlan.no_checksum6_rx) {
+        return refuse(packet, underlay, Drop::udp_no_checksum);
     }
-    if (encap::has_reserved_bits(packet, outer)) {
-        return drop(static_cast<LinkId>(link), Drop::vxlan_reserved_bits);
+    if (!encap::has_inner_ether(packet, outer.frame_offset)) {
+        return refuse(packet, link->id, Drop::vxlan_inner_truncated);
+    }
+    if (encap::has_reserved_bits(packet, outer.frame_offset)) {
+        return refuse(packet, link->id, Drop::vxlan_reserved_bits);
     }
     return true;
 }
 
-inline void VxlanPop::begin_outer(const encap::VxlanOuter& outer) noexcept {
-    const auto tunnel = encap::VxlanKey::make(outer.udp_port, outer.vni);
+template <typename Underlay>
+inline void VxlanPop<Underlay>::begin_outer(const Parsed& outer, LinkId link_in) noexcept {
+    const auto tunnel = Underlay::tunnel(outer);
     const Outer* last = outer_count_ != 0 ? &outers_[outer_count_ - 1] : nullptr;
     const bool same_tunnel = last != nullptr && last->tunnel == tunnel;
     Outer& next = outers_[outer_count_++];
     next.tunnel = tunnel;
     next.tunnel_home = same_tunnel ? last->tunnel_home : demux_.prefetch(tunnel);
-    next.source = outer.source;
+    next.vtep = Vtep::of(outer, link_in);
+    next.frame_offset = outer.frame_offset;
     next.ecn = outer.tos & net::kEcnMask;
 }
 
 // True: the packet is what most are, and begins at the inner frame now. `words` are those of the
 // last one; an Outer begins where they change.
+template <typename Underlay>
 [[gnu::always_inline]] inline bool
-VxlanPop::strip_plain(rte_mbuf* packet, encap::VxlanWords& words) noexcept {
+VxlanPop<Underlay>::strip_plain(rte_mbuf* packet, Words& words) noexcept {
     constexpr std::uint16_t kEther = sizeof(net::EtherHeader);
-    if (note(packet).l3_offset != kEther || !encap::vxlan_is_whole(packet, kEther)) [[unlikely]] {
+    constexpr std::uint16_t kFrame = kEther + Words::kFrameOffset;
+    if (note(packet).l3_offset != kEther || !encap::has_inner_ether(packet, kFrame)) [[unlikely]] {
         return false;
     }
     const auto* ip = rte_pktmbuf_mtod_offset(packet, const std::uint8_t*, kEther);
-    const auto here = encap::VxlanWords::load(ip);
+    const auto here = Underlay::load(packet, ip);
     const bool alike = here == words;
-    if ((!alike && !here.is_plain()) || !encap::vxlan_is_sound(packet, kEther)) [[unlikely]] {
+    if ((!alike && !here.is_plain()) || !Underlay::is_sound(packet, kEther)) [[unlikely]] {
         return false;
     }
-    encap::vxlan_strip(packet, kEther + encap::VxlanWords::kFrameOffset);
+    encap::vxlan_strip(packet, kFrame);
     if (!alike) {
         words = here;
-        begin_outer(here.outer(kEther));
+        begin_outer(here.outer(kEther), note(packet).link_in);
     }
     return true;
 }
 
 // Checks the outer headers, takes them off, and cuts the burst into runs.
-void VxlanPop::strip(rte_mbuf* const* packets, std::uint32_t count) noexcept {
+template <typename Underlay>
+void VxlanPop<Underlay>::strip(rte_mbuf* const* packets, std::uint32_t count) noexcept {
     std::uint32_t kept = 0;
-    encap::VxlanWords words;  // of the last packet; all 0 is none that was taken
+    Words words;  // of the last packet; all 0 is none that was taken
     std::uint64_t last_mac = 0;
     std::uint32_t last_outer_count = 0;
     outer_count_ = 0;
@@ -122,16 +147,15 @@ void VxlanPop::strip(rte_mbuf* const* packets, std::uint32_t count) noexcept {
             continue;
         }
         const std::uint16_t l3_offset = note(packet).l3_offset;
-        // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): vxlan_parse() sets what is read
-        encap::VxlanOuter outer;
-        if (!encap::vxlan_parse(packet, l3_offset, outer) && !sort_out(packet, outer))
-            [[unlikely]] {
+        // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): parse() sets what is read
+        Parsed outer;
+        if (!Underlay::parse(packet, l3_offset, outer) && !sort_out(packet, outer)) [[unlikely]] {
             continue;
         }
         words = {};
         encap::vxlan_strip(packet, outer.frame_offset);
         packets_[kept] = packet;
-        begin_outer(outer);
+        begin_outer(outer, note(packet).link_in);
         last_outer_count = outer_count_;
         begin_run(inner_source_of(packet), kept++);
     }
@@ -139,7 +163,8 @@ void VxlanPop::strip(rte_mbuf* const* packets, std::uint32_t count) noexcept {
     runs_[run_count_].first = static_cast<std::uint8_t>(kept);
 }
 
-inline void VxlanPop::begin_run(std::uint64_t source, std::uint32_t first) noexcept {
+template <typename Underlay>
+inline void VxlanPop<Underlay>::begin_run(std::uint64_t source, std::uint32_t first) noexcept {
     Run& run = runs_[run_count_++];
     run.outer = &outers_[outer_count_ - 1];
     run.source = {fdb_key(source, 0)};
@@ -148,15 +173,18 @@ inline void VxlanPop::begin_run(std::uint64_t source, std::uint32_t first) noexc
 }
 
 // Asks for the links' lines, and for those that count on them.
-void VxlanPop::find_tunnels() noexcept {
+template <typename Underlay>
+void VxlanPop<Underlay>::find_tunnels() noexcept {
     const Outer* last = nullptr;
     for (std::uint32_t k = 0; k < outer_count_; ++k) {
         Outer& outer = outers_[k];
-        if (last != nullptr && outer.tunnel == last->tunnel) {
+        if (last != nullptr && outer.tunnel == last->tunnel &&
+            Underlay::share_device(outer.vtep, last->vtep)) {
             outer.link = last->link;
         } else {
             std::uint64_t id = kNoLink;
-            const bool found = demux_.find(outer.tunnel_home, outer.tunnel, id);
+            const bool found =
+                Underlay::find(demux_, outer.tunnel_home, outer.tunnel, outer.vtep, id);
             const auto link = static_cast<LinkId>(id);
             outer.link = found ? worker_.tables.links.read(link) : nullptr;
             rte_prefetch0(outer.link);
@@ -168,28 +196,35 @@ void VxlanPop::find_tunnels() noexcept {
 
 // No device has this VNI here; or it has gone since, which is the same. Or its source is not to be
 // heard.
-[[gnu::cold]] void
-VxlanPop::refuse_run(const Run& run, rte_mbuf* const* packets, std::uint32_t count) noexcept {
+template <typename Underlay>
+[[gnu::cold]] void VxlanPop<Underlay>::refuse_run(
+    const Run& run, rte_mbuf* const* packets, std::uint32_t count
+) noexcept {
     const Outer& outer = *run.outer;
     Drop reason = run.refusal;
     if (outer.link == nullptr) {
-        std::uint64_t ignored = 0;
-        const auto socket = encap::VxlanKey::socket(outer.tunnel.udp_port());
-        if (!worker_.tables.vxlan_demux.find(socket, ignored)) {
+        std::uint64_t socket = 0;
+        const bool is_open =
+            worker_.tables.vxlan_demux.find(Underlay::socket(outer.tunnel.udp_port()), socket);
+        if (outer.vtep.lacks_checksum() && (socket & encap::VxlanKey::kNoChecksum) == 0) {
+            reason = Drop::udp_no_checksum;
+        } else if (!is_open) {
             std::for_each_n(packets, count, [&](rte_mbuf* packet) {
-                encap::vxlan_put_back(packet, note(packet).l3_offset);
+                encap::vxlan_put_back(packet, outer.frame_offset);
                 refuse_port(packet);
             });
             return;
         }
     }
+    const bool is_known = outer.link != nullptr && reason != Drop::udp_no_checksum;
     for (std::uint32_t i = 0; i < count; ++i) {
         rte_mbuf* packet = packets[i];
-        worker_.drop(packet, outer.link != nullptr ? outer.link->id : note(packet).link_in, reason);
+        worker_.drop(packet, is_known ? outer.link->id : note(packet).link_in, reason);
     }
 }
 
-void VxlanPop::deliver() noexcept {
+template <typename Underlay>
+void VxlanPop<Underlay>::deliver() noexcept {
     Vector* const bridge = &worker_.vector(Stage::bridge);
     Vector* const ethernet = &worker_.vector(Stage::ethernet);
     Vector* out = bridge;
@@ -231,7 +266,8 @@ void VxlanPop::deliver() noexcept {
     leave();
 }
 
-void VxlanPop::run(rte_mbuf* const* packets, std::uint32_t count) noexcept {
+template <typename Underlay>
+void VxlanPop<Underlay>::run(rte_mbuf* const* packets, std::uint32_t count) noexcept {
     strip(packets, count);
     find_tunnels();
     find_sources();
@@ -239,22 +275,36 @@ void VxlanPop::run(rte_mbuf* const* packets, std::uint32_t count) noexcept {
     deliver();
 }
 
-void vxlan_pop_stage(Worker& worker) noexcept {
-    Vector& vector = worker.vector(Stage::vxlan_pop);
-    if (worker.tables.ip_tunnels.fou.any()) [[unlikely]] {
-        divert_fou(worker, vector);
-    }
+namespace {
+
+template <typename Underlay>
+void run_stage(Worker& worker) noexcept {
+    using Pop = VxlanPop<Underlay>;
+    Vector& vector = worker.vector(Underlay::kStage);
     const std::uint32_t room =
         std::min(worker.vector(Stage::ethernet).room(), worker.vector(Stage::bridge).room());
     const std::uint32_t count = std::min(vector.count, room);
     if (count == 0) {
         return;
     }
-    VxlanPop pop(worker);
-    for (std::uint32_t done = 0; done < count; done += VxlanPop::kChunk) {
-        pop.run(&vector.packets[done], std::min(count - done, VxlanPop::kChunk));
+    Pop pop(worker);
+    for (std::uint32_t done = 0; done < count; done += Pop::kChunk) {
+        pop.run(&vector.packets[done], std::min(count - done, Pop::kChunk));
     }
     vector.take_front(count);
+}
+
+}  // namespace
+
+void vxlan_pop_stage(Worker& worker) noexcept {
+    if (worker.tables.ip_tunnels.fou.any()) [[unlikely]] {
+        divert_fou(worker, worker.vector(Stage::vxlan_pop));
+    }
+    run_stage<VxlanOverIpv4>(worker);
+}
+
+void vxlan_pop6_stage(Worker& worker) noexcept {
+    run_stage<VxlanOverIpv6>(worker);
 }
 
 }  // namespace culvert::pipeline

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // VXLAN packets to an address of ours: outer headers checked, (port, VNI) -> link, inner source
 // learned, outer headers off, and in again on the vxlan link. What is learned is in
-// vxlan_learn.cpp, all else in stage_vxlan_pop.cpp.
+// vxlan_learn.cpp, what the family underneath is about in vxlan_underlay.hpp, all else in
+// stage_vxlan_pop.cpp.
 #pragma once
 
-#include "lib/encap/vxlan_pop.hpp"
 #include "lib/pipeline/frame.hpp"
 #include "lib/pipeline/scratch.hpp"
 #include "lib/pipeline/tally.hpp"
+#include "lib/pipeline/vxlan_underlay.hpp"
 #include "lib/pipeline/worker.hpp"
 
 #include <cstddef>
@@ -15,6 +16,8 @@
 
 namespace culvert::pipeline {
 
+// `Underlay`: VxlanOverIpv4 or VxlanOverIpv6.
+template <typename Underlay>
 class VxlanPop {
 public:
     static constexpr std::uint32_t kChunk = 64;
@@ -29,6 +32,10 @@ public:
     void run(rte_mbuf* const* packets, std::uint32_t count) noexcept;
 
 private:
+    using Words = typename Underlay::Words;
+    using Parsed = typename Underlay::Outer;
+    using Vtep = typename Underlay::Vtep;
+
     // What neighbours in the burst say alike before the inner frame: one VTEP, one VNI, one
     // congestion mark. Never constructed: it lies in a Scratch.
     // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init)
@@ -36,7 +43,8 @@ private:
         encap::VxlanKey tunnel;
         VxlanDemux::View::Home tunnel_home;
         const Link* link;  // nullptr = no device has this VNI
-        net::Be32 source;
+        Vtep vtep;
+        std::uint16_t frame_offset;  // how much was taken off in front
         std::uint8_t ecn;
     };
 
@@ -69,11 +77,17 @@ private:
         return mac_and_two_more(rte_pktmbuf_mtod_offset(packet, const std::uint8_t*, kOffset));
     }
 
+    bool refuse(rte_mbuf* packet, LinkId link, Drop reason) noexcept {
+        worker_.drop(packet, link, reason);
+        return false;
+    }
+
     void strip(rte_mbuf* const* packets, std::uint32_t count) noexcept;
-    bool strip_plain(rte_mbuf* packet, encap::VxlanWords& words) noexcept;
-    void begin_outer(const encap::VxlanOuter& outer) noexcept;
+    bool strip_plain(rte_mbuf* packet, Words& words) noexcept;
+    void begin_outer(const Parsed& outer, LinkId link_in) noexcept;
     void begin_run(std::uint64_t source, std::uint32_t first) noexcept;
-    bool sort_out(rte_mbuf* packet, encap::VxlanOuter& outer) noexcept;
+    bool sort_out(rte_mbuf* packet, Parsed& outer) noexcept;
+    bool sort_out_device(rte_mbuf* packet, const Parsed& outer) noexcept;
     void find_tunnels() noexcept;
     void find_sources() noexcept;
     void learn_sources() noexcept;

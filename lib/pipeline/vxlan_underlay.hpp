@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What VxlanPop must know of the family underneath: how its headers are read, which VTEP a packet
+// came from, and which device it is for. New over IPv6: packets without a checksum are not for all
+// (VXLAN-SOCK-11), and link-local VTEPs and their devices are known on one link alone
+// (VXLAN-SOCK-06, VXLAN-LRN-07).
+#pragma once
+
+#include "lib/encap/vxlan.hpp"
+#include "lib/encap/vxlan_pop.hpp"
+#include "lib/encap/vxlan_pop6.hpp"
+#include "lib/net/icmp.hpp"
+#include "lib/pipeline/icmp_demand.hpp"
+#include "lib/pipeline/tables.hpp"
+#include "lib/pipeline/worker.hpp"
+
+#include <cstdint>
+
+namespace culvert::pipeline {
+
+struct VxlanOverIpv4 {
+    using Outer = encap::VxlanOuter;
+    using Words = encap::VxlanWords;
+    static constexpr Stage kStage = Stage::vxlan_pop;
+    static constexpr bool kNeedsChecksum = false;  // but for who has been told otherwise
+    static constexpr IcmpError kPortUnreachable = unreachable(net::icmp_unreachable::kPort);
+
+    // The sender of a packet.
+    struct Vtep {
+        net::Be32 address;
+
+        static Vtep of(const Outer& outer, LinkId) noexcept { return {outer.source}; }
+
+        [[nodiscard]] net::IpAddress ip() const noexcept {
+            return net::IpAddress::from_v4(address.host());
+        }
+
+        [[nodiscard]] static LinkId via() noexcept { return kNoLink; }
+
+        [[nodiscard]] static bool lacks_checksum() noexcept { return false; }
+
+        [[nodiscard]] bool is(const encap::VxlanDestination& known) const noexcept {
+            return known.first_via == kNoLink && known.first_address.is_v4(address);
+        }
+
+        friend bool operator==(const Vtep&, const Vtep&) = default;
+    };
+
+    static Words load(const rte_mbuf*, const std::uint8_t* ip) noexcept { return Words::load(ip); }
+
+    static bool is_sound(const rte_mbuf* packet, std::uint16_t l3_offset) noexcept {
+        return encap::vxlan_is_sound(packet, l3_offset);
+    }
+
+    static bool parse(const rte_mbuf* packet, std::uint16_t l3_offset, Outer& outer) noexcept {
+        return encap::vxlan_parse(packet, l3_offset, outer);
+    }
+
+    static std::uint16_t udp_offset(const rte_mbuf* packet, std::uint16_t l3_offset) noexcept {
+        return encap::udp_offset_of(packet, l3_offset);
+    }
+
+    static encap::UdpVerdict examine_udp(rte_mbuf* packet, std::uint16_t l3_offset) noexcept {
+        return encap::examine_udp(packet, l3_offset);
+    }
+
+    static encap::VxlanVerdict
+    examine_vxlan(const rte_mbuf* packet, std::uint16_t l3_offset, Outer& outer) noexcept {
+        return encap::examine_vxlan(packet, l3_offset, outer);
+    }
+
+    static constexpr encap::VxlanKey socket(std::uint16_t udp_port) noexcept {
+        return encap::VxlanKey::socket(udp_port);
+    }
+
+    static constexpr encap::VxlanKey tunnel(const Outer& outer) noexcept {
+        return encap::VxlanKey::make(outer.udp_port, outer.vni);
+    }
+
+    // Whether packets for one tunnel key from both are one device's.
+    static bool share_device(const Vtep&, const Vtep&) noexcept { return true; }
+
+    static bool find(
+        const VxlanDemux::View& demux,
+        VxlanDemux::View::Home home,
+        encap::VxlanKey tunnel,
+        const Vtep&,
+        std::uint64_t& link
+    ) noexcept {
+        return demux.find(home, tunnel, link);
+    }
+};
+
+struct VxlanOverIpv6 {
+    using Outer = encap::VxlanOuter6;
+    using Words = encap::VxlanWords6;
+    static constexpr Stage kStage = Stage::vxlan_pop6;
+    static constexpr bool kNeedsChecksum = true;
+    static constexpr IcmpError kPortUnreachable = unreachable6(net::icmpv6_unreachable::kPort);
+
+    struct Vtep {
+        net::IpAddress address;
+        LinkId link_in;
+        bool has_checksum;
+
+        static Vtep of(const Outer& outer, LinkId link_in) noexcept {
+            return {outer.source, link_in, outer.has_checksum};
+        }
+
+        [[nodiscard]] const net::IpAddress& ip() const noexcept { return address; }
+
+        [[nodiscard]] LinkId via() const noexcept {
+            return address.is_link_local_v6() ? link_in : kNoLink;
+        }
+
+        [[nodiscard]] bool lacks_checksum() const noexcept { return !has_checksum; }
+
+        [[nodiscard]] bool is(const encap::VxlanDestination& known) const noexcept {
+            return known.first_via == via() && known.first_address == address;
+        }
+
+        friend bool operator==(const Vtep&, const Vtep&) = default;
+    };
+
+    static Words load(rte_mbuf* packet, const std::uint8_t* ip) noexcept {
+        return Words::load(ip, note(packet).link_in);
+    }
+
+    static bool is_sound(const rte_mbuf* packet, std::uint16_t l3_offset) noexcept {
+        return encap::vxlan_is_sound6(packet, l3_offset);
+    }
+
+    static bool parse(const rte_mbuf* packet, std::uint16_t l3_offset, Outer& outer) noexcept {
+        return encap::vxlan_parse6(packet, l3_offset, outer);
+    }
+
+    static std::uint16_t udp_offset(const rte_mbuf* packet, std::uint16_t l3_offset) noexcept {
+        return encap::udp_offset_of6(packet, l3_offset);
+    }
+
+    static encap::UdpVerdict examine_udp(rte_mbuf* packet, std::uint16_t l3_offset) noexcept {
+        return encap::examine_udp6(packet, l3_offset);
+    }
+
+    static encap::VxlanVerdict
+    examine_vxlan(const rte_mbuf* packet, std::uint16_t l3_offset, Outer& outer) noexcept {
+        return encap::examine_vxlan6(packet, l3_offset, outer);
+    }
+
+    static constexpr encap::VxlanKey socket(std::uint16_t udp_port) noexcept {
+        return encap::VxlanKey::socket_ipv6(udp_port);
+    }
+
+    static constexpr encap::VxlanKey tunnel(const Outer& outer) noexcept {
+        return encap::VxlanKey::make_ipv6(outer.udp_port, outer.vni);
+    }
+
+    static bool share_device(const Vtep& a, const Vtep& b) noexcept {
+        return a.link_in == b.link_in;
+    }
+
+    static bool find(
+        const VxlanDemux::View& demux,
+        VxlanDemux::View::Home home,
+        encap::VxlanKey tunnel,
+        const Vtep& vtep,
+        std::uint64_t& link
+    ) noexcept {
+        const auto here = tunnel.on(vtep.link_in);
+        return demux.find(home, tunnel, link) || demux.find(demux.prefetch(here), here, link);
+    }
+};
+
+}  // namespace culvert::pipeline
