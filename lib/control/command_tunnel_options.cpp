@@ -158,6 +158,10 @@ void apply_mode(const Arguments& arguments, IpTunnelOptions& options) {
 
 Result<IpTunnelOptions> ip_tunnel_options(Context& context, const Arguments& arguments) {
     IpTunnelOptions options;
+    if (arguments.has("external")) {
+        options.external = true;  // ip(8) sends nothing besides
+        return options;
+    }
     options.remote = address(arguments, "remote");
     options.local = address(arguments, "local");
     if (arguments.has("dev")) {
@@ -191,6 +195,8 @@ Result<void> check_ttl_with_pmtudisc(
 Result<void> check_ip_tunnel_options(
     Context& context, const encap::IpTunnelConfig& now, IpTunnelOptions& options
 ) {
+    // sit knows no such mode, and does not look.
+    options.external = options.external && now.kind != encap::IpTunnelKind::sit;
     // ip(8) does not send an address that is any, and gretap takes none that is sent
     // (GRETAP-CRE-01).
     if (options.remote && options.remote->is_unspecified() && now.remote.is_unspecified()) {

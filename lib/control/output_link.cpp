@@ -28,22 +28,36 @@ bool is_point_to_point(const LinkRecord& link) {
     return !pipeline::has_link_layer(link.kind) && !link.ip_tunnel.remote.is_unspecified();
 }
 
+// GRE-CRE-11: four bytes all the same.
+constexpr std::string_view kNoAddress = "00:00:00:00";
+
+bool has_no_address(const LinkRecord& link) {
+    return link.kind == pipeline::LinkKind::gre && link.ip_tunnel.external;
+}
+
 // UI-SHOW-03: a tunnel of packets has its outer addresses where others have MACs.
 std::string own_address(const LinkRecord& link) {
     if (pipeline::has_link_layer(link.kind)) {
         return link.mac.to_string();
     }
-    return net::IpAddress::from_v4(v4_or_none(link.ip_tunnel.local)).to_string();
+    return has_no_address(link)
+               ? std::string(kNoAddress)
+               : net::IpAddress::from_v4(v4_or_none(link.ip_tunnel.local)).to_string();
 }
 
 std::string peer_address(const LinkRecord& link) {
     if (pipeline::has_link_layer(link.kind)) {
         return net::kBroadcastMac.to_string();
     }
-    return net::IpAddress::from_v4(v4_or_none(link.ip_tunnel.remote)).to_string();
+    return has_no_address(link)
+               ? std::string(kNoAddress)
+               : net::IpAddress::from_v4(v4_or_none(link.ip_tunnel.remote)).to_string();
 }
 
 std::string_view link_type_name(const LinkRecord& link) {
+    if (has_no_address(link)) {
+        return "none";
+    }
     return pipeline::has_link_layer(link.kind) ? "ether" : kind_name(link.kind);
 }
 

@@ -159,7 +159,7 @@ void add_encap(Json& json, const encap::UdpEncap& udp) {
 
 std::string ip_tunnel_info_text(const Context& context, const encap::IpTunnelConfig& tunnel) {
     const encap::IpTunnelTraits& kind = encap::traits(tunnel.kind);
-    std::string text = fmt::format("{} ", kind.name);
+    std::string text = fmt::format("{} {}", kind.name, tunnel.external ? "external " : "");
     if (!kind.has_gre) {
         text += fmt::format("{} ", mode_name(tunnel.mode));
     }
@@ -189,6 +189,9 @@ std::string ip_tunnel_info_text(const Context& context, const encap::IpTunnelCon
 Json ip_tunnel_info_json(const Context& context, const encap::IpTunnelConfig& tunnel) {
     const bool has_gre = encap::traits(tunnel.kind).has_gre;
     Json json;
+    if (tunnel.external) {
+        json["external"] = true;
+    }
     if (!has_gre) {
         json["proto"] = mode_name(tunnel.mode);
     }

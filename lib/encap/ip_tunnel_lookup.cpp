@@ -95,14 +95,17 @@ LinkId IpTunnelLookup::go_through_passes(const IpTunnelKey& packet, LinkId link_
         }
         is_first = false;
     }
-    if (search.candidate == kNoLink) {
-        const IpTunnelKey fallback{0, 0, 0, kind | IpTunnelKey::kFallback};
+    if (search.candidate != kNoLink) {
+        return search.candidate;
+    }
+    for (const std::uint32_t last_resort : {IpTunnelKey::kExternal, IpTunnelKey::kFallback}) {
+        const IpTunnelKey key{0, 0, 0, kind | last_resort};
         IpTunnelMatch match;
-        if (table.find(table.prefetch(fallback), fallback, match)) {
+        if (table.find(table.prefetch(key), key, match)) {
             return match.device;
         }
     }
-    return search.candidate;
+    return kNoLink;
 }
 
 // Whether a packet for the devices of `exact` may belong to this one, when it comes in by its link.
@@ -166,17 +169,14 @@ bool IpTunnelLookup::publish(const IpTunnelKey& key, Group& group) {
     return true;
 }
 
-bool IpTunnelLookup::publish_fallback(const Device& device) {
+bool IpTunnelLookup::publish_last_resort(LinkId id, const Device& device) {
     const auto kind = device.key.kind_and_flags & 0xff;
-    const IpTunnelKey key{0, 0, 0, kind | IpTunnelKey::kFallback};
+    const IpTunnelKey key{0, 0, 0, kind | device.last_resort};
     if (!device.up) {
         table_.erase(key);
         return true;
     }
-    const auto id = std::find_if(devices_.begin(), devices_.end(), [&](const auto& entry) {
-        return &entry.second == &device;
-    });
-    return table_.insert(key, {id->first, kNoLink, 0}) != Table::Inserted::full;
+    return table_.insert(key, {id, kNoLink, 0}) != Table::Inserted::full;
 }
 
 // A device that is bound to a link came or went: groups that it may be preferred to.
@@ -214,7 +214,7 @@ bool IpTunnelLookup::apply_up(LinkId id, Device& device, bool up) {
         device.up = before;
         return false;
     }
-    if (device.is_fallback && !publish_fallback(device)) {
+    if (device.last_resort != 0 && !publish_last_resort(id, device)) {
         device.up = before;
         (void)publish(key, groups_[key]);
         return false;
@@ -239,7 +239,10 @@ bool IpTunnelLookup::set(LinkId device, const IpTunnelConfig& config, bool up, b
         erase(device);
     }
     Device& next = devices_[device];
-    next = {key_of(config), config.lower, config.in_key.has_value(), false, is_fallback};
+    const std::uint32_t last_resort = is_fallback       ? IpTunnelKey::kFallback
+                                      : config.external ? IpTunnelKey::kExternal
+                                                        : std::uint32_t{0};
+    next = {key_of(config), config.lower, config.in_key.has_value(), false, last_resort};
     std::vector<LinkId>& list = groups_[next.key].devices;
     list.insert(list.begin(), device);
     if (apply_up(device, next, up)) {
@@ -276,6 +279,14 @@ void IpTunnelLookup::erase(LinkId device) {
         groups_.erase(group);
     }
     devices_.erase(known);
+}
+
+LinkId IpTunnelLookup::find_external(IpTunnelKind kind) const {
+    const auto found = std::find_if(devices_.begin(), devices_.end(), [&](const auto& entry) {
+        return entry.second.last_resort == IpTunnelKey::kExternal &&
+               (entry.second.key.kind_and_flags & 0xff) == static_cast<std::uint32_t>(kind);
+    });
+    return found == devices_.end() ? kNoLink : found->first;
 }
 
 LinkId IpTunnelLookup::find_same(const IpTunnelConfig& config) const {
