@@ -87,6 +87,13 @@ inline constexpr Keyword kNextHops = {
     .value = "[via ADDR] [dev NAME] [weight N] [onlink] [nexthop ...]",
     .help = "one of several next hops, among which flows are spread; last in the line"};
 
+inline constexpr Keyword kRouteEncap = {
+    .name = "encap",
+    .kind = Kind::choice,
+    .words = "ip",
+    .complaint = "\"encap type\" value is invalid",
+    .help = "into an external tunnel: the outer header's words follow, and among them `src`"};
+
 inline constexpr auto kRouteAdd = std::to_array<Keyword>({
     {.name = "to",
      .kind = Kind::prefix,
@@ -117,6 +124,29 @@ inline constexpr auto kRouteAdd = std::to_array<Keyword>({
     kProhibit,
     kBlackhole,
     kThrow,
+    kRouteEncap,
+    {.name = "id",
+     .kind = Kind::number,
+     .value = "N",
+     .complaint = "\"id\" value is invalid",
+     .help = "encap: GRE's key, if there is `key`, too"},
+    {.name = "dst", .kind = Kind::address4, .value = "ADDR", .help = "encap: outer destination"},
+    {.name = "tos",
+     .kind = Kind::hex,
+     .value = "HEX",
+     .max = kMax8,
+     .complaint = "\"tos\" value is invalid",
+     .help = "encap: outer TOS; 1: the inner packet's"},
+    {.name = "ttl",
+     .aliases = "hoplimit hlim",
+     .kind = Kind::number,
+     .value = "N",
+     .max = kMax8,
+     .complaint = "\"ttl\" value is invalid",
+     .help = "encap: outer TTL; 0: the inner packet's"},
+    {.name = "key", .help = "encap: GRE with a key"},
+    {.name = "csum", .help = "encap: GRE with a checksum"},
+    {.name = "seq", .help = "encap: GRE with sequence numbers"},
     kNextHops,
 });
 

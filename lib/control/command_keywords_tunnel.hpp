@@ -67,7 +67,9 @@ inline constexpr Keyword kTunnelIseq =
     tunnel_toggle("iseq", "received packets must come in the order of their sequence numbers");
 inline constexpr Keyword kTunnelOseq = tunnel_toggle("oseq", "packets sent have a sequence number");
 
-inline constexpr Keyword kTunnelExternal = off_toggle("external", "metadata with each packet");
+inline constexpr Keyword kTunnelExternal = {
+    .name = "external",
+    .help = "each packet's route says the outer header (`route add ... encap ip`)"};
 inline constexpr Keyword kTunnelFwmark = {
     .name = "fwmark",
     .kind = Kind::number,

@@ -4,10 +4,12 @@
 #include "lib/control/command_next_hops.hpp"
 #include "lib/control/command_tables.hpp"
 #include "lib/control/output_route.hpp"
+#include "lib/control/tunnel_metadata.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <string>
 #include <utility>
 #include <vector>
@@ -52,6 +54,67 @@ Result<route::RouteType> type_of(Context& context, const Arguments& arguments) {
     return type;
 }
 
+// The words of `encap ip`, which end with the first that is none of them (TUN-MD-02). False: there
+// are none.
+bool read_encap(const Arguments& arguments, encap::IpTunnelMetadata& metadata) {
+    constexpr std::array<std::string_view, 8> kWords{
+        "id", "dst", "src", "tos", "ttl", "key", "csum", "seq"};
+    const auto given = arguments.given();
+    auto at = std::find_if(given.begin(), given.end(), [](const Argument& one) {
+        return one.keyword->name == "encap";
+    });
+    if (at == given.end()) {
+        return false;
+    }
+    for (++at; at != given.end(); ++at) {
+        const std::string_view name = at->keyword->name;
+        if (std::find(kWords.begin(), kWords.end(), name) == kWords.end()) {
+            break;
+        }
+        if (name == "src") {
+            metadata.source = arguments.get<net::IpAddress>("src").value_or(net::IpAddress{});
+        }
+    }
+    metadata.id = arguments.get<std::uint64_t>("id").value_or(0);
+    metadata.destination = arguments.get<net::IpAddress>("dst").value_or(net::IpAddress{});
+    metadata.tos = arguments.number<std::uint8_t>("tos").value_or(0);
+    metadata.ttl = arguments.number<std::uint8_t>("ttl").value_or(0);
+    metadata.key = arguments.has("key");
+    metadata.checksum = arguments.has("csum");
+    metadata.sequence = arguments.has("seq");
+    return true;
+}
+
+// The route's gateway is what stands for the outer header.
+Result<void> apply_encap(Context& context, const Arguments& arguments, route::Route& route) {
+    encap::IpTunnelMetadata metadata;
+    if (!read_encap(arguments, metadata)) {
+        for (const std::string_view word : {"id", "dst", "tos", "ttl", "key", "csum", "seq"}) {
+            if (arguments.has(word)) {
+                return syntax_error(context, fmt::format("\"{}\" is one of encap's words", word));
+            }
+        }
+        return {};
+    }
+    const LinkRecord* device = context.core.links().find(route.link);
+    if (device == nullptr || !device->ip_tunnel.external || route.gateway ||
+        pipeline::has_link_layer(device->kind)) {
+        return Error{
+            std::errc::operation_not_supported,
+            "encap ip is for routes to an external ipip or gre link, and without a gateway"};
+    }
+    if (!metadata.source.is_unspecified()) {
+        route.preferred_source.reset();
+    }
+    route.gateway =
+        context.core.tunnel_metadata().gateway_for(metadata, route.prefix.address.family());
+    if (!route.gateway) {
+        return Error{std::errc::no_buffer_space, "too many different outer headers"};
+    }
+    route.onlink = true;
+    return {};
+}
+
 // What add and del have in common.
 Result<route::Route> route_of(Context& context, const Arguments& arguments) {
     route::Route route;
@@ -94,13 +157,15 @@ Result<void> modify(Context& context, const Arguments& arguments, route::RouteVe
         route.mtu = *arguments.number<std::uint32_t>("mtu");
         route.mtu_locked = mtu->modified;
     }
-    route.onlink = arguments.has("onlink");
+    CULVERT_CHECK(apply_encap(context, arguments, route));
+    const bool has_encap = arguments.has("encap");
+    route.onlink = has_encap || arguments.has("onlink");
     route.protocol = arguments.has("proto") ? std::string(arguments.text("proto")) : "boot";
     if (arguments.has("scope")) {
         route.scope = std::string(arguments.text("scope"));
     } else {
-        const bool is_link =
-            is_unicast && !route.gateway && route.next_hops.empty() && route.prefix.address.is_v4();
+        const bool is_link = is_unicast && (!route.gateway || has_encap) &&
+                             route.next_hops.empty() && route.prefix.address.is_v4();
         route.scope = is_link ? "link" : "global";
     }
     return context.core.routing().modify_route(verb, route);

@@ -190,6 +190,10 @@ void apply_ip6(const Arguments& arguments, IpTunnelOptions& options) {
 
 Result<IpTunnelOptions> ip_tunnel_options(Context& context, const Arguments& arguments) {
     IpTunnelOptions options;
+    if (arguments.has("external")) {
+        options.external = true;  // ip(8) sends nothing besides
+        return options;
+    }
     options.remote = address(arguments, "remote");
     options.local = address(arguments, "local");
     if (arguments.has("dev")) {
@@ -224,6 +228,8 @@ Result<void> check_ttl_with_pmtudisc(
 Result<void> check_ip_tunnel_options(
     Context& context, const encap::IpTunnelConfig& now, IpTunnelOptions& options
 ) {
+    // sit knows no such mode, and does not look.
+    options.external = options.external && now.kind != encap::IpTunnelKind::sit;
     // ip(8) does not send an address that is any, and gretap takes none that is sent
     // (GRETAP-CRE-01).
     const bool is_over_ipv6 = encap::traits(now.kind).is_over_ipv6;

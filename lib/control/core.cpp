@@ -185,6 +185,10 @@ Fou& Core::fou() noexcept {
     return impl_->fou;
 }
 
+TunnelMetadata& Core::tunnel_metadata() noexcept {
+    return impl_->tunnel_metadata;
+}
+
 SlowPath& Core::slow_path() noexcept {
     return impl_->slow_path;
 }

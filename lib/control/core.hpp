@@ -24,6 +24,7 @@ class Fou;
 class HostTaps;
 class SlowPath;
 class TunnelFaults;
+class TunnelMetadata;
 class Tunnels;
 
 struct Sizes {
@@ -88,6 +89,7 @@ public:
     [[nodiscard]] Tunnels& tunnels() noexcept;
     [[nodiscard]] TunnelFaults& tunnel_faults() noexcept;
     [[nodiscard]] Fou& fou() noexcept;
+    [[nodiscard]] TunnelMetadata& tunnel_metadata() noexcept;
     [[nodiscard]] SlowPath& slow_path() noexcept;
     [[nodiscard]] HostTaps& host_taps() noexcept;
     [[nodiscard]] pipeline::CounterBlock& own_counters() noexcept;  // control's block

@@ -9,6 +9,7 @@
 #include "lib/control/log_limit.hpp"
 #include "lib/control/slow_path.hpp"
 #include "lib/control/tunnel_faults.hpp"
+#include "lib/control/tunnel_metadata.hpp"
 #include "lib/control/tunnels.hpp"
 
 #include <deque>
@@ -44,6 +45,7 @@ struct Core::Impl {
     fdb::VxlanFdb vxlan_fdb;
     TunnelFaults tunnel_faults;
     Fou fou;
+    TunnelMetadata tunnel_metadata;
     SlowPath slow_path;
     HostTaps host_taps;
     std::unique_ptr<route::Routing> routing;

@@ -63,6 +63,7 @@ struct IpTunnelOptions {
     std::optional<std::uint8_t> ttl;  // 0 = inherit
     std::optional<std::uint8_t> tos;  // 1 = inherit
     std::optional<bool> pmtudisc;     // TUN-TX-13
+    bool external = false;
     std::optional<encap::UdpEncap::Kind> udp;
     std::optional<std::uint16_t> udp_source_port;  // 0 = by the inner flow
     std::optional<std::uint16_t> udp_destination_port;
@@ -314,6 +315,8 @@ private:
         pipeline::LinkKind kind,
         const std::optional<net::MacAddress>& address
     );
+    [[nodiscard]] Result<void>
+    check_external(const std::string& attempt, encap::IpTunnelKind kind) const;
     [[nodiscard]] Result<void> check_duplicate(
         const std::string& attempt, LinkId self, const encap::IpTunnelConfig& config
     ) const;

@@ -205,7 +205,11 @@ Result<LinkId> LinkManager::add_ip_tunnel(const LinkAddRequest& request, LinkRec
         config.lower = lower;
         config.vrf = vrf_over(lower);
     }
-    CULVERT_CHECK(check_duplicate(attempt, kNoLink, config));
+    config.external = options.external;
+    CULVERT_CHECK(
+        config.external ? check_external(attempt, config.kind)
+                        : check_duplicate(attempt, kNoLink, config)
+    );
     return insert_ip_tunnel(std::move(next), request.mtu);
 }
 
@@ -220,6 +224,20 @@ Result<void> LinkManager::check_no_mac(
         );
     }
     return {};
+}
+
+// IPIP-CRE-06
+Result<void>
+LinkManager::check_external(const std::string& attempt, encap::IpTunnelKind kind) const {
+    const LinkId other = core_.ip_tunnels().lookup.find_external(kind);
+    if (other == kNoLink) {
+        return {};
+    }
+    return refuse(
+        std::errc::file_exists,
+        attempt,
+        fmt::format("{} is external, and one of a kind can be", name_of(other))
+    );
 }
 
 // IPIP-CRE-05
@@ -253,6 +271,18 @@ Result<void> LinkManager::plan_ip_tunnel(
         return refuse(
             std::errc::invalid_argument, attempt, "what takes all others' packets cannot change"
         );
+    }
+    if (options.external && !config.external) {
+        // IPIP-CRE-10, GRE-CRE-12
+        return refuse(
+            encap::traits(config.kind).has_gre ? std::errc::operation_not_supported
+                                               : std::errc::invalid_argument,
+            attempt,
+            "Enabling collect_md on an existing device is not supported."
+        );
+    }
+    if (config.external) {
+        return {};  // ip(8) sends no other words about such a device
     }
     merge(options, config);
     CULVERT_CHECK(check_ip_tunnel(attempt, options, config));

@@ -38,22 +38,34 @@ bool is_point_to_point(const LinkRecord& link) {
            !(pipeline::is_ip_tunnel6(link.kind) && tunnel.local.is_unspecified());
 }
 
+// GRE-CRE-11: four bytes all the same.
+constexpr std::string_view kNoAddress = "00:00:00:00";
+
+bool has_no_address(const LinkRecord& link) {
+    return link.kind == pipeline::LinkKind::gre && link.ip_tunnel.external;
+}
+
 // UI-SHOW-03: a tunnel of packets has its outer addresses where others have MACs.
 std::string own_address(const LinkRecord& link) {
     if (has_mac(link)) {
         return link.mac.to_string();
     }
-    return outer_address(link, link.ip_tunnel.local);
+    return has_no_address(link) ? std::string(kNoAddress)
+                                : outer_address(link, link.ip_tunnel.local);
 }
 
 std::string peer_address(const LinkRecord& link) {
     if (has_mac(link)) {
         return net::kBroadcastMac.to_string();
     }
-    return outer_address(link, link.ip_tunnel.remote);
+    return has_no_address(link) ? std::string(kNoAddress)
+                                : outer_address(link, link.ip_tunnel.remote);
 }
 
 std::string_view link_type_name(const LinkRecord& link) {
+    if (has_no_address(link)) {
+        return "none";
+    }
     switch (link.kind) {
     case pipeline::LinkKind::ip6tnl:
         return "tunnel6";

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "lib/control/output_route.hpp"
 
+#include "lib/control/tunnel_metadata.hpp"
+
 #include <fmt/format.h>
 
 #include <iterator>
@@ -132,6 +134,52 @@ Json next_hops_json(const Context& context, const route::Route& route) {
     return all;
 }
 
+// TUN-MD-02: where a route to an external tunnel has what stands for the outer header.
+const encap::IpTunnelMetadata*
+encap_of(const Context& context, LinkId link, const std::optional<net::IpAddress>& gateway) {
+    const LinkRecord* device = context.core.links().find(link);
+    return device != nullptr && device->ip_tunnel.external && gateway
+               ? context.core.tunnel_metadata().find(*gateway)
+               : nullptr;
+}
+
+std::string number_text(const net::IpAddress& address) {
+    return address.is_unspecified() ? "0.0.0.0" : address.to_string();
+}
+
+std::string encap_text(const encap::IpTunnelMetadata& encap) {
+    return fmt::format(
+        " encap ip id {} src {} dst {} ttl {} tos {} {}{}{}",
+        encap.id,
+        number_text(encap.source),
+        number_text(encap.destination),
+        encap.ttl,
+        encap.tos,
+        encap.key ? "key " : "",
+        encap.checksum ? "csum " : "",
+        encap.sequence ? "seq " : ""
+    );
+}
+
+// ip(8) has two members `dst` here, of which a JSON reader sees one: the outer one has a name of
+// its own.
+void put_encap(Json& json, const encap::IpTunnelMetadata& encap) {
+    json["encap"] = "ip";
+    json["id"] = encap.id;
+    json["src"] = number_text(encap.source);
+    json["encap_dst"] = number_text(encap.destination);
+    json["ttl"] = encap.ttl;
+    json["tos"] = encap.tos;
+    for (const auto& [word, is_on] :
+         {std::pair("key", encap.key),
+          std::pair("csum", encap.checksum),
+          std::pair("seq", encap.sequence)}) {
+        if (is_on) {
+            json[word] = true;
+        }
+    }
+}
+
 }  // namespace
 
 std::string route_text(const Context& context, const route::Route& route, RouteColumns columns) {
@@ -141,7 +189,9 @@ std::string route_text(const Context& context, const route::Route& route, RouteC
         text += fmt::format("{} ", route_type_name(route.type));
     }
     text += destination_name(route.prefix) + " ";
-    text += gateway_text(route.gateway, route.prefix.address.family());
+    const encap::IpTunnelMetadata* encap = encap_of(context, route.link, route.gateway);
+    text += encap != nullptr ? encap_text(*encap)
+                             : gateway_text(route.gateway, route.prefix.address.family());
     if (std::string device = device_name(context, route); !device.empty() && columns.device) {
         text += fmt::format("dev {} ", device);
     }
@@ -164,7 +214,7 @@ std::string route_text(const Context& context, const route::Route& route, RouteC
     if (route.mtu != 0) {
         text += fmt::format("mtu {}{} ", route.mtu_locked ? "lock " : "", route.mtu);
     }
-    text += route.onlink ? "onlink " : "";
+    text += route.onlink && encap == nullptr ? "onlink " : "";
     return text + (is_ip6 ? "pref medium\n" : "\n") + next_hops_text(context, route);
 }
 
@@ -175,7 +225,12 @@ Json route_json(const Context& context, const route::Route& route, RouteColumns 
         json["type"] = route_type_name(route.type);
     }
     json["dst"] = destination_name(route.prefix);
-    put_gateway(json, route.gateway, route.prefix.address.family());
+    const encap::IpTunnelMetadata* encap = encap_of(context, route.link, route.gateway);
+    if (encap != nullptr) {
+        put_encap(json, *encap);
+    } else {
+        put_gateway(json, route.gateway, route.prefix.address.family());
+    }
     if (std::string device = device_name(context, route); !device.empty() && columns.device) {
         json["dev"] = device;
     }
@@ -196,7 +251,7 @@ Json route_json(const Context& context, const route::Route& route, RouteColumns 
         json["metric"] = route.metric;
     }
     json["flags"] = Json::array();
-    if (route.onlink) {
+    if (route.onlink && encap == nullptr) {
         json["flags"].push_back("onlink");
     }
     if (route.mtu != 0) {
@@ -287,7 +342,9 @@ std::string path_text(const Context& context, const RouteQuery& query, const rou
     if (query.from || is_ip6) {
         text += fmt::format("from {} ", query.from.value_or(net::IpAddress()).to_string());
     }
-    if (path.via_gateway) {
+    if (const auto* encap = encap_of(context, path.link, path.next_hop); encap != nullptr) {
+        text += encap_text(*encap);
+    } else if (path.via_gateway) {
         text += gateway_text(path.next_hop, query.destination.family());
     }
     text += fmt::format("dev {} ", context.core.links().name_of(path.link));
@@ -324,7 +381,9 @@ Json path_json(const Context& context, const RouteQuery& query, const route::Pat
     if (query.from || is_ip6) {
         json["from"] = query.from.value_or(net::IpAddress()).to_string();
     }
-    if (path.via_gateway) {
+    if (const auto* encap = encap_of(context, path.link, path.next_hop); encap != nullptr) {
+        put_encap(json, *encap);
+    } else if (path.via_gateway) {
         put_gateway(json, path.next_hop, query.destination.family());
     }
     json["dev"] = context.core.links().name_of(path.link);

@@ -258,7 +258,7 @@ std::string ip_tunnel_info_text(const Context& context, const encap::IpTunnelCon
         return ip_tunnel6_info_text(context, tunnel);
     }
     const encap::IpTunnelTraits& kind = encap::traits(tunnel.kind);
-    std::string text = fmt::format("{} ", kind.name);
+    std::string text = fmt::format("{} {}", kind.name, tunnel.external ? "external " : "");
     if (!kind.has_gre) {
         text += fmt::format("{} ", mode_name(tunnel.mode));
     }
@@ -286,6 +286,9 @@ Json ip_tunnel_info_json(const Context& context, const encap::IpTunnelConfig& tu
     }
     const bool has_gre = encap::traits(tunnel.kind).has_gre;
     Json json;
+    if (tunnel.external) {
+        json["external"] = true;
+    }
     if (!has_gre) {
         json["proto"] = mode_name(tunnel.mode);
     }

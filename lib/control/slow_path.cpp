@@ -11,6 +11,7 @@
 #include "lib/net/icmp.hpp"
 #include "lib/net/ip_protocol.hpp"
 #include "lib/net/parse.hpp"
+#include "lib/pipeline/ip_tunnel_nbma.hpp"
 #include "lib/pipeline/note.hpp"
 
 #include <rte_mbuf.h>
@@ -117,7 +118,13 @@ void SlowPath::handle(rte_mbuf* packet) {
         return;
     case Punt::tunnel_remote:
         if (!core_.tunnels().learn_remote(note.link_out, pipeline::next_hop_of(packet))) {
-            core_.drop(packet, note.link_out, Drop::ip_tunnel_no_remote);
+            const LinkRecord* device = core_.links().find(note.link_out);
+            const bool is_external = device != nullptr && device->ip_tunnel.external;
+            core_.drop(
+                packet,
+                note.link_out,
+                is_external ? pipeline::no_metadata(device->kind) : Drop::ip_tunnel_no_remote
+            );
             return;
         }
         core_.send(note.link_out, packet, true);

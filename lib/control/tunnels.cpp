@@ -3,6 +3,7 @@
 
 #include "lib/control/core.hpp"
 #include "lib/control/tunnel_faults.hpp"
+#include "lib/control/tunnel_metadata.hpp"
 #include "lib/encap/ip_tunnel_build.hpp"
 #include "lib/encap/ip_tunnel_build6.hpp"
 #include "lib/encap/vxlan_build.hpp"
@@ -70,8 +71,21 @@ Tunnels::Tunnels(Core& core)
     });
 }
 
-const net::IpAddress& Tunnels::local_of(const LinkRecord& device) {
+const encap::IpTunnelMetadata*
+Tunnels::metadata_of(const LinkRecord& device, const Key& key) const {
+    return device.ip_tunnel.external ? core_.tunnel_metadata().find(key.second.address) : nullptr;
+}
+
+const net::IpAddress& Tunnels::local_of(const LinkRecord& device, const Key& key) const {
+    if (const encap::IpTunnelMetadata* metadata = metadata_of(device, key); metadata != nullptr) {
+        return metadata->source;
+    }
     return pipeline::is_ip_tunnel(device.kind) ? device.ip_tunnel.local : device.vxlan.local;
+}
+
+const net::IpAddress& Tunnels::remote_of(const LinkRecord* device, const Key& key) const {
+    const auto* metadata = device != nullptr ? metadata_of(*device, key) : nullptr;
+    return metadata != nullptr ? metadata->destination : key.second.address;
 }
 
 Tunnels::~Tunnels() {
@@ -138,7 +152,8 @@ Tunnels::Tunnel& Tunnels::hold(const Key& key) {
             tunnel.id = tunnel.is_ip ? core_.ip_tunnels().templates.allocate()
                                      : core_.vxlan_templates().allocate();
         }
-        by_remote_.emplace(key.second.address, &tunnel);
+        tunnel.remote = remote_of(device, key);
+        by_remote_.emplace(tunnel.remote, &tunnel);
         enter(tunnel);
         // Workers may meet it at once: it must say something from the start.
         find_way(tunnel);
@@ -164,7 +179,7 @@ void Tunnels::release(const Key& key) {
         core_.vxlan_templates().erase(tunnel.id);
     }
     leave(tunnel);
-    by_remote_.erase({tunnel.key->second.address, &tunnel});
+    by_remote_.erase({tunnel.remote, &tunnel});
     if (tunnel.is_marked) {
         std::erase(marked_, &tunnel);
     }
@@ -237,6 +252,9 @@ bool Tunnels::learn_remote(LinkId device, const net::IpAddress& remote) {
     if (!goes_there) {
         return false;
     }
+    if (record->ip_tunnel.external && core_.tunnel_metadata().find(remote) == nullptr) {
+        return false;
+    }
     const bool has_one = !record->ip_tunnel.remote.is_unspecified();
     if (has_one && record->ip_tunnel.remote != remote) {
         return false;
@@ -280,8 +298,13 @@ bool Tunnels::build(
         return publish(tunnel, outer, core_.ip_tunnels().templates6);
     }
     if (tunnel.is_ip) {
+        const encap::IpTunnelMetadata* metadata = metadata_of(device, *tunnel.key);
         auto outer = encap::build_ip_tunnel_template(
-            device.ip_tunnel, device.id, remote.address, path, neighbour
+            metadata != nullptr ? with_metadata(device.ip_tunnel, *metadata) : device.ip_tunnel,
+            device.id,
+            tunnel.remote,
+            path,
+            neighbour
         );
         if (outer.state == TunnelState::ready && core_.tunnel_faults().has(device.id)) {
             outer.become(TunnelState::failing);
@@ -308,9 +331,8 @@ void Tunnels::resolve(Tunnel& tunnel, bool is_new) {
     if (leaves && leads_back(id, path.link, kMaxLevels)) {
         path.link = id;  // what the template's maker calls a loop
     } else if (leaves) {
-        neighbour = core_.routing().neighbour_adjacency(
-            path.link, path.next_hop, tunnel.key->second.address.family()
-        );
+        neighbour =
+            core_.routing().neighbour_adjacency(path.link, path.next_hop, tunnel.remote.family());
     }
     const TunnelState last_state = tunnel.state;
     const Hop last_hop{tunnel.link_out, tunnel.next_hop};
@@ -329,13 +351,14 @@ TunnelView Tunnels::view_of(const Tunnel& tunnel) const {
     TunnelView view;
     view.device = tunnel.key->first;
     view.remote = tunnel.key->second;
+    view.remote.address = tunnel.remote;
     view.state = tunnel.state;
     view.link_out = tunnel.link_out;
     const LinkRecord* device = core_.links().find(view.device);
     if (device == nullptr || tunnel.id == 0) {
         return view;
     }
-    const net::IpAddress& local = local_of(*device);
+    const net::IpAddress& local = local_of(*device, *tunnel.key);
     view.next_hop = tunnel.path.next_hop;
     view.source = local.is_unspecified() ? tunnel.path.source : local;
     view.mtu = tunnel.path.mtu;
@@ -363,9 +386,7 @@ Tunnels::reason(const LinkRecord& device, const TunnelView& view, const route::P
             core_.links().name_of(view.link_out)
         );
     case TunnelState::no_route:
-        return why_no_route(
-            core_, local_of(device), remote, path, pipeline::is_ip_tunnel6(device.kind)
-        );
+        return why_no_route(core_, view.source, remote, path, pipeline::is_ip_tunnel6(device.kind));
     case TunnelState::loop:
         return fmt::format("the way to {} leads back into {}", address, device.name);
     case TunnelState::local:

@@ -92,6 +92,7 @@ private:
 
     struct Tunnel {
         const Key* key = nullptr;
+        net::IpAddress remote;  // what it is found by in by_remote_
         route::Path path;
         net::IpAddress next_hop;       // as last built
         net::IpAddress source;         // what it is found by in by_source_
@@ -109,7 +110,11 @@ private:
     using Range = std::pair<std::map<Key, Tunnel>::iterator, std::map<Key, Tunnel>::iterator>;
 
     [[nodiscard]] Range tunnels_of(LinkId device);
-    [[nodiscard]] static const net::IpAddress& local_of(const LinkRecord& device);
+    // What a tunnel's outer header says, where the device or its packets' metadata does.
+    [[nodiscard]] const net::IpAddress& local_of(const LinkRecord& device, const Key& key) const;
+    [[nodiscard]] const net::IpAddress& remote_of(const LinkRecord* device, const Key& key) const;
+    [[nodiscard]] const encap::IpTunnelMetadata*
+    metadata_of(const LinkRecord& device, const Key& key) const;
     void list_changed(fdb::RemoteLists::Id id, const fdb::RemoteLists::List* list);
     void publish_list(fdb::RemoteLists::Id id, const fdb::RemoteLists::List& list);
     Tunnel& hold(const Key& key);

@@ -138,7 +138,7 @@ void Tunnels::enter(Tunnel& tunnel) {
     const LinkRecord* device = core_.links().find(tunnel.key->first);
     const LinkId via = tunnel.key->second.via;
     tunnel.watched = via != kNoLink ? via : tunnel.path.link;
-    tunnel.source = device != nullptr ? local_of(*device) : net::IpAddress{};
+    tunnel.source = device != nullptr ? local_of(*device, *tunnel.key) : net::IpAddress{};
     if (tunnel.source.is_unspecified()) {
         tunnel.source = tunnel.path.link == kNoLink ? kNobody : tunnel.path.source;
     }
@@ -161,8 +161,9 @@ void Tunnels::find_way(Tunnel& tunnel) {
     const LinkRecord* device = core_.links().find(tunnel.key->first);
     const fdb::Remote& remote = tunnel.key->second;
     tunnel.path = {};
-    if (device != nullptr && !remote.address.is_unspecified()) {
-        tunnel.path = core_.routing().lookup(remote.address, remote.via, local_of(*device));
+    if (device != nullptr && !tunnel.remote.is_unspecified()) {
+        tunnel.path =
+            core_.routing().lookup(tunnel.remote, remote.via, local_of(*device, *tunnel.key));
     }
     enter(tunnel);
 }

@@ -32,8 +32,8 @@ struct UdpEncap {
     friend bool operator==(const UdpEncap&, const UdpEncap&) = default;
 };
 
-// GUE's private flags and their field, which `encap-remcsum` keeps room for. Linux sends them with
-// packets whose checksum it has yet to make; of those that come in from elsewhere none is such.
+// GUE's private flags and their field, which `encap-remcsum` keeps room for. Linux sends them where
+// a checksum is yet to be made (its own TCP's, GRE's); here all are made before a packet leaves.
 inline constexpr std::uint32_t kRemoteChecksumLen =
     sizeof(net::Be32) + sizeof(net::GueRemoteChecksum);
 

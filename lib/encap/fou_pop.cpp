@@ -162,8 +162,11 @@ bool is_perhaps_fou(
     const rte_mbuf* packet, std::uint16_t l3_offset, const FouPorts& ports
 ) noexcept {
     const std::uint16_t offset = udp_offset_of(packet, l3_offset);
-    return packet->data_len >= offset + sizeof(net::UdpHeader) &&
-           ports.may_take(udp_destination_port(packet, l3_offset));
+    if (packet->data_len < offset + sizeof(net::UdpHeader)) {
+        return false;
+    }
+    const auto& udp = *rte_pktmbuf_mtod_offset(packet, const net::UdpHeader*, offset);
+    return ports.may_take(udp.destination.host());
 }
 
 FouVerdict fou_open(

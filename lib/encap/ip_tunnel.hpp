@@ -81,6 +81,7 @@ struct IpTunnelConfig {
     std::uint8_t tos = 0;                   // bit 0 = inherit (TUN-TX-07)
     bool pmtudisc = true;                   // outer DF
     UdpEncap udp;                           // `encap`
+    bool external = false;                  // each packet brings its metadata (TUN-MD-01)
     // What follows is for gre and gretap, over either family.
     bool ignore_df = false;               // the inner DF is not copied
     std::optional<std::uint32_t> in_key;  // a key of 0 is not the same as none (GRE-CRE-08)
@@ -92,6 +93,23 @@ struct IpTunnelConfig {
     IpTunnelConfig6 ip6;
     friend bool operator==(const IpTunnelConfig&, const IpTunnelConfig&) = default;
 };
+
+// What a packet's route says of its way through an external device (TUN-MD-02).
+struct IpTunnelMetadata {
+    std::uint64_t id = 0;   // GRE's key: its lower half
+    net::IpAddress source;  // unspecified = chosen by route
+    net::IpAddress destination;
+    std::uint8_t tos = 0;  // 1 = inherit
+    std::uint8_t ttl = 0;  // 0 = inherit
+    bool key = false;
+    bool checksum = false;
+    bool sequence = false;
+    friend auto operator<=>(const IpTunnelMetadata&, const IpTunnelMetadata&) = default;
+};
+
+// The device as it is for a packet with this metadata.
+[[nodiscard]] IpTunnelConfig
+with_metadata(const IpTunnelConfig& device, const IpTunnelMetadata& metadata);
 
 // A kind, but for how its header is read.
 struct IpTunnelTraits {

@@ -91,6 +91,23 @@ void find_plain(const IpTunnelConfig& config, IpTunnelTemplate& outer) {
 
 }  // namespace
 
+// TUN-MD-01: DF is neither configured nor the inner packet's; of `tos` 1 alone is special.
+IpTunnelConfig with_metadata(const IpTunnelConfig& device, const IpTunnelMetadata& metadata) {
+    IpTunnelConfig one = device;
+    one.local = metadata.source;
+    one.lower = kNoLink;
+    one.ttl = metadata.ttl;
+    one.tos = metadata.tos == kInheritTos ? kInheritTos
+                                          : static_cast<std::uint8_t>(metadata.tos & ~kEcnMask);
+    one.pmtudisc = false;
+    one.ignore_df = true;
+    one.out_key =
+        metadata.key ? std::optional(static_cast<std::uint32_t>(metadata.id)) : std::nullopt;
+    one.out_checksum = metadata.checksum;
+    one.out_sequence = metadata.sequence;
+    return one;
+}
+
 IpTunnelTemplate build_ip_tunnel_template(
     const IpTunnelConfig& config,
     LinkId device,

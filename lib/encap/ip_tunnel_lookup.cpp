@@ -109,14 +109,17 @@ BasicIpTunnelLookup<Key>::go_through_passes(const Key& packet, LinkId link_in) c
         }
         last_counts = false;
     }
-    if (search.candidate == kNoLink) {
-        const Key fallback{Key::kAny, Key::kAny, 0, kind | Key::kFallback};
+    if (search.candidate != kNoLink) {
+        return search.candidate;
+    }
+    for (const std::uint32_t last_resort : {Key::kExternal, Key::kFallback}) {
+        const Key key{Key::kAny, Key::kAny, 0, kind_alone | last_resort};
         IpTunnelMatch match;
-        if (table.find(table.prefetch(fallback), fallback, match)) {
+        if (table.find(table.prefetch(key), key, match)) {
             return match.device;
         }
     }
-    return search.candidate;
+    return kNoLink;
 }
 
 // Whether a packet for the devices of `exact` may belong to this one, when it comes in by its link.
@@ -184,17 +187,14 @@ bool BasicIpTunnelLookup<Key>::publish(const Key& key, Group& group) {
 }
 
 template <typename Key>
-bool BasicIpTunnelLookup<Key>::publish_fallback(const Device& device) {
+bool BasicIpTunnelLookup<Key>::publish_last_resort(LinkId id, const Device& device) {
     const auto kind = device.key.kind_and_flags & kKindMask;
-    const Key key{Key::kAny, Key::kAny, 0, kind | Key::kFallback};
+    const Key key{Key::kAny, Key::kAny, 0, kind | device.last_resort};
     if (!device.up) {
         table_.erase(key);
         return true;
     }
-    const auto id = std::find_if(devices_.begin(), devices_.end(), [&](const auto& entry) {
-        return &entry.second == &device;
-    });
-    return table_.insert(key, {id->first, kNoLink, 0}) != rcu::Inserted::full;
+    return table_.insert(key, {id, kNoLink, 0}) != rcu::Inserted::full;
 }
 
 // A device that is bound to a link came or went: groups that it may be preferred to.
@@ -235,7 +235,7 @@ bool BasicIpTunnelLookup<Key>::apply_up(LinkId id, Device& device, bool up) {
         device.up = before;
         return false;
     }
-    if (device.is_fallback && !publish_fallback(device)) {
+    if (device.last_resort != 0 && !publish_last_resort(id, device)) {
         device.up = before;
         (void)publish(key, groups_[key]);
         return false;
@@ -263,12 +263,15 @@ bool BasicIpTunnelLookup<Key>::set(
         erase(device);
     }
     Device& next = devices_[device];
+    const std::uint32_t last_resort = is_fallback       ? Key::kFallback
+                                      : config.external ? Key::kExternal
+                                                        : std::uint32_t{0};
     next = {
         key_of(config),
         config.lower,
         Key::kKeyIsFlagged && config.in_key.has_value(),
         false,
-        is_fallback};
+        last_resort};
     std::vector<LinkId>& list = groups_[next.key].devices;
     list.insert(list.begin(), device);
     if (apply_up(device, next, up)) {
@@ -307,6 +310,15 @@ void BasicIpTunnelLookup<Key>::erase(LinkId device) {
         groups_.erase(group);
     }
     devices_.erase(known);
+}
+
+template <typename Key>
+LinkId BasicIpTunnelLookup<Key>::find_external(IpTunnelKind kind) const {
+    const auto found = std::find_if(devices_.begin(), devices_.end(), [&](const auto& entry) {
+        return entry.second.last_resort == Key::kExternal &&
+               (entry.second.key.kind_and_flags & kKindMask) == static_cast<std::uint32_t>(kind);
+    });
+    return found == devices_.end() ? kNoLink : found->first;
 }
 
 template <typename Key>

@@ -36,6 +36,7 @@ struct IpTunnelKey {
 
     static constexpr std::uint32_t kHasKey = 0x100;
     static constexpr std::uint32_t kFallback = 0x200;
+    static constexpr std::uint32_t kExternal = 0x400;
     static constexpr unsigned kVrfShift = 16;
 
     // Each VRF has its own devices: `vrf` is the one by which their outer packets are routed.
@@ -103,6 +104,7 @@ struct IpTunnelKey6 {
 
     static constexpr std::uint32_t kHasKey = IpTunnelKey::kHasKey;
     static constexpr std::uint32_t kFallback = IpTunnelKey::kFallback;
+    static constexpr std::uint32_t kExternal = IpTunnelKey::kExternal;
 
     [[nodiscard]] static constexpr IpTunnelKey6 make(
         IpTunnelKind kind,
@@ -204,6 +206,8 @@ public:
     void erase(LinkId device);
     // writer: the device that a new one would be a duplicate of (IPIP-CRE-05), or kNoLink.
     [[nodiscard]] LinkId find_same(const IpTunnelConfig& config) const;
+    // writer: the external device of the kind, up or down, or kNoLink (IPIP-CRE-06).
+    [[nodiscard]] LinkId find_external(IpTunnelKind kind) const;
 
 private:
     struct Device {
@@ -211,7 +215,7 @@ private:
         LinkId lower = kNoLink;
         bool has_key = false;
         bool up = false;
-        bool is_fallback = false;
+        std::uint32_t last_resort = 0;  // IpTunnelKey::kFallback or kExternal (TUN-LKP-07)
     };
 
     struct Less {
@@ -230,7 +234,7 @@ private:
     [[nodiscard]] bool is_preferred_to(const Device& bound, const Key& exact) const;
     [[nodiscard]] bool is_direct(const Key& key, std::size_t members) const;
     [[nodiscard]] bool publish(const Key& key, Group& group);
-    [[nodiscard]] bool publish_fallback(const Device& device);
+    [[nodiscard]] bool publish_last_resort(LinkId id, const Device& device);
     void publish_around(const Device& changed);
     [[nodiscard]] bool apply_up(LinkId id, Device& device, bool up);
 

@@ -81,7 +81,7 @@ public:
 
 private:
     struct DropRow {
-        Counter reasons[160];
+        Counter reasons[192];
     };
 
     LinkCounters* links_;

@@ -253,6 +253,14 @@ enum class Direction : std::uint8_t { rx, tx };
       tx,                                                                                          \
       tx_errors,                                                                                   \
       "the link has no remote, and the IPv6 next hop is no ::a.b.c.d (TUN-TX-04)")                 \
+    X(ip_tunnel_no_metadata,                                                                       \
+      tx,                                                                                          \
+      tx_errors,                                                                                   \
+      "an external ipip link, and the packet's route has no encap ip (TUN-TX-06)")                 \
+    X(gre_no_metadata,                                                                             \
+      tx,                                                                                          \
+      tx_dropped,                                                                                  \
+      "an external gre or gretap link, and the packet's route has no encap ip (GRE-TX-07)")        \
     X(ip_tunnel_no_route,                                                                          \
       tx,                                                                                          \
       tx_carrier_errors | KernelCounters::tx_errors,                                               \
@@ -340,7 +348,7 @@ inline constexpr auto kDropInfo = std::to_array<DropInfo>({
 #undef CULVERT_DROP_INFO
 });
 inline constexpr std::size_t kDropCount = kDropInfo.size();
-static_assert(kDropCount <= 160, "the counter rows are 160 wide");
+static_assert(kDropCount <= 192, "the counter rows are 192 wide");
 
 constexpr const DropInfo& info(Drop reason) noexcept {
     return kDropInfo[static_cast<std::size_t>(reason)];

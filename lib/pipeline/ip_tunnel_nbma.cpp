@@ -21,6 +21,10 @@ std::uint32_t remote_in_ipv6(const rte_mbuf* packet) noexcept {
 
 [[gnu::cold]] void
 refuse_without_remote(Worker& worker, rte_mbuf* packet, const Link& device) noexcept {
+    if (device.ip_tunnel.external) {
+        worker.drop(packet, device.id, no_metadata(device.kind));
+        return;
+    }
     const encap::IpTunnelInner inner = encap::inspect_inner(packet);
     if (has_link_layer(device.kind) || inner.l3 != net::L3::ipv6 || inner.truncated) {
         worker.drop(packet, device.id, Drop::ip_tunnel_no_remote);

@@ -103,6 +103,9 @@ std::uint32_t IpTunnelPush::remote_of(const Link& device, const rte_mbuf* packet
     const auto gateway = net::detail::load<std::uint32_t>(frame);
     const bool is_ipv4 =
         reinterpret_cast<const net::EtherHeader*>(frame)->type.host() == net::ether_type::kIpv4;
+    if (device.ip_tunnel.external) {
+        return gateway;  // TUN-MD-01: metadata, or none
+    }
     if (gateway == 0 && !is_ipv4) [[unlikely]] {
         return remote_in_ipv6(packet);
     }

@@ -282,9 +282,6 @@ template <typename Underlay>
 void run_stage(Worker& worker) noexcept {
     using Pop = VxlanPop<Underlay>;
     Vector& vector = worker.vector(Underlay::kStage);
-    if (Underlay::kStage == Stage::vxlan_pop && worker.tables.ip_tunnels.fou.any()) [[unlikely]] {
-        divert_fou(worker, vector);
-    }
     const std::uint32_t room =
         std::min(worker.vector(Stage::ethernet).room(), worker.vector(Stage::bridge).room());
     const std::uint32_t count = std::min(vector.count, room);
@@ -301,6 +298,9 @@ void run_stage(Worker& worker) noexcept {
 }  // namespace
 
 void vxlan_pop_stage(Worker& worker) noexcept {
+    if (worker.tables.ip_tunnels.fou.any()) [[unlikely]] {
+        divert_fou(worker, worker.vector(Stage::vxlan_pop));
+    }
     run_stage<VxlanOverIpv4>(worker);
 }
 

@@ -150,7 +150,7 @@ TEST_CASE("TUN-TX-23 a lower link that is down, and a tunnel that is", "[ip_tunn
     sender.expect_only_drop(sender.tunnel, Drop::link_down_tx);
 }
 
-TEST_CASE("TUN-PMTU-04 TUN-PMTU-06 what the outer path does not take", "[ip_tunnel]") {
+TEST_CASE("TUN-PMTU-04 TUN-PMTU-06 TUN-TX-14 what the outer path does not take", "[ip_tunnel]") {
     const auto [kind, overhead] = GENERATE(table<IpTunnelKind, std::uint32_t>(
         {{IpTunnelKind::ipip, 20}, {IpTunnelKind::gre, 24}, {IpTunnelKind::gretap, 38}}
     ));
