@@ -244,11 +244,11 @@ inline constexpr auto kIp6tnl = std::to_array<Keyword>({
     kTunnelExternal,
     kTunnelEncap,
     kTunnelNoencap,
-    encap_port("encap-sport", "Invalid source port."),
-    encap_port("encap-dport", "Invalid destination port."),
-    off_toggle("encap-csum", "UDP checksum of encap"),
+    kTunnelEncapSport,
+    kTunnelEncapDport,
+    kTunnelEncapCsum,
     off_toggle("encap-udp6-csum", "UDP checksum of encap over IPv6"),
-    off_toggle("encap-remcsum", "remote checksum offload of encap"),
+    kTunnelEncapRemcsum,
 });
 
 inline constexpr auto kIp6gre = std::to_array<Keyword>({
@@ -276,11 +276,11 @@ inline constexpr auto kIp6gre = std::to_array<Keyword>({
     kTunnelExternal,
     kTunnelEncap,
     kTunnelNoencap,
-    encap_port("encap-sport", "Invalid source port."),
-    encap_port("encap-dport", "Invalid destination port."),
-    off_toggle("encap-csum", "UDP checksum of encap"),
+    kTunnelEncapSport,
+    kTunnelEncapDport,
+    kTunnelEncapCsum,
     off_toggle("encap-udp6-csum", "UDP checksum of encap over IPv6"),
-    off_toggle("encap-remcsum", "remote checksum offload of encap"),
+    kTunnelEncapRemcsum,
 });
 
 inline constexpr Keyword kTunnelMode = {

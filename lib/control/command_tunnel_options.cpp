@@ -186,6 +186,19 @@ void apply_ip6(const Arguments& arguments, IpTunnelOptions& options) {
     }
 }
 
+// UDP around a tunnel, and outer headers that routes say, are IPv4's here.
+Result<void> check_over_ipv6(const IpTunnelOptions& options) {
+    using Udp = encap::UdpEncap::Kind;
+    if (options.external) {
+        return Error{std::errc::operation_not_supported, "external is not supported over IPv6"};
+    }
+    if (options.udp.value_or(Udp::none) != Udp::none) {
+        return Error{
+            std::errc::operation_not_supported, "encap fou and gue are not supported over IPv6"};
+    }
+    return {};
+}
+
 }  // namespace
 
 Result<IpTunnelOptions> ip_tunnel_options(Context& context, const Arguments& arguments) {
@@ -237,7 +250,7 @@ Result<void> check_ip_tunnel_options(
         options.remote.reset();
     }
     if (is_over_ipv6) {
-        return {};
+        return check_over_ipv6(options);
     }
     if (!encap::traits(now.kind).has_gre) {
         return check_ttl_with_pmtudisc(context, now, options);
