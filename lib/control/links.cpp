@@ -260,8 +260,7 @@ void LinkManager::set_carrier(LinkId port, bool carrier) {
     }
     found->carrier = carrier;
     if (!carrier) {
-        // NEI-13 (neigh_carrier_down, arp_evict_nocarrier). A device that reports a loss that is
-        // none (net_tap, whose tap is in another namespace) costs one more question a neighbour.
+        // NEI-13 (neigh_carrier_down, arp_evict_nocarrier)
         (void)core_.routing().neighbours().flush(port);
     }
     Event event;

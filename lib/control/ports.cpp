@@ -8,6 +8,8 @@
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
 
+#include <net/if.h>
+
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -39,6 +41,15 @@ Error device_error(int code, const std::string& port, const std::string& attempt
 // for only when needed; for the rest they are free.
 bool is_virtual(const std::string& name) {
     return name.find(':') == std::string::npos;
+}
+
+// The port's kernel interface is in another name space: net_tap cannot ask for its state there, and
+// reports it as down.
+bool is_elsewhere(std::uint16_t port_id) {
+    rte_eth_dev_info info{};
+    std::array<char, IF_NAMESIZE> name{};
+    return rte_eth_dev_info_get(port_id, &info) == 0 && info.if_index != 0 &&
+           if_indextoname(info.if_index, name.data()) == nullptr;
 }
 
 }  // namespace
@@ -316,7 +327,10 @@ Ports::worker_configs(const std::map<std::uint16_t, LinkId>& links) const {
 
 bool Ports::has_carrier(std::uint16_t port_id) const {
     rte_eth_link link{};
-    return rte_eth_link_get_nowait(port_id, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
+    if (rte_eth_link_get_nowait(port_id, &link) == 0 && link.link_status == RTE_ETH_LINK_UP) {
+        return true;
+    }
+    return is_elsewhere(port_id);
 }
 
 Result<void> Ports::set_mtu(std::uint16_t port_id, std::uint32_t mtu) {

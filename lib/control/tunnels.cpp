@@ -386,7 +386,13 @@ Tunnels::reason(const LinkRecord& device, const TunnelView& view, const route::P
             core_.links().name_of(view.link_out)
         );
     case TunnelState::no_route:
-        return why_no_route(core_, view.source, remote, path, pipeline::is_ip_tunnel6(device.kind));
+        return why_no_route(
+            core_,
+            view.source,
+            {remote.address, remote.vni, remote.port, via_of(device, remote)},
+            path,
+            pipeline::is_ip_tunnel6(device.kind)
+        );
     case TunnelState::loop:
         return fmt::format("the way to {} leads back into {}", address, device.name);
     case TunnelState::local:

@@ -119,6 +119,7 @@ private:
     void publish_list(fdb::RemoteLists::Id id, const fdb::RemoteLists::List& list);
     Tunnel& hold(const Key& key);
     void release(const Key& key);
+    [[nodiscard]] static LinkId via_of(const LinkRecord& device, const fdb::Remote& remote);
     void find_way(Tunnel& tunnel);
     void enter(Tunnel& tunnel);
     void leave(Tunnel& tunnel);

@@ -153,6 +153,15 @@ void Tunnels::leave(Tunnel& tunnel) {
     by_hop_.remove({tunnel.path.link, tunnel.path.next_hop}, tunnel);
 }
 
+// Where the remote's route is looked for: by its own link, or as the device's socket is bound
+// (VXLAN-SOCK-02), to the VRF.
+LinkId Tunnels::via_of(const LinkRecord& device, const fdb::Remote& remote) {
+    if (remote.via != kNoLink) {
+        return remote.via;
+    }
+    return device.kind == pipeline::LinkKind::vxlan ? device.vxlan.vrf : device.ip_tunnel.vrf;
+}
+
 // VXLAN-TX-20: the output link is the remote's alone; `dev` of the device counts for its default
 // remote, whose entry carries it.
 void Tunnels::find_way(Tunnel& tunnel) {
@@ -162,8 +171,9 @@ void Tunnels::find_way(Tunnel& tunnel) {
     const fdb::Remote& remote = tunnel.key->second;
     tunnel.path = {};
     if (device != nullptr && !tunnel.remote.is_unspecified()) {
-        tunnel.path =
-            core_.routing().lookup(tunnel.remote, remote.via, local_of(*device, *tunnel.key));
+        tunnel.path = core_.routing().lookup(
+            tunnel.remote, via_of(*device, remote), local_of(*device, *tunnel.key)
+        );
     }
     enter(tunnel);
 }

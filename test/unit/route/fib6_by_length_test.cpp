@@ -58,6 +58,7 @@ TEST_CASE("a VRF's IPv6 table answers as a list of prefixes does", "[route][fib6
         for (std::size_t i = 0; i < bytes.size(); ++i) {
             bytes.at(i) = static_cast<std::uint8_t>(random() % 2 == 0 ? 0 : 0xff);
         }
+        bytes[0] |= 0x20;  // not an IPv4 address by chance
         return bytes;
     };
     for (AdjacencyId step = 1; step < 2000; ++step) {
