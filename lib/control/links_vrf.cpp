@@ -137,9 +137,7 @@ void LinkManager::move_tunnels_over(LinkId lower) {
             unrelate(upper);
             upper.ip_tunnel.vrf = vrf;
             relate(upper);
-            (void)core_.ip_tunnels().set(
-                id, upper.ip_tunnel, upper.admin_up, upper.is_fallback
-            );
+            (void)core_.ip_tunnels().set(id, upper.ip_tunnel, upper.admin_up, upper.is_fallback);
             publish(upper);
             core_.tunnels().follow(upper);
         }

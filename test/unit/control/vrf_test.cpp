@@ -205,7 +205,10 @@ TEST_CASE("a link's routes go into its VRF with it, and out again", "[control][v
     CHECK(machine.run("route get 10.9.0.2 vrf red").starts_with("10.9.0.2 dev port3 table 10 "));
     CHECK(machine.run("route get 10.0.0.2 oif port1")
               .starts_with("10.0.0.2 dev port1 table 20 src 10.0.0.1 uid 0 \n"));
-    CHECK(machine.refused("route get 10.9.0.2") == "Error: route get 10.9.0.2: Network is unreachable (ENETUNREACH)");
+    CHECK(
+        machine.refused("route get 10.9.0.2") ==
+        "Error: route get 10.9.0.2: Network is unreachable (ENETUNREACH)"
+    );
     machine.know(3, "10.9.0.2");
     machine.receive(0, udp_between(0, "10.0.0.2", "10.9.0.2"));
     CHECK(machine.sent_counts() == "0 0 0 1");
