@@ -219,6 +219,7 @@ void ListenerReports::answer(LinkId id, Link& link, std::uint64_t now_ms) {
         return;
     }
     std::vector<Record> records;
+    records.reserve(asked.size());
     for (const net::IpAddress& group : asked) {
         records.push_back({kIsExclude, group});
     }

@@ -62,7 +62,7 @@ private:
     [[nodiscard]] bool is_direct(const Run& run) noexcept;
     [[nodiscard]] bool is_direct_in_udp(const Run& run) noexcept;
     [[nodiscard]] bool leads_to_port(const Run& run) noexcept;
-    template <bool kInUdp>
+    template <bool InUdp>
     void push_run(
         rte_mbuf* const* packets, std::uint32_t count, const Run& run, Output& output
     ) noexcept;
@@ -248,7 +248,7 @@ patch_udp(rte_mbuf* packet, const encap::IpTunnelTemplate& outer, net::Be16 port
 
 // To a port. Precondition: is_direct(run) or is_direct_in_udp(run), and there is room for all of
 // them.
-template <bool kInUdp>
+template <bool InUdp>
 [[gnu::always_inline]] inline void IpTunnelPush::push_run(
     rte_mbuf* const* packets, std::uint32_t count, const Run& run, Output& output
 ) noexcept {
@@ -260,12 +260,12 @@ template <bool kInUdp>
         rte_mbuf* packet = *at;
         const std::uint32_t len = packet->pkt_len;
         net::Be16 port{};
-        if constexpr (kInUdp) {
+        if constexpr (InUdp) {
             const auto* frame = rte_pktmbuf_mtod(packet, const std::uint8_t*);
             port = encap::ip_tunnel_source_port(frame, packet->data_len);
         }
         if (encap::ip_tunnel_push_plain(packet, outer, output.identification)) [[likely]] {
-            if constexpr (kInUdp) {
+            if constexpr (InUdp) {
                 patch_udp(packet, outer, port);
             }
             ++output.identification;

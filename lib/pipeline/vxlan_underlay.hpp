@@ -99,8 +99,8 @@ struct VxlanOverIpv6 {
 
     struct Vtep {
         net::IpAddress address;
-        LinkId link_in;
-        bool has_checksum;
+        LinkId link_in = kNoLink;
+        bool has_checksum = false;
 
         static Vtep of(const Outer& outer, LinkId link_in) noexcept {
             return {outer.source, link_in, outer.has_checksum};

@@ -70,7 +70,7 @@ public:
     // routing_lookup.cpp
     [[nodiscard]] bool is_local(const net::IpAddress& address, LinkId near) const;
     [[nodiscard]] Path
-    lookup(const net::IpAddress& destination, LinkId link, const net::IpAddress& source) const;
+    lookup(const net::IpAddress& destination, LinkId by, const net::IpAddress& source) const;
     [[nodiscard]] Path lookup_forward(
         const net::IpAddress& destination, const net::IpAddress& source, LinkId link_in
     ) const;

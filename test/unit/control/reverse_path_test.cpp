@@ -22,14 +22,14 @@ TEST_CASE(
     machine.run("route add 30.0.0.0/8 via 10.0.0.2 vrf red");
     const std::uint16_t port = 2;
     // From the link's own network, from behind another link, from nowhere, from who has no address.
-    const std::array<Bytes, 4> kPackets{
+    const std::array<Bytes, 4> packets_of_each{
         udp_between(port, "10.0.0.2", "10.9.0.2"),
         udp_between(port, "20.0.0.9", "10.9.0.2"),
         udp_between(port, "40.0.0.9", "10.9.0.2"),
         udp_between(port, "0.0.0.0", "10.9.0.2")};
     const auto passed = [&] {
         std::string text;
-        for (const Bytes& bytes : kPackets) {
+        for (const Bytes& bytes : packets_of_each) {
             const std::uint64_t before = machine.drops("port2", Drop::ip4_reverse_path);
             machine.receive(port, bytes);
             (void)machine.sent_counts();

@@ -51,9 +51,9 @@ Bytes fragment(std::uint16_t port, bool is_last) {
 TEST_CASE("one address in two VRFs and in none: each answers for its own", "[control][vrf]") {
     Machine machine;
     const auto port = static_cast<std::uint16_t>(GENERATE(0, 1, 2));
-    const std::array<const char*, 3> kCounts{"1 0 0 0", "0 1 0 0", "0 0 1 0"};
+    const std::array<const char*, 3> counts_by_link{"1 0 0 0", "0 1 0 0", "0 0 1 0"};
     machine.receive(port, echo_request(port, "10.0.0.2", "10.0.0.1"));
-    CHECK(machine.sent_counts() == kCounts.at(port));
+    CHECK(machine.sent_counts() == counts_by_link.at(port));
     machine.receive(
         port,
         Packet()
@@ -62,10 +62,12 @@ TEST_CASE("one address in two VRFs and in none: each answers for its own", "[con
             .padding(18)
             .bytes()
     );
-    CHECK(machine.sent_counts() == kCounts.at(port));
+    CHECK(machine.sent_counts() == counts_by_link.at(port));
     // What is an address of ours elsewhere is none here.
     machine.receive(port, echo_request(port, "10.0.0.2", "10.9.0.1"));
-    CHECK(machine.sent_counts() == kCounts.at(port));  // an answer, or that there is no route
+    CHECK(
+        machine.sent_counts() == counts_by_link.at(port)
+    );  // an answer, or that there is no route
     CHECK(machine.drops(fmt::format("port{}", port), Drop::ip4_no_route) == (port == 2 ? 0 : 1));
     machine.receive(
         port,
@@ -105,14 +107,14 @@ TEST_CASE("a VRF's links are routed by its table alone", "[control][vrf]") {
 
 TEST_CASE("VXLAN-SOCK-02 one VNI in two VRFs and in none", "[control][vrf]") {
     Machine machine;
-    const std::array<std::string, 3> kNames{"vxr", "vxb", "vxm"};
+    const std::array<std::string, 3> names_of_tunnels{"vxr", "vxb", "vxm"};
     for (std::size_t i = 0; i < 3; ++i) {
         machine.run(fmt::format(
             "link add {} type vxlan id 42 dstport 4789 remote 10.0.0.2{}",
-            kNames.at(i),
+            names_of_tunnels.at(i),
             i == 2 ? "" : fmt::format(" dev port{}", i)
         ));
-        machine.run(fmt::format("link set {} up", kNames.at(i)));
+        machine.run(fmt::format("link set {} up", names_of_tunnels.at(i)));
     }
     CHECK(
         machine.refused("link add vx2 type vxlan id 42 dstport 4789 remote 10.0.0.3 dev red") ==
@@ -122,7 +124,7 @@ TEST_CASE("VXLAN-SOCK-02 one VNI in two VRFs and in none", "[control][vrf]") {
         machine.receive(port, vxlan_frame(port, 42, v4("172.16.0.1")));
         machine.settle();
         for (std::size_t i = 0; i < 3; ++i) {
-            CHECK(machine.rx_packets(kNames.at(i)) == (i <= port ? 1 : 0));
+            CHECK(machine.rx_packets(names_of_tunnels.at(i)) == (i <= port ? 1 : 0));
         }
     }
     // Out of it: red's device is where none is said now, and there is one already.

@@ -160,7 +160,9 @@ TEST_CASE("ip6tnl: IPv4 and IPv6 in IPv6, behind an encapsulation limit", "[ip_t
     REQUIRE(sent4.size() == 1);
     CHECK(sent4[0].at(54) == 4);
     CHECK(machine.tx_packets(machine.tunnel) == 2);
-    CHECK(machine.tx_bytes(machine.tunnel) == sent4[0].size() + sent6[0].size() - 2 * 62);
+    CHECK(
+        machine.tx_bytes(machine.tunnel) == sent4[0].size() + sent6[0].size() - std::size_t{2} * 62
+    );
     machine.expect_no_drop();
 }
 
@@ -284,16 +286,30 @@ TEST_CASE(
     CHECK(machine.rx_packets(machine.tunnel) == 6);
     CHECK(machine.rx_bytes(machine.tunnel) == 3 * (inner4.size() + kInner6.size()));
     for (std::size_t len = 0; len < 40; ++len) {
-        CHECK(machine.take(41, Bytes(kInner6.begin(), kInner6.begin() + len)).empty());
+        CHECK(machine
+                  .take(
+                      41, Bytes(kInner6.begin(), kInner6.begin() + static_cast<std::ptrdiff_t>(len))
+                  )
+                  .empty());
         machine.expect_only_drop(machine.underlay, Drop::ipip_truncated);
     }
     for (std::size_t len = 0; len < 20; ++len) {
-        CHECK(machine.take(kOptions, options4 + Bytes(inner4.begin(), inner4.begin() + len)).empty()
-        );
+        CHECK(machine
+                  .take(
+                      kOptions,
+                      options4 +
+                          Bytes(inner4.begin(), inner4.begin() + static_cast<std::ptrdiff_t>(len))
+                  )
+                  .empty());
         machine.expect_only_drop(machine.underlay, Drop::ipip_truncated);
     }
     for (std::size_t len = 0; len < 8; ++len) {
-        CHECK(machine.take(kOptions, Bytes(options4.begin(), options4.begin() + len)).empty());
+        CHECK(machine
+                  .take(
+                      kOptions,
+                      Bytes(options4.begin(), options4.begin() + static_cast<std::ptrdiff_t>(len))
+                  )
+                  .empty());
         machine.expect_only_drop(machine.underlay, Drop::ip6_extension_header);
     }
     // An option that ends behind its header.
@@ -352,7 +368,9 @@ TEST_CASE("GRE-RX-02 GRE-RX-03 GRE-RX-05 TUN-RX-02 TUN-RX-03 ip6gre receives", "
     machine.expect_only_drop(machine.underlay, Drop::gre_checksum);
     const Bytes whole{0xb0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 9};
     for (std::size_t len = 0; len < 16; ++len) {
-        CHECK(machine.take(47, Bytes(whole.begin(), whole.begin() + len)).empty());
+        CHECK(machine
+                  .take(47, Bytes(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(len)))
+                  .empty());
         machine.expect_only_drop(machine.underlay, Drop::gre_truncated);
     }
 }
