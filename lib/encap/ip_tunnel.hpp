@@ -104,6 +104,7 @@ struct IpTunnelMetadata {
     bool key = false;
     bool checksum = false;
     bool sequence = false;
+    // NOLINTNEXTLINE(modernize-use-nullptr): the tool takes the comparison with 0 for a pointer
     friend auto operator<=>(const IpTunnelMetadata&, const IpTunnelMetadata&) = default;
 };
 
