@@ -12,7 +12,6 @@ namespace {
 
 using Bytes = std::vector<std::uint8_t>;
 
-
 std::optional<AnswerOptions> answer_to(const Bytes& options) {
     OptionContext context;
     context.received_at = 0x0a000001;
