@@ -70,6 +70,18 @@ struct FouPort {
     friend bool operator==(const FouPort&, const FouPort&) = default;
 };
 
+// The same as workers see it, in host order.
+struct FouTaker {
+    std::uint32_t local = 0;  // 0 = any
+    std::uint32_t peer = 0;   // 0 = any; else peer_port counts, too
+    std::uint16_t port = 0;
+    std::uint16_t peer_port = 0;
+    LinkId dev = kNoLink;
+    std::uint8_t protocol = 0;
+
+    [[nodiscard]] bool is_gue() const noexcept { return protocol == 0; }
+};
+
 // What of a packet decides which port takes it.
 struct FouAddresses {
     std::uint32_t local = 0;
@@ -83,7 +95,7 @@ struct FouAddresses {
 class FouPorts {
 public:
     // reader: are there any? While not, who looks at UDP has nothing else to ask.
-    [[nodiscard]] bool any() const noexcept { return ports_.read() != nullptr; }
+    [[nodiscard]] bool any() const noexcept { return takers_.read() != nullptr; }
 
     // reader: whether a port of this number is open to some address.
     [[nodiscard]] bool may_take(std::uint16_t port) const noexcept {
@@ -92,14 +104,14 @@ public:
     }
 
     // reader: who takes the packet, the one that says most; nullptr = nobody.
-    [[nodiscard]] const FouPort* find(const FouAddresses& packet) const noexcept;
+    [[nodiscard]] const FouTaker* find(const FouAddresses& packet) const noexcept;
     // writer: all of them, as they are from now on.
     void publish(rcu::Domain& domain, const std::vector<FouPort>& ports);
 
 private:
     static constexpr std::size_t kBits = 64;
     std::array<std::atomic<std::uint64_t>, 65536 / kBits> open_{};  // worker: ro, control: wo
-    rcu::Published<std::vector<FouPort>> ports_;                    // nullptr = none
+    rcu::Published<std::vector<FouTaker>> takers_;  // who says most in front; nullptr = none
 };
 
 }  // namespace culvert::encap

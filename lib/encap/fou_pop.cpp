@@ -10,7 +10,9 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <iterator>
 #include <memory>
+#include <utility>
 
 namespace culvert::encap {
 
@@ -112,37 +114,42 @@ void close_up(
     forget_offloads(packet);
 }
 
-// The more it says, the better it fits (compute_score()); negative: it does not.
-int score_of(const FouPort& port, const FouAddresses& packet) noexcept {
-    const auto is_other = [](const net::IpAddress& wanted, std::uint32_t has) {
-        return !wanted.is_unspecified() && wanted.v4() != has;
-    };
-    const bool has_peer = !port.peer.is_unspecified();
-    if (port.port != packet.port || is_other(port.local, packet.local) ||
-        is_other(port.peer, packet.peer) || (has_peer && port.peer_port != packet.peer_port) ||
-        (port.dev != kNoLink && port.dev != packet.link_in)) {
-        return -1;
-    }
-    return (port.local.is_unspecified() ? 0 : 1) + (has_peer ? 2 : 0) +
-           (port.dev != kNoLink ? 1 : 0);
+FouTaker taker_of(const FouPort& port) {
+    const auto address = [](const net::IpAddress& ip) { return ip.is_v4() ? ip.v4() : 0; };
+    return {
+        address(port.local),
+        address(port.peer),
+        port.port,
+        port.peer_port,
+        port.dev,
+        port.protocol};
+}
+
+// The more it says, the better it fits (compute_score()).
+int score_of(const FouTaker& taker) noexcept {
+    return (taker.local == 0 ? 0 : 1) + (taker.peer == 0 ? 0 : 2) + (taker.dev == kNoLink ? 0 : 1);
+}
+
+bool fits(const FouTaker& taker, const FouAddresses& packet) noexcept {
+    const bool is_from_peer =
+        taker.peer == 0 || (taker.peer == packet.peer && taker.peer_port == packet.peer_port);
+    return taker.port == packet.port && (taker.local == 0 || taker.local == packet.local) &&
+           is_from_peer && (taker.dev == kNoLink || taker.dev == packet.link_in);
 }
 
 }  // namespace
 
-const FouPort* FouPorts::find(const FouAddresses& packet) const noexcept {
-    const std::vector<FouPort>* ports = ports_.read();
-    const FouPort* best = nullptr;
-    int best_score = -1;
-    if (ports == nullptr) {
+const FouTaker* FouPorts::find(const FouAddresses& packet) const noexcept {
+    const std::vector<FouTaker>* takers = takers_.read();
+    if (takers == nullptr) {
         return nullptr;
     }
-    for (const FouPort& port : *ports) {
-        if (const int score = score_of(port, packet); score > best_score) {
-            best = &port;
-            best_score = score;
+    for (const FouTaker& taker : *takers) {
+        if (fits(taker, packet)) {
+            return &taker;
         }
     }
-    return best;
+    return nullptr;
 }
 
 void FouPorts::publish(rcu::Domain& domain, const std::vector<FouPort>& ports) {
@@ -153,9 +160,16 @@ void FouPorts::publish(rcu::Domain& domain, const std::vector<FouPort>& ports) {
     for (std::size_t i = 0; i < open.size(); ++i) {
         open_[i].store(open[i], std::memory_order_relaxed);
     }
-    ports_.publish(
-        domain, ports.empty() ? nullptr : std::make_unique<const std::vector<FouPort>>(ports)
-    );
+    auto takers = std::make_unique<std::vector<FouTaker>>();
+    takers->reserve(ports.size());
+    std::transform(ports.begin(), ports.end(), std::back_inserter(*takers), taker_of);
+    std::stable_sort(takers->begin(), takers->end(), [](const FouTaker& a, const FouTaker& b) {
+        return score_of(a) > score_of(b);
+    });
+    if (takers->empty()) {
+        takers.reset();
+    }
+    takers_.publish(domain, std::move(takers));
 }
 
 bool is_perhaps_fou(
@@ -185,18 +199,18 @@ FouVerdict fou_open(
     const std::uint16_t offset = udp_offset_of(packet, l3_offset);
     const auto& ip = *rte_pktmbuf_mtod_offset(packet, const net::Ipv4Header*, l3_offset);
     const auto& udp = *rte_pktmbuf_mtod_offset(packet, const net::UdpHeader*, offset);
-    const FouPort* port = ports.find(
+    const FouTaker* taker = ports.find(
         {ip.destination.host(),
          ip.source.host(),
          udp.destination.host(),
          udp.source.host(),
          link_in}
     );
-    if (port == nullptr) {
+    if (taker == nullptr) {
         return FouVerdict::no_port;
     }
-    Inside inside{sizeof(net::UdpHeader), port->protocol};
-    if (port->is_gue() && !read_gue(packet, offset + sizeof(udp), inside)) {
+    Inside inside{sizeof(net::UdpHeader), taker->protocol};
+    if (taker->is_gue() && !read_gue(packet, offset + sizeof(udp), inside)) {
         return FouVerdict::refused;
     }
     close_up(packet, offset, l3_offset, inside);
