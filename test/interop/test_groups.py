@@ -122,4 +122,5 @@ def keepalive():
             wire.send(frame / IP(src="192.0.2.9", dst="192.0.2.1") / GRE(proto=0x800) / back)
             seen = wire.receive(lambda frame: GRE in frame and frame[GRE].proto == 0 and frame[IP].src == "192.0.2.1", what="the keepalive")
         assert (seen[IP].dst, seen[IP].ttl) == ("192.0.2.9", 254), seen.show(dump=True)
-        assert culvert.drops() == {}, culvert.drops()
+        # The namespace itself knows no gre, and says so.
+        assert set(culvert.drops()) <= {"icmp_not_handled"}, culvert.drops()
