@@ -94,31 +94,25 @@ bool IcmpErrors::address(const Quote& quote, Answer& answer) const {
     const route::Routing& routing = core_.routing();
     const auto sender = net::IpAddress::from_v4(quote.ip.source.host());
     const auto target = net::IpAddress::from_v4(quote.ip.destination.host());
-    const std::span<const std::uint8_t> options =
-        options_of(quote.packet, quote.offset, quote.ip.header_len_bytes());
-    OptionContext context = option_context(routing, quote.ip.source.host(), quote.link_in);
-    // Once to know where it goes first, and again when that is known.
-    for (int round = 0; round < (options.empty() ? 1 : 2); ++round) {
-        const auto made = answer_options(options, context);
-        if (!made.has_value()) {
-            return false;
-        }
-        answer.options = *made;
-        const net::IpAddress first =
-            made->first_hop.has_value() ? net::IpAddress::from_v4(*made->first_hop) : sender;
-        answer.back = routing.lookup(first, routing.vrf_of(quote.link_in));
-        if (!route::leads_on(answer.back.kind)) {
-            return false;
-        }
-        const bool is_local = routing.is_local(target, quote.link_in);
-        answer.source = is_local ? target : answer.back.source;
-        if (answer.source.is_unspecified()) {
-            answer.source = net::IpAddress::from_v4(kDummy);
-        }
-        context.source = answer.source.v4();
-        context.received_at = context.source;
+    answer.back = routing.lookup(sender, routing.vrf_of(quote.link_in));
+    if (!route::leads_on(answer.back.kind)) {
+        return false;
     }
-    return true;
+    const bool is_local = routing.is_local(target, quote.link_in);
+    answer.source = is_local ? target : answer.back.source;
+    if (answer.source.is_unspecified()) {
+        answer.source = net::IpAddress::from_v4(kDummy);
+    }
+    OptionContext context = option_context(routing, quote.link_in);
+    context.source = answer.source.v4();
+    context.received_at = context.source;
+    const auto made = answer_options(
+        options_of(quote.packet, quote.offset, quote.ip.header_len_bytes()), context
+    );
+    if (made.has_value()) {
+        answer.options = *made;
+    }
+    return made.has_value();
 }
 
 // ICMP-01
@@ -193,10 +187,9 @@ rte_mbuf* IcmpErrors::make(const Quote& quote, const IcmpError& error, const Ans
     const net::Be16 checksum = net::checksum_from_sum(net::sum_bytes(body, len - ip_len));
     std::memcpy(body + offsetof(net::IcmpHeader, checksum), &checksum, sizeof(checksum));
 
-    const net::Be32 destination =
-        options.first_hop.has_value() ? net::Be32{*options.first_hop} : quote.ip.source;
-    net::Ipv4Header ip =
-        output_.header(net::ip_protocol::kIcmp, len, net::Be32{answer.source.v4()}, destination);
+    net::Ipv4Header ip = output_.header(
+        net::ip_protocol::kIcmp, len, net::Be32{answer.source.v4()}, quote.ip.source
+    );
     ip.type_of_service =
         static_cast<std::uint8_t>((quote.ip.type_of_service & kTosMask) | kInternetControl);
     put_header(data, ip, options);

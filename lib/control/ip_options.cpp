@@ -18,8 +18,6 @@ constexpr std::uint8_t kEnd = 0;
 constexpr std::uint8_t kNop = 1;
 constexpr std::uint8_t kRecordRoute = 7;
 constexpr std::uint8_t kTimeStamp = 68;
-constexpr std::uint8_t kLooseRoute = 131;
-constexpr std::uint8_t kStrictRoute = 137;
 
 // Of a time stamp option's lower four bits.
 constexpr std::uint8_t kTimeAndAddress = 1;
@@ -97,41 +95,6 @@ bool stamp(Option option, const OptionContext& context) {
     return true;
 }
 
-// What was gone through of a source route, in the other direction. `made`: room for it. Returns the
-// length of what was made, 0 = nothing is left of it.
-std::size_t turn_round(
-    Option option,
-    Option made,
-    const OptionContext& context,
-    std::optional<std::uint32_t>& first_hop
-) {
-    std::size_t pointer = std::min<std::size_t>(option[2], option.size() + 1);
-    std::size_t len = 0;  // of addresses, the last one's place included
-    if (pointer < 2 * kAddressLen) {
-        return 0;
-    }
-    pointer -= kAddressLen;
-    const std::uint32_t next = get(option, pointer);
-    len = kAddressLen;
-    for (pointer -= kAddressLen; pointer > 3; pointer -= kAddressLen) {
-        put(made, len, get(option, pointer));
-        len += kAddressLen;
-    }
-    // Who put itself at the front is not visited twice (RFC 1812, 5.2.4.1).
-    if (get(option, pointer + kAddressLen) == context.sender) {
-        len -= kAddressLen;
-    }
-    if (len < kAddressLen) {
-        return 0;
-    }
-    first_hop = next;
-    made[0] = option[0];
-    made[1] = static_cast<std::uint8_t>(len + 3);
-    made[2] = 4;
-    put(made, len, context.sender);
-    return len + 3;
-}
-
 // The option at the front. Empty = it is malformed.
 Option front_option(std::span<std::uint8_t> options) {
     const std::uint8_t type = options[0];
@@ -140,8 +103,7 @@ Option front_option(std::span<std::uint8_t> options) {
         return {};
     }
     const Option option = options.first(options[1]);
-    const bool has_pointer =
-        type == kRecordRoute || type == kLooseRoute || type == kStrictRoute || type == kTimeStamp;
+    const bool has_pointer = type == kRecordRoute || type == kTimeStamp;
     const std::uint8_t first = type == kTimeStamp ? 5 : 4;
     if (has_pointer && (option.size() < 3 || option[2] < first)) {
         return {};
@@ -156,10 +118,10 @@ answer_options(std::span<const std::uint8_t> options, const OptionContext& conte
     std::array<std::uint8_t, AnswerOptions::kMost> copy{};
     const std::size_t len = std::min(options.size(), copy.size());
     std::copy_n(options.begin(), len, copy.begin());
-    // The answer's order is fixed: route, time, source route.
+    // The answer's order is fixed: route, time. Packets with a source route do not get here
+    // (RT-12).
     Option route;
     Option times;
-    Option way;
     for (std::span<std::uint8_t> rest(copy.data(), len); !rest.empty() && rest[0] != kEnd;) {
         if (rest[0] == kNop) {
             rest = rest.subspan(1);
@@ -169,9 +131,8 @@ answer_options(std::span<const std::uint8_t> options, const OptionContext& conte
         if (option.empty()) {
             return std::nullopt;
         }
-        const bool is_way = option[0] == kLooseRoute || option[0] == kStrictRoute;
-        if (option[0] == kRecordRoute || option[0] == kTimeStamp || is_way) {
-            Option& place = is_way ? way : option[0] == kTimeStamp ? times : route;
+        if (option[0] == kRecordRoute || option[0] == kTimeStamp) {
+            Option& place = option[0] == kTimeStamp ? times : route;
             if (!place.empty()) {
                 return std::nullopt;
             }
@@ -189,10 +150,6 @@ answer_options(std::span<const std::uint8_t> options, const OptionContext& conte
         );
         answer.len += option.size();
     }
-    if (!way.empty()) {
-        const std::span<std::uint8_t> room(answer.bytes);
-        answer.len += turn_round(way, room.subspan(answer.len), context, answer.first_hop);
-    }
     answer.len = (answer.len + 3) & ~std::size_t{3};
     return answer;
 }
@@ -207,9 +164,8 @@ options_of(const rte_mbuf* packet, std::size_t offset, std::size_t header_len) {
         header_len - sizeof(net::Ipv4Header)};
 }
 
-OptionContext option_context(const route::Routing& routing, std::uint32_t sender, LinkId link_in) {
+OptionContext option_context(const route::Routing& routing, LinkId link_in) {
     OptionContext context;
-    context.sender = sender;
     context.now_ms = ms_since_midnight();
     context.whom = &routing;
     context.link_in = link_in;

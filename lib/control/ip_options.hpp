@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // IPv4 options that an answer brings back to whoever sent them (ICMP-04; ip_options_compile, _echo
-// and _build as one): the recorded route, time stamps, and the source route turned round. Control
-// only.
+// and _build as one): the recorded route and time stamps. Control only.
 #pragma once
 
 #include "lib/net/ipv4.hpp"
@@ -19,7 +18,6 @@ namespace culvert::control {
 
 // What is asked for while options are made; addresses in host order.
 struct OptionContext {
-    std::uint32_t sender = 0;       // of the packet that is answered
     std::uint32_t received_at = 0;  // our address that took it
     std::uint32_t source = 0;       // of the answer
     std::uint32_t now_ms = 0;       // since midnight, UTC
@@ -33,8 +31,6 @@ struct AnswerOptions {
 
     std::array<std::uint8_t, kMost> bytes{};
     std::size_t len = 0;  // a multiple of 4
-    // Of a source route: where the answer goes first.
-    std::optional<std::uint32_t> first_hop{};
 };
 
 // The answer's options to a packet that had `options`. Nothing: those are malformed, and the packet
@@ -47,8 +43,7 @@ answer_options(std::span<const std::uint8_t> options, const OptionContext& conte
 [[nodiscard]] std::span<const std::uint8_t>
 options_of(const rte_mbuf* packet, std::size_t offset, std::size_t header_len);
 // What the context has but for our own addresses.
-[[nodiscard]] OptionContext
-option_context(const route::Routing& routing, std::uint32_t sender, LinkId link_in);
+[[nodiscard]] OptionContext option_context(const route::Routing& routing, LinkId link_in);
 // The header, whose length and checksum are completed, and the options behind it.
 void put_header(std::uint8_t* data, net::Ipv4Header ip, const AnswerOptions& options);
 

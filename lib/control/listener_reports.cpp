@@ -17,9 +17,11 @@ namespace {
 
 constexpr unsigned kRobustness = 2;                     // how often a change is reported
 constexpr std::uint64_t kUnsolicitedIntervalMs = 1000;  // RFC 3810, 9.11: at most, in between
-constexpr std::uint64_t kSoonMs = 20;                   // mld_ifc_event(): two ticks
-constexpr std::uint64_t kOlderQuerierMs = 260'000;      // RFC 3810, 9.12
-constexpr std::size_t kVersion1Len = 24;                // of a query; version 2 has 28 and more
+// Between walks over the links, of which there may be 10,000 with something due at different times.
+constexpr std::uint64_t kWalkMs = 10;
+constexpr std::uint64_t kSoonMs = 20;               // mld_ifc_event(): two ticks
+constexpr std::uint64_t kOlderQuerierMs = 260'000;  // RFC 3810, 9.12
+constexpr std::size_t kVersion1Len = 24;            // of a query; version 2 has 28 and more
 constexpr std::size_t kRecordLen = 20;
 constexpr std::size_t kRecordsAMessage = 60;  // 1200 bytes: what every link takes
 
@@ -262,9 +264,11 @@ void ListenerReports::answer(LinkId id, Link& link, std::uint64_t now_ms) {
 }
 
 std::uint64_t ListenerReports::tick(std::uint64_t now_ms) {
-    if (now_ms < next_due_ms_) {
-        return next_due_ms_;
+    const std::uint64_t next_ms = std::max(next_due_ms_, walked_ms_ + kWalkMs);
+    if (now_ms < next_ms) {
+        return next_ms;
     }
+    walked_ms_ = now_ms;
     next_due_ms_ = UINT64_MAX;
     for (auto& [id, link] : links_) {
         if (link.changes_due_ms != 0 && link.changes_due_ms <= now_ms) {

@@ -83,6 +83,7 @@ private:
     std::minstd_rand random_;
     std::map<LinkId, Link> links_;
     std::uint64_t next_due_ms_ = UINT64_MAX;
+    std::uint64_t walked_ms_ = 0;  // when tick() last looked at each of them
 };
 
 }  // namespace culvert::control

@@ -18,7 +18,10 @@ namespace {
 
 using pipeline::Drop;
 
-constexpr std::uint8_t kHopLimit = 255;        // what no router has let through (RFC 4861, 3.1)
+constexpr std::uint8_t kHopLimit = 255;  // what no router has let through (RFC 4861, 3.1)
+// Between walks over the addresses, of which there may be 10,000 with something due at different
+// times.
+constexpr std::uint64_t kWalkMs = 10;
 constexpr std::uint64_t kAskDelayMs = 1000;    // MAX_RTR_SOLICITATION_DELAY: at most that late
 constexpr std::uint64_t kAnswerTimeMs = 1000;  // RetransTimer
 constexpr std::size_t kTargetEnd = 24;         // of solicitations and advertisements, as far as
@@ -350,9 +353,11 @@ std::uint64_t NeighbourDiscovery::tick(std::uint64_t now_ms) {
 }
 
 std::uint64_t NeighbourDiscovery::detect(std::uint64_t now_ms) {
-    if (now_ms < next_due_ms_) {
-        return next_due_ms_;
+    const std::uint64_t earliest_ms = std::max(next_due_ms_, walked_ms_ + kWalkMs);
+    if (now_ms < earliest_ms) {
+        return earliest_ms;
     }
+    walked_ms_ = now_ms;
     std::vector<std::pair<LinkId, net::IpAddress>> passed;
     std::uint64_t next_ms = std::numeric_limits<std::uint64_t>::max();
     for (auto& [key, detection] : detections_) {

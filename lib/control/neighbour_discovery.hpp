@@ -87,6 +87,7 @@ private:
     std::minstd_rand random_;
     std::map<std::pair<LinkId, net::IpAddress>, Detection> detections_;
     std::uint64_t next_due_ms_ = 0;  // of them, at the earliest
+    std::uint64_t walked_ms_ = 0;    // when detect() last looked at each of them
     Delayed delayed_;
 };
 

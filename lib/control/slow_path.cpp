@@ -380,8 +380,7 @@ void SlowPath::handle_icmp(rte_mbuf* packet) {
 void SlowPath::reply_to_echo(
     rte_mbuf* packet, const net::Ipv4Header& request, std::size_t icmp_offset
 ) {
-    OptionContext context =
-        option_context(core_.routing(), request.source.host(), pipeline::note(packet).link_in);
+    OptionContext context = option_context(core_.routing(), pipeline::note(packet).link_in);
     context.received_at = request.destination.host();
     context.source = context.received_at;
     const std::size_t header_len = request.header_len_bytes();
@@ -400,10 +399,9 @@ void SlowPath::reply_to_echo(
     rte_pktmbuf_adj(
         packet, static_cast<std::uint16_t>(icmp_offset - sizeof(net::Ipv4Header) - options->len)
     );
-    const net::Be32 destination =
-        options->first_hop.has_value() ? net::Be32{*options->first_hop} : request.source;
-    net::Ipv4Header reply =
-        output_.header(net::ip_protocol::kIcmp, packet->pkt_len, request.destination, destination);
+    net::Ipv4Header reply = output_.header(
+        net::ip_protocol::kIcmp, packet->pkt_len, request.destination, request.source
+    );
     reply.type_of_service = request.type_of_service;
     put_header(rte_pktmbuf_mtod(packet, std::uint8_t*), reply, *options);
     packet->ol_flags &= RTE_MBUF_F_EXTERNAL | RTE_MBUF_F_INDIRECT;

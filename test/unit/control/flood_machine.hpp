@@ -77,6 +77,8 @@ class FloodMachine {
 public:
     static constexpr std::uint32_t kNeighbours = 1024;
     static constexpr std::uint32_t kPackets = 16383;
+    // As culvert's: without one a packet that is freed alone costs 100 clocks.
+    static constexpr std::uint32_t kCache = 256;
 
     FloodMachine()
         : pool_(make_pool())
@@ -266,7 +268,7 @@ private:
         static int made = 0;
         const std::string name = "flood_" + std::to_string(made++);
         return rte_pktmbuf_pool_create(
-            name.c_str(), kPackets, 0, pipeline::kPrivateSize, 2176, SOCKET_ID_ANY
+            name.c_str(), kPackets, kCache, pipeline::kPrivateSize, 2176, SOCKET_ID_ANY
         );
     }
 
