@@ -336,7 +336,14 @@ private:
                     fmt::format("any valid prefix is expected rather than \"{}\"", word)};
             }
             argument.value = *prefix;
-        } else if (keyword.kind == Kind::mac) {
+        } else if (keyword.kind == Kind::link_address && word.find('.') != std::string::npos) {
+            auto address = net::IpAddress::parse(word);
+            if (!address || !address->is_v4()) {
+                return Error{
+                    std::errc::invalid_argument, fmt::format("Invalid address \"{}\"", word)};
+            }
+            argument.value = *address;
+        } else if (keyword.kind == Kind::mac || keyword.kind == Kind::link_address) {
             auto mac = net::MacAddress::parse(word);
             if (!mac) {
                 return Error{

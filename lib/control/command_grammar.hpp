@@ -29,11 +29,12 @@ enum class Kind : std::uint8_t {
     address4,  // an IPv4 address
     prefix,
     mac,
-    link,       // a link that must exist
-    text,       // any word: a name to be, another object's name
-    choice,     // one of Keyword::words
-    link_type,  // a link kind; its own keywords follow
-    rest,       // the remaining words, as they are
+    link_address,  // a MAC, or the four bytes of a tunnel's link layer as an IPv4 address
+    link,          // a link that must exist
+    text,          // any word: a name to be, another object's name
+    choice,        // one of Keyword::words
+    link_type,     // a link kind; its own keywords follow
+    rest,          // the remaining words, as they are
 };
 
 // Keywords that are not implemented, for now: the form in which they ask for nothing is accepted.

@@ -227,10 +227,10 @@ inline constexpr auto kNeighAdd = std::to_array<Keyword>({
     kNeighTo,
     kDevRequired,
     {.name = "lladdr",
-     .kind = Kind::mac,
+     .kind = Kind::link_address,
      .value = "MAC",
      .complaint = "Invalid link address",
-     .help = "its MAC"},
+     .help = "its MAC; of a gre without remote, the IPv4 address of the tunnel's other end"},
     {.name = "nud",
      .kind = Kind::choice,
      .words = "permanent noarp reachable stale none incomplete delay probe failed",
@@ -246,7 +246,7 @@ inline constexpr auto kNeighDel = std::to_array<Keyword>({
     kNeighTo,
     kDevRequired,
     {.name = "proxy", .help = "the entry of proxies, not the neighbour"},
-    {.name = "lladdr", .kind = Kind::mac, .value = "MAC", .help = "accepted and ignored"},
+    {.name = "lladdr", .kind = Kind::link_address, .value = "MAC", .help = "accepted and ignored"},
 });
 inline constexpr auto kNeighGet = std::to_array<Keyword>({
     kNeighTo,

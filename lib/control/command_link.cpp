@@ -20,7 +20,8 @@ encap::DontFragment dont_fragment(std::string_view word) {
 VxlanOptions vxlan_options(const Arguments& arguments) {
     VxlanOptions options;
     options.vni = arguments.number<std::uint32_t>("id");
-    options.remote = arguments.get<net::IpAddress>("remote");
+    options.remote_is_group = arguments.has("group");
+    options.remote = arguments.get<net::IpAddress>(options.remote_is_group ? "group" : "remote");
     options.local = arguments.get<net::IpAddress>("local");
     if (arguments.has("dev")) {
         options.dev = std::string(arguments.text("dev"));

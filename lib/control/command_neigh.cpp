@@ -72,6 +72,31 @@ Result<void> ask_for(
     return {};
 }
 
+// As many bytes of it as the link's addresses have: four where packets go to IPv4 addresses
+// (UI-NEI-04). More than that is cut, as neigh_add() does.
+Result<std::optional<net::MacAddress>>
+link_address(const Context& context, const Arguments& arguments, const route::NeighbourKey& key) {
+    const auto address = arguments.get<net::IpAddress>("lladdr");
+    auto mac = arguments.get<net::MacAddress>("lladdr");
+    if (!address && !mac) {
+        return mac;
+    }
+    const LinkRecord& link = *context.core.links().find(key.link);
+    const bool is_tunnel =
+        !pipeline::has_link_layer(link.kind) && pipeline::is_ip_tunnel(link.kind);
+    const bool is_of_ip6 = is_tunnel && encap::traits(link.ip_tunnel.kind).is_over_ipv6;
+    if (is_of_ip6 || (address && !is_tunnel)) {
+        return Error{std::errc::invalid_argument, "Invalid link address"};
+    }
+    if (address) {
+        mac.emplace();
+        std::copy_n(address->bytes().begin() + 12, 4, mac->bytes.begin());
+    } else if (is_tunnel) {
+        std::fill_n(mac->bytes.begin() + 4, 2, std::uint8_t{0});
+    }
+    return mac;
+}
+
 Result<void> set(Context& context, const Arguments& arguments, route::NeighbourTable::Verb verb) {
     const route::NeighbourKey key = key_of(arguments);
     route::NeighbourTable& table = context.core.routing().neighbours();
@@ -92,10 +117,11 @@ Result<void> set(Context& context, const Arguments& arguments, route::NeighbourT
     if (verb == route::NeighbourTable::Verb::add && known != nullptr && !known->has_mac) {
         verb = route::NeighbourTable::Verb::replace;
     }
+    CULVERT_TRY(mac, link_address(context, arguments, key));
     CULVERT_CHECK(table.set(
         verb,
         key,
-        arguments.get<net::MacAddress>("lladdr"),
+        mac,
         arguments.has("nud") ? state_of(arguments.text("nud")) : route::NeighbourState::permanent,
         traits.router,
         context.core.now_ms()

@@ -46,6 +46,7 @@ Core::Impl::Impl(Core& core, std::uint32_t worker_count, Sizes wanted, rte_mempo
     , vxlan_fdb(fdb, lists)
     , tunnel_faults(core)
     , fou(core)
+    , group_reports(core)
     , slow_path(core)
     , host_taps(core)
     , link_manager(core)
@@ -189,6 +190,10 @@ TunnelMetadata& Core::tunnel_metadata() noexcept {
     return impl_->tunnel_metadata;
 }
 
+GroupReports& Core::group_reports() noexcept {
+    return impl_->group_reports;
+}
+
 SlowPath& Core::slow_path() noexcept {
     return impl_->slow_path;
 }
@@ -302,6 +307,7 @@ void Core::release_link_id(LinkId link) {
         }
     });
     impl_->fou.link_gone(link);
+    impl_->group_reports.link_gone(link);
     impl_->links.erase(link);
 }
 

@@ -21,6 +21,7 @@
 namespace culvert::control {
 
 class Fou;
+class GroupReports;
 class HostTaps;
 class SlowPath;
 class TunnelFaults;
@@ -90,6 +91,7 @@ public:
     [[nodiscard]] TunnelFaults& tunnel_faults() noexcept;
     [[nodiscard]] Fou& fou() noexcept;
     [[nodiscard]] TunnelMetadata& tunnel_metadata() noexcept;
+    [[nodiscard]] GroupReports& group_reports() noexcept;
     [[nodiscard]] SlowPath& slow_path() noexcept;
     [[nodiscard]] HostTaps& host_taps() noexcept;
     [[nodiscard]] pipeline::CounterBlock& own_counters() noexcept;  // control's block

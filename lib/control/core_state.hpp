@@ -5,6 +5,7 @@
 
 #include "lib/control/core.hpp"
 #include "lib/control/fou.hpp"
+#include "lib/control/group_reports.hpp"
 #include "lib/control/host_taps.hpp"
 #include "lib/control/log_limit.hpp"
 #include "lib/control/slow_path.hpp"
@@ -45,6 +46,7 @@ struct Core::Impl {
     fdb::VxlanFdb vxlan_fdb;
     TunnelFaults tunnel_faults;
     Fou fou;
+    GroupReports group_reports;
     TunnelMetadata tunnel_metadata;
     SlowPath slow_path;
     HostTaps host_taps;

@@ -136,6 +136,7 @@ std::uint32_t Core::turn() {
     const std::uint64_t now = now_ms();
     const std::uint64_t routing_ms = impl.routing->tick(now);
     const std::uint64_t packets_ms = impl.slow_path.tick(now);
+    const std::uint64_t groups_ms = impl.group_reports.tick(now);
     impl.tunnel_faults.tick(now);
     if (now >= impl.next_second_ms) {
         impl.renew_stale_neighbours();
@@ -150,7 +151,7 @@ std::uint32_t Core::turn() {
     if (more) {
         return 0;
     }
-    const std::uint64_t due = std::min({routing_ms, packets_ms, impl.next_ageing_ms});
+    const std::uint64_t due = std::min({routing_ms, packets_ms, groups_ms, impl.next_ageing_ms});
     const std::uint32_t longest = impl.domain.retired_count() > 0 ? kReclaimSleepMs : kMaxSleepMs;
     return due <= now ? 1 : static_cast<std::uint32_t>(std::min<std::uint64_t>(due - now, longest));
 }

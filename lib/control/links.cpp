@@ -241,7 +241,9 @@ void LinkManager::publish(const LinkRecord& record) {
          has_mac,
          has_mac && record.link_local,
          record.vrf,
-         table},
+         table,
+         // Only gre's have header_ops, and not external ones (ipgre_tunnel_init).
+         record.kind == pipeline::LinkKind::gre && !record.ip_tunnel.external},
         core_.now_ms()
     );
     if (is_of_interest) {
@@ -333,6 +335,7 @@ void LinkManager::forget(LinkId link) {
         close_vxlan(gone);
     }
     if (pipeline::is_ip_tunnel(gone.kind)) {
+        leave_group(link);
         core_.ip_tunnels().erase(link);
     }
     if (gone.kind == pipeline::LinkKind::bridge) {
@@ -369,6 +372,7 @@ void LinkManager::forget(LinkId link) {
     flush_entries_via(link);
     core_.published_links().publish(link, nullptr);
     core_.tunnels().forget(link);
+    leave_groups_on(link);
     core_.routing().del_link(link);
     if (gone.kind == pipeline::LinkKind::bridge || gone.kind == pipeline::LinkKind::vxlan) {
         core_.fdb().del_domain(link);

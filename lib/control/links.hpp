@@ -315,6 +315,10 @@ private:
         pipeline::LinkKind kind,
         const std::optional<net::MacAddress>& address
     );
+    [[nodiscard]] Result<void> join_group(const LinkRecord& record);
+    [[nodiscard]] Result<void> follow_group(const LinkRecord& old, const LinkRecord& next);
+    void leave_group(LinkId device);
+    void leave_groups_on(LinkId lower);
     [[nodiscard]] Result<void>
     check_external(const std::string& attempt, encap::IpTunnelKind kind) const;
     [[nodiscard]] Result<void> check_duplicate(
@@ -393,6 +397,8 @@ private:
         std::uint64_t flags = 0;
     };
 
+    // Tunnels that listen to a group, and where: on its lower link.
+    std::map<LinkId, std::pair<LinkId, net::IpAddress>> joined_;
     std::map<std::uint64_t, OpenSocket> open_sockets_;  // by encap::VxlanKey
 };
 

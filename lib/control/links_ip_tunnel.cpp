@@ -61,6 +61,27 @@ void merge(const IpTunnelOptions& options, encap::IpTunnelConfig& config) {
     }
 }
 
+// Of a group as remote.
+Result<void> check_group(const std::string& attempt, const encap::IpTunnelConfig& config) {
+    const encap::IpTunnelTraits& kind = encap::traits(config.kind);
+    if (!config.remote.is_multicast()) {
+        return {};
+    }
+    if (kind.is_over_ipv6 && !kind.has_gre) {  // it could not receive: ip6_tnl_get_cap()
+        return refuse(
+            std::errc::operation_not_supported,
+            attempt,
+            fmt::format("multicast group {} is not supported", config.remote.to_string())
+        );
+    }
+    if (!kind.is_over_ipv6 && kind.has_gre && config.local.is_unspecified()) {  // GRE-CRE-10
+        return refuse(
+            std::errc::invalid_argument, attempt, "a broadcast tunnel needs a local address"
+        );
+    }
+    return {};
+}
+
 bool leads_somewhere(const route::Path& path) {
     switch (path.kind) {
     case route::AdjacencyKind::glean:
@@ -103,13 +124,7 @@ Result<void> LinkManager::check_ip_tunnel(
             );
         }
     }
-    if (config.remote.is_multicast()) {
-        return refuse(
-            std::errc::operation_not_supported,
-            attempt,
-            fmt::format("multicast group {} is not supported", config.remote.to_string())
-        );
-    }
+    CULVERT_CHECK(check_group(attempt, config));
     if (kind.carries_frames && options.remote && options.remote->is_unspecified()) {
         return invalid("a gretap's remote is an address");  // GRETAP-CRE-01
     }
@@ -365,7 +380,11 @@ Result<void> LinkManager::apply_ip_tunnel(const LinkRecord& old, const LinkRecor
             std::errc::no_space_on_device, "link set " + old.name, "no room for another tunnel"
         );
     }
-    return {};
+    auto followed = follow_group(old, next);
+    if (!followed) {
+        (void)tables.set(old.id, old.ip_tunnel, old.admin_up, old.is_fallback);
+    }
+    return followed;
 }
 
 // IPIP-CRE-12: unlike a vxlan, such a tunnel outlives the link it was bound to, and leads nowhere
@@ -375,6 +394,7 @@ void LinkManager::unbind_from(LinkId lower) {
         LinkRecord& upper = *record(id);
         unrelate(upper);
         upper.ip_tunnel.lower = kDeletedLink;
+        leave_group(id);
         upper.ip_tunnel.vrf = kNoLink;
         relate(upper);
         (void)core_.ip_tunnels().set(id, upper.ip_tunnel, upper.admin_up, upper.is_fallback);

@@ -2,6 +2,7 @@
 // `link set`: everything is checked on a copy first, then what may fail is done with a way back,
 // and only then is the copy made true.
 #include "lib/control/core.hpp"
+#include "lib/control/group_reports.hpp"
 #include "lib/control/host_taps.hpp"
 #include "lib/control/link_rules.hpp"
 #include "lib/control/links.hpp"
@@ -305,6 +306,9 @@ void LinkManager::commit(const LinkRecord& old, LinkRecord& next) {
     publish(kept);
     if (next.vrf != old.vrf) {
         move_tunnels_over(old.id);
+    }
+    if (next.admin_up && !old.admin_up) {
+        core_.group_reports().link_up(old.id);
     }
     if (next.ip_tunnel != old.ip_tunnel) {
         core_.tunnels().follow(kept);

@@ -99,11 +99,7 @@ LinkManager::check_vxlan_group(const std::string& attempt, const VxlanOptions& o
             std::errc::invalid_argument, attempt, "'group' requires 'dev' to be specified"
         );
     }
-    return refuse(
-        std::errc::operation_not_supported,
-        attempt,
-        fmt::format("multicast group {} is not supported yet", options.remote->to_string())
-    );
+    return {};
 }
 
 // VXLAN-CRE-14: what the configuration as a whole says, in the order of vxlan_config_validate().
@@ -331,6 +327,13 @@ Result<void> LinkManager::apply_vxlan(const LinkRecord& old, const LinkRecord& n
         }
     } else if (old.admin_up && !next.admin_up) {
         close_vxlan(old);
+    } else if (old.admin_up) {
+        if (auto done = follow_group(old, next); !done) {  // VXLAN-CHG-04
+            if (before != after) {
+                (void)core_.vxlan_fdb().set_default_remote(defaults, after, before, core_.now_s());
+            }
+            return done;
+        }
     }
     return {};
 }
@@ -364,6 +367,13 @@ Result<void> LinkManager::open_vxlan(const LinkRecord& record) {
             std::errc::no_space_on_device, "link set " + record.name, "no room for another UDP port"
         );
     }
+    if (auto joined = join_group(record); !joined) {
+        if (socket.users == 0) {
+            demux.erase(key);
+            open_sockets_.erase(key.packed);
+        }
+        return joined;
+    }
     socket.flags = flags;
     ++socket.users;
     if (demux.insert(encap::VxlanKey::of(record.vxlan), record.id) == Inserted::full) {
@@ -375,8 +385,9 @@ Result<void> LinkManager::open_vxlan(const LinkRecord& record) {
     return {};
 }
 
-// VXLAN-DEL-02
+// VXLAN-DEL-02, VXLAN-MC-03
 void LinkManager::close_vxlan(const LinkRecord& record) {
+    leave_group(record.id);
     const auto key = encap::VxlanKey::socket_of(record.vxlan);
     core_.vxlan_demux().erase(encap::VxlanKey::of(record.vxlan));
     auto socket = open_sockets_.find(key.packed);

@@ -58,6 +58,36 @@ void ListenerReports::address_changed(const route::Address& address, bool remove
     } else {
         link.addresses.insert(address.prefix.address);
     }
+    look_again(link);
+}
+
+void ListenerReports::join(LinkId link, const net::IpAddress& group) {
+    Link& state = links_[link];
+    ++state.joined[group];
+    look_again(state);
+}
+
+void ListenerReports::leave(LinkId link, const net::IpAddress& group) {
+    const auto state = links_.find(link);
+    if (state == links_.end()) {
+        return;
+    }
+    auto& joined = state->second.joined;
+    const auto known = joined.find(group);
+    if (known != joined.end() && --known->second == 0) {
+        joined.erase(known);
+        look_again(state->second);
+    }
+}
+
+void ListenerReports::link_gone(LinkId link) {
+    const auto state = links_.find(link);
+    if (state != links_.end()) {
+        state->second.joined.clear();
+    }
+}
+
+void ListenerReports::look_again(Link& link) {
     if (link.changes_due_ms == 0) {
         link.changes_due_ms = core_.now_ms() + kSoonMs;
     }
@@ -173,14 +203,19 @@ void ListenerReports::report_changes(LinkId id, Link& link, std::uint64_t now_ms
     if (!joins) {
         // What it listened to is forgotten with it; up again, it reports all anew.
         std::set<net::IpAddress> addresses = std::move(link.addresses);
+        std::map<net::IpAddress, unsigned> joined = std::move(link.joined);
         link = {};
         link.addresses = std::move(addresses);
+        link.joined = std::move(joined);
         return;
     }
     std::set<net::IpAddress> wanted;
     for (const net::IpAddress& address : link.addresses) {
         wanted.insert(solicited_group(address));
         wanted.insert(kAllRouters);
+    }
+    for (const auto& [group, users] : link.joined) {
+        wanted.insert(group);
     }
     const std::set<net::IpAddress> before = link.groups;
     for (const net::IpAddress& group : wanted) {

@@ -12,6 +12,16 @@ std::uint64_t seconds_since(const Context& context, std::uint64_t time_ms) {
     return now_ms > time_ms ? (now_ms - time_ms) / 1000 : 0;
 }
 
+// Of a tunnel's neighbour the outer destination.
+std::string link_address(const Context& context, const route::Neighbour& neighbour) {
+    const LinkRecord* link = context.core.links().find(neighbour.key.link);
+    if (link == nullptr || pipeline::has_link_layer(link->kind)) {
+        return neighbour.mac.to_string();
+    }
+    const auto& bytes = neighbour.mac.bytes;
+    return fmt::format("{}.{}.{}.{}", bytes[0], bytes[1], bytes[2], bytes[3]);
+}
+
 }  // namespace
 
 std::string_view state_name(route::NeighbourState state) {
@@ -45,7 +55,7 @@ neighbour_text(const Context& context, const route::Neighbour& neighbour, bool w
         text += fmt::format("dev {} ", context.core.links().name_of(neighbour.key.link));
     }
     if (neighbour.has_mac) {
-        text += fmt::format("lladdr {} ", neighbour.mac.to_string());
+        text += fmt::format("lladdr {} ", link_address(context, neighbour));
     }
     text += neighbour.router ? "router " : "";
     text += neighbour.managed ? "managed " : "";
@@ -105,7 +115,7 @@ Json neighbour_json(const Context& context, const route::Neighbour& neighbour, b
         json["dev"] = context.core.links().name_of(neighbour.key.link);
     }
     if (neighbour.has_mac) {
-        json["lladdr"] = neighbour.mac.to_string();
+        json["lladdr"] = link_address(context, neighbour);
     }
     if (neighbour.router) {
         json["router"] = nullptr;

@@ -2,6 +2,7 @@
 #include "lib/control/slow_path.hpp"
 
 #include "lib/control/core.hpp"
+#include "lib/control/group_reports.hpp"
 #include "lib/control/host_taps.hpp"
 #include "lib/control/ip_options.hpp"
 #include "lib/control/tcp_reset.hpp"
@@ -95,6 +96,16 @@ Drop reason_of(route::QueueVerdict why) {
 
 }  // namespace
 
+// One hop more, as a forwarded packet.
+void SlowPath::send_back(rte_mbuf* packet) {
+    const LinkId link_in = pipeline::note(packet).link_in;
+    rte_pktmbuf_adj(packet, pipeline::note(packet).l3_offset);
+    auto& ip = *rte_pktmbuf_mtod(packet, net::Ipv4Header*);
+    --ip.time_to_live;
+    ip.checksum = net::ipv4_header_checksum(ip, ip.header_len_bytes());
+    output_.send(packet, link_in);
+}
+
 void SlowPath::handle(rte_mbuf* packet) {
     const pipeline::Note note = pipeline::note(packet);
     switch (note.punt) {
@@ -137,6 +148,19 @@ void SlowPath::handle(rte_mbuf* packet) {
             tell(packet, demand.error, demand.reason);
         }
         core_.drop(packet, demand.link, demand.reason);
+        return;
+    }
+    case Punt::keepalive:
+        send_back(packet);
+        return;
+    case Punt::igmp: {
+        core_.group_reports().handle(packet);
+        const LinkRecord* link = core_.links().find(note.link_in);
+        if (link != nullptr && !link->host_tap.empty()) {
+            core_.host_taps().give(packet);
+        } else {
+            core_.consume(packet, note.link_in);
+        }
         return;
     }
     case Punt::host:

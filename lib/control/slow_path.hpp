@@ -66,6 +66,8 @@ public:
         return reassembly_.queued_fragments() + reassembly6_.queued_fragments();
     }
 
+    [[nodiscard]] ListenerReports& listener() noexcept { return icmp6_.listener(); }
+
     // What routing wants done.
     void send_arp_request(
         LinkId link,
@@ -96,6 +98,7 @@ private:
 
     void tell(rte_mbuf* packet, const pipeline::IcmpError& error, pipeline::Drop reason);
     void handle_fragment(rte_mbuf* packet);
+    void send_back(rte_mbuf* packet);
     void handle_arp(rte_mbuf* packet);
     void handle_icmp(rte_mbuf* packet);
     [[nodiscard]] bool

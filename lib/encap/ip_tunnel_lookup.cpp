@@ -66,8 +66,15 @@ BasicIpTunnelLookup<Key>::BasicIpTunnelLookup(rcu::Domain& domain)
 
 template <typename Key>
 Key BasicIpTunnelLookup<Key>::key_of(const IpTunnelConfig& config) noexcept {
-    const auto local = Key::wire(config.local);
-    const auto remote = Key::wire(config.remote);
+    auto local = Key::wire(config.local);
+    auto remote = Key::wire(config.remote);
+    if (config.remote.is_multicast() &&
+        Key::takes_groups(static_cast<std::uint32_t>(config.kind))) {
+        // What is for the group, from anybody (TUN-LKP-05). ip6gre joins none: there it is what is
+        // for the local address, from anybody (__ip6gre_bucket).
+        local = Key::kJoinsGroups ? remote : local;
+        remote = Key::kAny;
+    }
     const bool has_address = local != Key::kAny || remote != Key::kAny;
     const bool has_key = config.in_key.has_value() && (has_address || !Key::kKeyIsFlagged);
     Key key = Key::make(config.kind, local, remote, has_key, config.in_key.value_or(0));
@@ -75,8 +82,7 @@ Key BasicIpTunnelLookup<Key>::key_of(const IpTunnelConfig& config) noexcept {
     return key;
 }
 
-// TUN-LKP-03..07. A group address as local is no one's: gre with a group as remote is not
-// supported.
+// TUN-LKP-03..07.
 template <typename Key>
 LinkId
 BasicIpTunnelLookup<Key>::go_through_passes(const Key& packet, LinkId link_in) const noexcept {
@@ -269,6 +275,7 @@ bool BasicIpTunnelLookup<Key>::set(
     next = {
         key_of(config),
         config.lower,
+        Key::wire(config.local),
         Key::kKeyIsFlagged && config.in_key.has_value(),
         false,
         last_resort};
@@ -330,7 +337,8 @@ LinkId BasicIpTunnelLookup<Key>::find_same(const IpTunnelConfig& config) const {
     for (const LinkId id : group->second.devices) {
         const Device& device = devices_.at(id);
         const bool has_key = Key::kKeyIsFlagged && config.in_key.has_value();
-        if (device.lower == config.lower && device.has_key == has_key) {
+        if (device.lower == config.lower && device.has_key == has_key &&
+            device.source == Key::wire(config.local)) {
             return id;
         }
     }

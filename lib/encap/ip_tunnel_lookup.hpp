@@ -65,6 +65,12 @@ struct IpTunnelKey {
     // Whether a packet must have a key if the device has one, whatever its value (GRE-CRE-08).
     static constexpr bool kKeyIsFlagged = true;
 
+    // Whether devices of the kind with a group for remote have no remote here, and are found by the
+    // group, which they listen to.
+    [[nodiscard]] static constexpr bool takes_groups(std::uint32_t) noexcept { return true; }
+
+    static constexpr bool kJoinsGroups = true;
+
     // Which of the passes with one address comes first, and whether the last of several devices
     // with both counts (TUN-LKP-03, -04).
     [[nodiscard]] static constexpr bool asks_remote_first(std::uint32_t) noexcept { return true; }
@@ -121,6 +127,12 @@ struct IpTunnelKey6 {
     }
 
     static constexpr bool kKeyIsFlagged = false;
+
+    [[nodiscard]] static constexpr bool takes_groups(std::uint32_t kind) noexcept {
+        return kind != static_cast<std::uint32_t>(IpTunnelKind::ip6tnl);
+    }
+
+    static constexpr bool kJoinsGroups = false;
 
     // ip6_tnl_lookup() asks for the local address first, ip6gre_tunnel_lookup() for the remote; and
     // it takes the first of those on other links.
@@ -213,6 +225,8 @@ private:
     struct Device {
         Key key;
         LinkId lower = kNoLink;
+        typename Key::Address source =
+            Key::kAny;  // the local address, which a group stands for in the key
         bool has_key = false;
         bool up = false;
         std::uint32_t last_resort = 0;  // IpTunnelKey::kFallback or kExternal (TUN-LKP-07)

@@ -12,6 +12,22 @@ bool is_bad_source(const Worker& worker, std::uint32_t source) noexcept {
     return adjacency != nullptr && route::is_ours(adjacency->kind);
 }
 
+// From a gre tunnel, what came in it is the tunnel's own packet the other way round.
+[[gnu::cold]] Check refuse_source(Worker& worker, rte_mbuf* packet) noexcept {
+    const Link* link = worker.tables.links.read(note(packet).link_in);
+    const net::Ipv4Header& ip = *header_of(packet);
+    const bool is_keepalive =
+        link != nullptr && link->kind == LinkKind::gre && ip.protocol == net::ip_protocol::kGre &&
+        !link->ip_tunnel.remote.is_unspecified() &&
+        link->ip_tunnel.remote == net::IpAddress::from_v4(ip.destination.host()) &&
+        (link->ip_tunnel.local.is_unspecified() ||
+         link->ip_tunnel.local == net::IpAddress::from_v4(ip.source.host()));
+    if (is_keepalive && ip.time_to_live > 1 && worker.offer(packet, Punt::keepalive)) {
+        return Check::bad;
+    }
+    return refuse(worker, packet, Drop::ip4_source_invalid);
+}
+
 namespace {
 
 // RT-12 (ip_rcv_options): with the defaults of a router's accept_source_route, neither strict ones

@@ -48,6 +48,10 @@ inline Check refuse(Worker& worker, rte_mbuf* packet, Drop reason) noexcept {
 // One of our addresses: somebody else uses it, or what we sent came back.
 [[nodiscard]] bool is_bad_source(const Worker& worker, std::uint32_t source) noexcept;
 
+// Drops a packet from there, or hands it to control: a router's GRE keepalive is addressed back to
+// the router in our own name (GRE-CRE-15).
+[[nodiscard]] Check refuse_source(Worker& worker, rte_mbuf* packet) noexcept;
+
 // A header of other than 20 bytes, or of another version, or cut off.
 [[nodiscard]] Check
 check_unusual(Worker& worker, rte_mbuf* packet, std::uint32_t available) noexcept;
@@ -103,7 +107,7 @@ struct LastAddresses {
     if ((source != last.source || source == 0) &&
         (is_special(source) || worker.routed_by.own_addresses->may_contain(source)) &&
         is_bad_source(worker, source)) [[unlikely]] {
-        return refuse(worker, packet, Drop::ip4_source_invalid);
+        return refuse_source(worker, packet);
     }
     if ((destination != last.destination || destination == 0) && is_special(destination) &&
         destination < kFirstGroup) [[unlikely]] {

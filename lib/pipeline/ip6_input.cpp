@@ -188,6 +188,13 @@ bool is_our_group(const Bytes16& group) noexcept {
     return is_solicited || is_all;
 }
 
+// A group that a tunnel listens to.
+[[gnu::cold]] bool is_joined(const Worker& worker, const Bytes16& group) noexcept {
+    const route::Adjacency* adjacency =
+        worker.tables.adjacencies.read(worker.routed_by.lookup6(group));
+    return adjacency != nullptr && route::is_ours(adjacency->kind);
+}
+
 // What ip6tnl and ip6gre register for.
 constexpr bool is_tunnel_protocol(std::uint8_t protocol) noexcept {
     using namespace net::ip_protocol;
@@ -283,7 +290,7 @@ bool is_encap_limit(const View& view, Upper& upper) noexcept {
     const Bytes16& destination = ip6_header_of(packet)->destination;
     const bool is_group = destination[0] == 0xff;
     const LinkId link = note(packet).link_in;
-    if (is_group && !is_our_group(destination)) {
+    if (is_group && !is_our_group(destination) && !is_joined(worker, destination)) {
         worker.drop_if_no_host(packet, Drop::ip6_group_unknown);
         return;
     }

@@ -21,6 +21,8 @@ enum class Punt : std::uint8_t {
                     // yet
     icmp_error,     // to be dropped, and its sender told why (icmp_demand.hpp)
     host,           // for the tap of the link it came in by; data and l3_offset as received
+    igmp,           // to an address of ours or a group that was joined; data and l3_offset as icmp
+    keepalive,      // a GRE keepalive that is to go back; data and l3_offset as icmp
     fragment,       // of a datagram to an address of ours; data at the Ethernet header, l3_offset
                     // set
 };

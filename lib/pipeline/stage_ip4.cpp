@@ -82,7 +82,11 @@ void read_headers(
     } else if (ip.protocol == net::ip_protocol::kIcmp) {
         // As with the kernel's default icmp_echo_ignore_broadcasts.
         worker.drop_if_no_host(packet, Drop::icmp_not_handled);
-    } else if (ip.protocol == net::ip_protocol::kIgmp || broadcast) {
+    } else if (ip.protocol == net::ip_protocol::kIgmp) {
+        if (!worker.offer(packet, Punt::igmp)) {
+            worker.drop(packet, link, Drop::control_ring_full);
+        }
+    } else if (broadcast) {
         worker.drop_if_no_host(packet, Drop::ip4_protocol_unknown);
     } else {
         worker.drop_and_tell(

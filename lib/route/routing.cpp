@@ -109,6 +109,14 @@ Result<void> Routing::add_address(const Address& address, bool replace) {
     return impl_->add_address(address, replace);
 }
 
+Result<void> Routing::join(LinkId link, const net::IpAddress& group) {
+    return impl_->join(link, group);
+}
+
+void Routing::leave(LinkId link, const net::IpAddress& group) {
+    impl_->leave(link, group);
+}
+
 Result<void> Routing::del_address(LinkId link, const net::Prefix& prefix) {
     return impl_->del_address(link, prefix);
 }

@@ -38,6 +38,9 @@ struct LinkParameters {
     // The VRF it is in, or is, and the table that VRF has.
     LinkId vrf = kNoLink;
     TableId table = kMainTable;
+    // Without a link layer: whether a neighbour's link-layer address, in its first four bytes, is
+    // the gateway that is meant (GRE-TX-03).
+    bool has_neighbours = false;
 };
 
 struct Address {
@@ -195,6 +198,10 @@ public:
     Result<void> add_address(const Address& address, bool replace);
     Result<void> del_address(LinkId link, const net::Prefix& prefix);
     std::size_t flush_addresses(LinkId link);
+    // Packets to the group are for us where the link is routed, as often as it was joined there and
+    // not left. Error: as a route's.
+    Result<void> join(LinkId link, const net::IpAddress& group);
+    void leave(LinkId link, const net::IpAddress& group);
     [[nodiscard]] const std::vector<Address>& addresses() const noexcept;
     // Is it one of ours, on any link that is up? (NEI-11, RT-08) In the table that `near` is routed
     // by: each VRF has its own addresses.

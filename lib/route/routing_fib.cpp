@@ -38,7 +38,8 @@ AdjacencyKind kind_of(RouteType type) noexcept {
 std::optional<Routing::Impl::Wanted> Routing::Impl::wanted(
     const RoutingTable& table, const net::Prefix& prefix, const Rib::Node* node
 ) const {
-    if (prefix.address == kLimitedBroadcast && prefix.length == 32) {
+    if (prefix.is_host() &&
+        (prefix.address == kLimitedBroadcast || has_joined(table, prefix.address))) {
         return Wanted{{.kind = AdjacencyKind::broadcast}};
     }
     if (prefix.address.is_link_local_v6() && prefix.length >= kLinkLocalLength) {

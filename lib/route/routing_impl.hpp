@@ -58,6 +58,10 @@ public:
     Result<void> del_address(LinkId link, const net::Prefix& prefix);
     std::size_t flush_addresses(LinkId link);
 
+    // routing_groups.cpp
+    Result<void> join(LinkId link, const net::IpAddress& group);
+    void leave(LinkId link, const net::IpAddress& group);
+
     // routing_routes.cpp
     Result<void> modify_route(RouteVerb verb, const Route& route);
     Result<void> del_route(const Route& pattern);
@@ -205,6 +209,9 @@ private:
     [[nodiscard]] Result<Route> merged(const Route& route) const;
     bool del_sibling(const Route& pattern);
     void sync_hosts(RoutingTable& table, const net::Prefix& prefix);
+    [[nodiscard]] bool has_joined(const RoutingTable& table, const net::IpAddress& group) const;
+    void sync_groups(RoutingTable& table, LinkId link);
+    void forget_groups(LinkId link);
     void sync_host(const NeighbourKey& key);
 
     // lookups
@@ -229,6 +236,8 @@ private:
     [[nodiscard]] std::optional<net::MacAddress>
     mac_of(LinkId link, const net::IpAddress& next_hop) const;
     [[nodiscard]] std::optional<net::MacAddress>
+    tunnel_address_of(LinkId link, const net::IpAddress& next_hop) const;
+    [[nodiscard]] std::optional<net::MacAddress>
     group_mac_of(LinkId link, const net::IpAddress& next_hop) const;
     [[nodiscard]] net::IpAddress arp_source(const NeighbourKey& key) const;
     [[nodiscard]] net::IpAddress solicitation_source(const NeighbourKey& key) const;
@@ -246,6 +255,8 @@ private:
     RoutingTable* main_ = nullptr;  // in tables_
     AdjacencySet adjacencies_;
     MultipathSet multipaths_;
+    // (group, link) that were joined, how often
+    std::map<std::pair<net::IpAddress, LinkId>, unsigned> groups_;
     std::set<std::pair<net::IpAddress, LinkId>>
         with_mac_;               // neighbours that may have a host route in the FIB
     NeighbourTable neighbours_;  // last: its end gives up packets through this object

@@ -43,6 +43,11 @@ void Routing::Impl::set_link(LinkId link, const LinkParameters& parameters, std:
         take_down(link, std::nullopt);
         drop_link_local(link);
     }
+    if (has_moved) {
+        for (const TableId table : {old.table, parameters.table}) {
+            sync_groups(*find_table(table), link);
+        }
+    }
     if (!is_new && old.mac != parameters.mac) {
         // As the kernel does on NETDEV_CHANGEADDR: ARP starts over.
         neighbours_.link_down(link, std::nullopt);
@@ -68,6 +73,7 @@ void Routing::Impl::del_link(LinkId link) {
     // A route with several next hops does not outlive the link of any of them.
     remove_routes_by(link, [](const Route&) { return true; });
     const TableId table = table_id_of(link);
+    forget_groups(link);
     links_.erase(link);
     drop_table_if_unused(table);
     ++generation_;

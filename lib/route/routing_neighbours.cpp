@@ -27,9 +27,13 @@ net::Family family_behind_header(const rte_mbuf* frame) {
 
 // What stands for a link header where there is no link layer: next_hop is unspecified for what is
 // on-link.
-net::EtherHeader pseudo_header(const net::IpAddress& next_hop, net::Family family) {
-    net::EtherHeader header{{}, {}, ether_type_of(family)};
-    if (next_hop.is_v4() || next_hop.is_v4_compatible()) {
+net::EtherHeader pseudo_header(
+    const net::IpAddress& next_hop,
+    net::Family family,
+    const std::optional<net::MacAddress>& link_address
+) {
+    net::EtherHeader header{link_address.value_or(net::MacAddress{}), {}, ether_type_of(family)};
+    if (!link_address && (next_hop.is_v4() || next_hop.is_v4_compatible())) {
         std::copy_n(next_hop.bytes().begin() + 12, 4, header.destination.bytes.begin());
     }
     return header;
@@ -73,6 +77,17 @@ Routing::Impl::mac_of(LinkId link, const net::IpAddress& next_hop) const {
     return group_mac_of(link, next_hop);
 }
 
+// GRE-TX-03: where the packets go that a tunnel has for the neighbour.
+std::optional<net::MacAddress>
+Routing::Impl::tunnel_address_of(LinkId link, const net::IpAddress& next_hop) const {
+    const Link* found = find_link(link);
+    const Neighbour* neighbour = found != nullptr && found->parameters.has_neighbours
+                                     ? neighbours_.find({link, next_hop})
+                                     : nullptr;
+    return neighbour != nullptr && neighbour->has_mac ? std::optional(neighbour->mac)
+                                                      : std::nullopt;
+}
+
 Adjacency Routing::Impl::describe(const AdjacencyKey& key) const {
     Adjacency adjacency;
     adjacency.kind = key.kind;
@@ -88,7 +103,8 @@ Adjacency Routing::Impl::describe(const AdjacencyKey& key) const {
     adjacency.mtu = mtu_of(key.link, key.mtu);
     const Link* link = find_link(key.link);
     if (!has_link_layer(key.link)) {
-        const net::EtherHeader header = pseudo_header(key.next_hop, key.family);
+        const net::EtherHeader header =
+            pseudo_header(key.next_hop, key.family, tunnel_address_of(key.link, key.next_hop));
         adjacency.kind = AdjacencyKind::rewrite;
         adjacency.header_len = sizeof(header);
         std::memcpy(adjacency.header.data(), &header, sizeof(header));
@@ -135,7 +151,8 @@ void Routing::Impl::send_by_tunnel(LinkId link, const net::IpAddress& next_hop, 
         actions_.give_up(link, frame, QueueVerdict::removed);
         return;
     }
-    const net::EtherHeader header = pseudo_header(next_hop, family_behind_header(frame));
+    const net::EtherHeader header =
+        pseudo_header(next_hop, family_behind_header(frame), tunnel_address_of(link, next_hop));
     std::memcpy(rte_pktmbuf_mtod(frame, void*), &header, sizeof(header));
     actions_.send_frame(link, frame);
 }

@@ -289,10 +289,6 @@ TEST_CASE(
         CHECK(arguments.error().code == std::errc::operation_not_supported);
         CHECK(arguments.error().what == std::string(keyword) + " is not supported yet");
     }
-    CHECK(
-        why_not("link add v type vxlan id 1 group 239.1.1.1 dev vx0") ==
-        "group is not supported yet"
-    );
     CHECK(why_not("fdb add 02:00:00:00:00:01 dev vx0 vlan 5") == "vlan is not supported yet");
     CHECK(
         why_not("link add b type bridge vlan_filtering 1") == "vlan_filtering is not supported yet"

@@ -2,6 +2,8 @@
 // neigh: proxies, and what an administrator says of a neighbour beside its state.
 #include "test/unit/control/command_fixture.hpp"
 
+#include <fmt/format.h>
+
 namespace culvert::control::test {
 
 namespace {
@@ -75,6 +77,53 @@ TEST_CASE_METHOD(
     run("neigh replace 192.0.2.2 lladdr 02:00:00:00:01:01 dev port0");
     CHECK(run("neigh show nomaster").empty());
     CHECK_FALSE(run("neigh show").empty());
+}
+
+TEST_CASE_METHOD(
+    NeighLab, "UI-NEI-04 GRE-TX-03 GRE-CRE-11 a tunnel's neighbour", "[control][command]"
+) {
+    run("link add gre1 type gre local 192.0.2.1");
+    run("link set gre1 up");
+    run("addr add 10.9.0.1/24 dev gre1");
+    run("route add 10.10.0.0/16 via 10.9.0.2 dev gre1");
+    // What stands in the first four bytes of a packet to there: where it goes.
+    const auto goes_to = [&](const char* destination) {
+        const auto address = net::IpAddress::parse(destination).value();
+        const route::AdjacencyId id = address.is_v4() ? core->tables().fib4.lookup(address.v4())
+                                                      : core->tables().fib6.lookup(address.bytes());
+        const route::Adjacency* way = core->tables().adjacencies.read(id);
+        REQUIRE(way != nullptr);
+        REQUIRE(way->kind == route::AdjacencyKind::rewrite);
+        const auto* bytes = way->header.data();
+        return fmt::format("{}.{}.{}.{}", bytes[0], bytes[1], bytes[2], bytes[3]);
+    };
+    CHECK(goes_to("10.9.0.2") == "0.0.0.0");
+    CHECK(goes_to("10.10.0.1") == "10.9.0.2");
+    run("neigh add 10.9.0.2 lladdr 198.51.100.7 dev gre1");
+    CHECK(goes_to("10.9.0.2") == "198.51.100.7");
+    CHECK(goes_to("10.10.0.1") == "198.51.100.7");
+    CHECK(goes_to("10.9.0.3") == "0.0.0.0");
+    CHECK(run("neigh show dev gre1") == "10.9.0.2 lladdr 198.51.100.7 PERMANENT \n");
+    CHECK(json("neigh show dev gre1")[0]["lladdr"] == "198.51.100.7");
+    run("neigh replace 10.9.0.2 lladdr 198.51.100.8 dev gre1");
+    CHECK(goes_to("10.10.0.1") == "198.51.100.8");
+    run("neigh del 10.9.0.2 dev gre1");
+    CHECK(goes_to("10.9.0.2") == "0.0.0.0");
+    CHECK(goes_to("10.10.0.1") == "10.9.0.2");
+    // IPv6 inside has neighbours, too.
+    run("addr add 2001:db8:9::1/64 dev gre1");
+    run("neigh add 2001:db8:9::2 lladdr 198.51.100.9 dev gre1");
+    CHECK(goes_to("2001:db8:9::2") == "198.51.100.9");
+    // ipip has no link header that could say it.
+    run("link add ip1 type ipip local 192.0.2.1");
+    run("link set ip1 up");
+    run("addr add 10.8.0.1/24 dev ip1");
+    run("neigh add 10.8.0.2 lladdr 198.51.100.7 dev ip1");
+    CHECK(goes_to("10.8.0.2") == "10.8.0.2");
+    refused("neigh add 192.0.2.9 lladdr 198.51.100.7 dev port0", 2);
+    refused("neigh add 192.0.2.9 lladdr 198.51.100 dev port0", 1);
+    run("link add ip6 type ip6tnl local 2001:db8::1 remote 2001:db8::2");
+    refused("neigh add 10.7.0.1 lladdr 198.51.100.7 dev ip6", 2);
 }
 
 }  // namespace culvert::control::test

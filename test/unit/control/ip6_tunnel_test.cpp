@@ -140,6 +140,18 @@ TEST_CASE_METHOD(Lab6, "link show of ip6tnl, ip6gre and ip6gretap", "[control][c
     CHECK(run("link show").find("ip6gre0@NONE: <NOARP> mtu 1448") != std::string::npos);
 }
 
+TEST_CASE_METHOD(Lab6, "ip6gre sends to a group, which it does not join", "[control][command]") {
+    run("link set port0 up");
+    run("addr add 2001:db8::1/64 dev port0 nodad");
+    run("link add t1 type ip6gre local 2001:db8::1 remote ff05::1:1 dev port0");
+    run("link set t1 up");
+    INFO(run("show tunnels"));
+    CHECK(run("show tunnels").find("ready") != std::string::npos);
+    const auto group = net::IpAddress::parse("ff05::1:1").value();
+    const auto* way = core->tables().adjacencies.read(core->tables().fib6.lookup(group.bytes()));
+    CHECK((way == nullptr || !route::is_ours(way->kind)));
+}
+
 TEST_CASE_METHOD(Lab6, "what tunnels over IPv6 refuse", "[control][command]") {
     CHECK_FALSE(refused("link add t1 type ip6tnl local 192.0.2.1 remote 192.0.2.2", 2).empty());
     CHECK_FALSE(refused("link add t1 type ip6gretap local 2001:db8::1", 2).empty());

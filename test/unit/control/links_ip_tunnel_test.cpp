@@ -171,7 +171,7 @@ TEST_CASE("IPIP-CRE-07 GRE-CRE-07 GRETAP-CRE-01 what is refused, and what follow
     );
     CHECK(
         t.refused(Tunnelled::request("c", LinkKind::gre, "224.1.1.1")) ==
-        std::errc::operation_not_supported
+        std::errc::invalid_argument  // GRE-CRE-10: without a local address
     );
     request = Tunnelled::request("c", LinkKind::gre, "192.0.2.3");
     request.address = mac("02:00:00:00:00:33");
@@ -182,7 +182,9 @@ TEST_CASE("IPIP-CRE-07 GRE-CRE-07 GRETAP-CRE-01 what is refused, and what follow
 }
 
 TEST_CASE(
-    "GOLD-09 TUN-MTU-02 TUN-MTU-04 TUN-MTU-05 TUN-MTU-06 TUN-MTU-08 TUN-MTU-09 the MTU", "[control]"
+    "GOLD-09 TUN-MTU-02 TUN-MTU-04 TUN-MTU-05 TUN-MTU-06 TUN-MTU-08 TUN-MTU-09 TUN-MTU-10 the "
+    "MTU",
+    "[control]"
 ) {
     Tunnelled t;
     LinkSetRequest smaller;

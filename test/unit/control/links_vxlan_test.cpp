@@ -130,8 +130,7 @@ TEST_CASE_METHOD(CoreFixture, "dev must exist, and a group needs one", "[control
     CHECK(code(core->links().add(request)) == std::errc::invalid_argument);
     add_port(0);
     request.vxlan.dev = "port0";
-    CHECK(code(core->links().add(request)) == std::errc::operation_not_supported);
-    CHECK(core->links().find("vx0") == nullptr);
+    CHECK(core->links().add(request).has_value());
 }
 
 TEST_CASE_METHOD(CoreFixture, "the MTU follows the lower link's", "[control][vxlan]") {

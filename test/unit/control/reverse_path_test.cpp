@@ -56,7 +56,7 @@ TEST_CASE(
     CHECK(machine.drops("port0", Drop::ip4_reverse_path) == 1);
 }
 
-TEST_CASE("RT-13 what a tunnel carried is filtered as the tunnel's", "[control][vrf]") {
+TEST_CASE("RT-13 TUN-RX-10 what a tunnel carried is filtered as the tunnel's", "[control][vrf]") {
     const bool is_over_ipv6 = GENERATE(false, true);
     const std::string type = is_over_ipv6 ? "ip6tnl local 2001:db8::1 remote 2001:db8::2"
                                           : "ipip local 10.0.0.1 remote 10.0.0.2";
@@ -74,7 +74,7 @@ TEST_CASE("RT-13 what a tunnel carried is filtered as the tunnel's", "[control][
     CHECK(machine.drops("t1", Drop::udp_no_port) == 1);
 }
 
-TEST_CASE("RT-12 source routes and redirects are not followed", "[control][vrf]") {
+TEST_CASE("RT-12 IPIP-ERR-04 source routes and redirects are not followed", "[control][vrf]") {
     Machine machine;
     const auto type = static_cast<std::uint8_t>(GENERATE(131, 137));
     // Through us, and to us.
@@ -95,20 +95,34 @@ TEST_CASE("RT-12 source routes and redirects are not followed", "[control][vrf]"
     }
     // As a router of Linux's: accept_redirects is off where forwarding is on.
     machine.run("route add 50.0.0.0/8 via 10.9.0.2");
-    Bytes redirect = from_peer(
-                         2,
-                         {.source = v4("10.0.0.2"),
-                          .destination = v4("10.0.0.1"),
-                          .protocol = net::ip_protocol::kIcmp}
+    // Also one that quotes a tunnel's packet (IPIP-ERR-04).
+    machine.run("link add ip1 type ipip local 10.0.0.1 remote 50.0.0.1");
+    machine.run("link set ip1 up");
+    Bytes quote = from_peer(
+                      2,
+                      {.source = v4("10.0.0.1"),
+                       .destination = v4("50.0.0.1"),
+                       .protocol = net::ip_protocol::kIpip}
     )
-                         .raw(Bytes{5, 1, 0, 0, 10, 0, 0, 7})
-                         .raw(Bytes(28, 0x45))
-                         .bytes();
-    const net::Be16 sum =
-        net::checksum_from_sum(net::sum_bytes(redirect.data() + 34, redirect.size() - 34));
-    std::memcpy(redirect.data() + 36, &sum, sizeof(sum));
-    machine.receive(2, redirect);
-    machine.settle();
+                      .raw(Bytes(20, 0x45))
+                      .bytes();
+    quote.erase(quote.begin(), quote.begin() + 14);
+    for (const Bytes& quoted : {Bytes(28, 0x45), quote}) {
+        Bytes redirect = from_peer(
+                             2,
+                             {.source = v4("10.0.0.2"),
+                              .destination = v4("10.0.0.1"),
+                              .protocol = net::ip_protocol::kIcmp}
+        )
+                             .raw(Bytes{5, 1, 0, 0, 10, 0, 0, 7})
+                             .raw(quoted)
+                             .bytes();
+        const net::Be16 sum =
+            net::checksum_from_sum(net::sum_bytes(redirect.data() + 34, redirect.size() - 34));
+        std::memcpy(redirect.data() + 36, &sum, sizeof(sum));
+        machine.receive(2, redirect);
+        machine.settle();
+    }
     CHECK(machine.drops("port2", Drop::icmp_not_handled) == 1);
     CHECK(machine.run("route get 50.0.0.1").starts_with("50.0.0.1 via 10.9.0.2 dev port3 "));
 }

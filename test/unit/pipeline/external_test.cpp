@@ -110,6 +110,56 @@ TEST_CASE(
     external.expect_no_drop();
 }
 
+TEST_CASE("GRE-CRE-15 a GRE keepalive goes back through control", "[ip_tunnel]") {
+    IpTunnelMachine machine;
+    const LinkId tunnel = machine.add_tunnel(IpTunnelMachine::config_of(IpTunnelKind::gre));
+    const auto receive = [&](std::uint32_t source, std::uint32_t destination, std::uint8_t ttl) {
+        machine.forget_drops();
+        Ipv4Options ip;
+        ip.source = source;
+        ip.destination = destination;
+        ip.protocol = net::ip_protocol::kGre;
+        ip.ttl = ttl;
+        const Bytes frame = Packet().ether({}, {}).ipv4(ip).raw({0, 0, 0, 0}).bytes();
+        const Bytes inner(frame.begin() + 14, frame.end());
+        machine.receive_exact(
+            machine.underlay,
+            IpTunnelMachine::outer_packet(
+                IpTunnelMachine::gre({0, 0, 8, 0}, inner), {.protocol = net::ip_protocol::kGre}
+            )
+        );
+        machine.run();
+    };
+    receive(kLocal, kRemote, 255);
+    machine.expect_no_drop();
+    const auto punted = machine.punted();
+    REQUIRE(punted.size() == 1);
+    CHECK(punted[0].note.punt == Punt::keepalive);
+    CHECK(machine.rx_packets(tunnel) == 1);
+    // Nobody else may speak in our name.
+    receive(kLocal, kRemote + 1, 255);
+    machine.expect_only_drop(tunnel, Drop::ip4_source_invalid);
+    receive(kLocal, kRemote, 1);
+    machine.expect_only_drop(tunnel, Drop::ip4_source_invalid);
+}
+
+TEST_CASE("GRE-RX-08 VXLAN-MC-04 what we sent to a group ourselves is not taken", "[ip_tunnel]") {
+    IpTunnelMachine machine;
+    machine.add_local("239.1.1.1/32");
+    machine.add_tunnel(IpTunnelMachine::config_of(IpTunnelKind::gre, 0xef010101, 0));
+    Ipv4Options ip;
+    ip.source = kLocal;
+    ip.destination = 0xef010101;
+    ip.protocol = net::ip_protocol::kGre;
+    const Bytes payload = IpTunnelMachine::gre({0, 0, 8, 0}, IpTunnelMachine::inner_packet());
+    const net::MacAddress group{{1, 0, 0x5e, 1, 1, 1}};
+    machine.receive_exact(
+        machine.underlay, Packet().ether(group, kUnderlayHop).ipv4(ip).raw(payload)
+    );
+    machine.run();
+    machine.expect_only_drop(machine.underlay, Drop::ip4_source_invalid);
+}
+
 TEST_CASE("TUN-RX-11 a frame for another host counts as received, and ends there", "[ip_tunnel]") {
     IpTunnelMachine machine;
     const LinkId tunnel = machine.add_tunnel(IpTunnelMachine::config_of(IpTunnelKind::gretap));

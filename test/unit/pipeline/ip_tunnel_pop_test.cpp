@@ -341,7 +341,7 @@ TEST_CASE("TUN-RX-05 TUN-ECN-03 congestion marks come through every kind", "[ip_
     machine.expect_no_drop();  // ip4 has verified the checksum
 }
 
-TEST_CASE("tunnels inside each other, to a depth", "[ip_tunnel]") {
+TEST_CASE("TUN-RX-10 tunnels inside each other, to a depth", "[ip_tunnel]") {
     IpTunnelMachine machine;
     const LinkId tunnel = machine.add_tunnel(IpTunnelMachine::config_of(IpTunnelKind::ipip));
     const unsigned levels = GENERATE(2U, 8U, 9U);

@@ -90,6 +90,27 @@ TEST_CASE("GRETAP-TX-01 gretap as a bridge's member", "[ip_tunnel]") {
     CHECK(machine.tx_bytes(tap) == frame.bytes().size() - 14);
 }
 
+TEST_CASE("GRE-HDR-06 a frame goes with its tag, and without an FCS", "[ip_tunnel]") {
+    IpTunnelMachine machine;
+    const LinkId tap = machine.add_tunnel(IpTunnelMachine::config_of(IpTunnelKind::gretap));
+    machine.add_remote(tap);
+    Link vlan;
+    vlan.kind = LinkKind::vlan;
+    vlan.up = true;
+    vlan.vlan = {tap, 5, net::ether_type::kVlan};
+    const LinkId tagged = machine.add_link(vlan);
+    const Packet frame = Packet().ether(mac(1), mac(2)).ipv4().payload(50);
+    machine.send_from_control(tagged, frame);
+    machine.run();
+    const auto sent = machine.sent(machine.underlay);
+    REQUIRE(sent.size() == 1);
+    Bytes expected = frame.bytes();
+    const Bytes tag{0x81, 0, 0, 5};
+    expected.insert(expected.begin() + 12, tag.begin(), tag.end());
+    CHECK(Bytes(sent[0].begin() + 38, sent[0].end()) == expected);
+    CHECK(sent[0][16] * 256U + sent[0][17] == 20 + 4 + expected.size());
+}
+
 TEST_CASE("GRE-HDR-04 sequence numbers begin at 0 and miss none", "[ip_tunnel]") {
     encap::IpTunnelConfig config = IpTunnelMachine::config_of(IpTunnelKind::gre);
     config.out_sequence = true;
@@ -310,6 +331,27 @@ TEST_CASE("TUN-TX-02 a frame to a gretap without a remote has nobody to go to", 
     machine.send_from_control(tap, Packet().ether(mac(1), mac(2)).ipv4().payload(9));
     machine.run();
     machine.expect_only_drop(tap, Drop::ip_tunnel_no_remote);
+}
+
+TEST_CASE("TUN-TX-05 what is not IP says nobody's address", "[ip_tunnel]") {
+    IpTunnelMachine machine;
+    const LinkId tunnel =
+        machine.add_tunnel(IpTunnelMachine::config_of(IpTunnelKind::gre, kLocal, 0));
+    constexpr std::uint16_t kMpls = 0x8847;
+    machine.send_from_control(tunnel, Packet().ether({}, {}, kMpls).payload(60));
+    machine.run();
+    machine.expect_only_drop(tunnel, Drop::ip_tunnel_no_remote);
+    machine.forget_drops();
+    // GRE-TX-03: but a neighbour may.
+    machine.add_remote(tunnel, kRemote);
+    const auto octet = [](unsigned shift) { return static_cast<std::uint8_t>(kRemote >> shift); };
+    const net::MacAddress neighbour{{octet(24), octet(16), octet(8), octet(0), 0, 0}};
+    machine.send_from_control(tunnel, Packet().ether(neighbour, {}, kMpls).payload(60));
+    machine.run();
+    const auto sent = machine.sent(machine.underlay);
+    REQUIRE(sent.size() == 1);
+    CHECK(word_at(sent[0], 30) == kRemote);
+    machine.expect_no_drop();
 }
 
 TEST_CASE("a tunnel in a tunnel, and one that leads back into itself", "[ip_tunnel]") {
