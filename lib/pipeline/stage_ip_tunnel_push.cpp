@@ -8,6 +8,7 @@
 #include "lib/pipeline/scratch.hpp"
 #include "lib/pipeline/tally.hpp"
 #include "lib/pipeline/tunnel_oversize.hpp"
+#include "lib/pipeline/tunnel_ways.hpp"
 #include "lib/pipeline/worker.hpp"
 
 #include <rte_prefetch.h>
@@ -74,6 +75,7 @@ private:
     ) noexcept;
     void dispatch(rte_mbuf* packet, const Run& run) noexcept;
     void send(rte_mbuf* packet, const Run& run) noexcept;
+    void send_by_flow(rte_mbuf* packet, const Run& run) noexcept;
     void ask_for_remote(rte_mbuf* packet, const Run& run) noexcept;
 
     // GRE-HDR-04: numbers for `count` packets; some of them may fail.
@@ -333,6 +335,9 @@ template <bool InUdp>
             worker_.punt(packet, Punt::resolve);
         }
         break;
+    case TunnelState::several:
+        send_by_flow(packet, run);
+        break;
     case TunnelState::no_route:
         worker_.drop(packet, device, Drop::ip_tunnel_no_route);
         break;
@@ -346,6 +351,19 @@ template <bool InUdp>
         worker_.drop(packet, device, Drop::ip_tunnel_no_remote);
         break;
     }
+}
+
+// RT-09
+[[gnu::noinline]] void IpTunnelPush::send_by_flow(rte_mbuf* packet, const Run& run) noexcept {
+    encap::IpTunnelTemplate one = *run.outer;
+    if (!choose_way(worker_, packet, one)) {
+        worker_.drop(packet, run.device->id, Drop::ip_tunnel_no_route);
+        return;
+    }
+    Run chosen = run;
+    chosen.outer = &one;
+    (void)leads_to_port(chosen);
+    dispatch(packet, chosen);
 }
 
 // By another link than a port that is up; it may lead back here.
