@@ -385,6 +385,9 @@ TunnelView Tunnels::view_of(const Tunnel& tunnel) const {
     view.next_hop = tunnel.path.next_hop;
     view.source = local.is_unspecified() ? tunnel.path.source : local;
     view.mtu = tunnel.path.mtu;
+    if (tunnel.state == TunnelState::several) {
+        view.mtu = std::min(view.mtu, tunnel.ways->mtu);
+    }
     view.why = reason(*device, view, tunnel.path);
     return view;
 }

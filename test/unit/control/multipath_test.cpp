@@ -60,7 +60,7 @@ bool is_one_way(const std::array<std::size_t, 2>& counts) {
 
 }  // namespace
 
-TEST_CASE("RT-09 UI-OTHER-02 fib_multipath_hash_policy decides what a flow is", "[control]") {
+TEST_CASE("RT-09 fib_multipath_hash_policy decides what a flow is", "[control]") {
     ForkMachine machine;
     const auto by_port = [](std::uint16_t i) { return udp_to("203.0.113.7", i); };
     const auto by_inner = [](std::uint16_t i) {
@@ -166,7 +166,7 @@ TEST_CASE("RT-09 a vxlan's outer packets go by their source port, if ports count
     CHECK(is_by_weight(machine.spread(flow)));
 }
 
-TEST_CASE("UI-OTHER-02 settings by the kernel's names", "[control]") {
+TEST_CASE("settings by the kernel's names", "[control]") {
     ForkMachine machine;
     CHECK(machine.run("sysctl net.ipv4.ip_forward") == "net.ipv4.ip_forward = 1\n");
     CHECK(machine.run("sysctl -w net/ipv4/ip_forward=1") == "net.ipv4.ip_forward = 1\n");

@@ -99,7 +99,7 @@ TEST_CASE("a VRF's links are routed by its table", "[control][vrf]") {
     CHECK(machine.drops("port1", Drop::ip4_no_route) == 1);
 }
 
-TEST_CASE("RT-05 where a VRF's table ends main goes on, unless it says no", "[control][vrf]") {
+TEST_CASE("where a VRF's table ends main goes on, unless it says no", "[control][vrf]") {
     Machine machine;
     machine.run("route add 30.0.0.0/8 via 10.9.0.2");
     machine.run("addr add 2001:db8:9::1/64 dev port3 nodad");
@@ -274,9 +274,13 @@ TEST_CASE("a link's routes go into its VRF with it, and out again", "[control][v
     machine.know(3, "10.9.0.2");
     machine.receive(2, udp_between(2, "10.0.0.2", "10.9.0.2"));
     CHECK(machine.sent_counts() == "0 0 0 1");
+    // Red has no route there any more, and main has.
     machine.receive(0, udp_between(0, "10.0.0.2", "10.9.0.2"));
-    (void)machine.sent_counts();
-    CHECK(machine.drops("port0", Drop::ip4_no_route) == 1);
+    CHECK(machine.sent_counts() == "0 0 0 1");
+    machine.run("route add unreachable default metric 4278198272 vrf red");
+    machine.receive(0, udp_between(0, "10.0.0.2", "10.9.0.2"));
+    CHECK(machine.sent_counts() == "1 0 0 0");  // what the sender hears of it
+    CHECK(machine.drops("port0", Drop::ip4_unreachable) == 1);
 }
 
 TEST_CASE("UI-NEI-02 what is said of VRFs", "[control][vrf]") {
