@@ -324,6 +324,17 @@ private:
     Result<void> add_fallbacks(encap::IpTunnelKind kind);
     Result<LinkId> insert_ip_tunnel(LinkRecord next, const std::optional<std::uint32_t>& mtu);
     Result<LinkId> add_ip_tunnel(const LinkAddRequest& request, LinkRecord next);
+    [[nodiscard]] std::uint32_t
+    changed_mtu(const LinkRecord& old, const encap::IpTunnelConfig& config) const;
+    [[nodiscard]] Result<void> check_ip_tunnel_change(
+        const std::string& attempt, const LinkRecord& old, const IpTunnelOptions& options
+    ) const;
+    [[nodiscard]] Result<void> plan_ip_tunnel_lower(
+        const std::string& attempt,
+        const LinkRecord& old,
+        const std::string& dev,
+        encap::IpTunnelConfig& config
+    ) const;
     [[nodiscard]] Result<void> plan_ip_tunnel(
         const std::string& attempt,
         const LinkRecord& old,
@@ -352,6 +363,8 @@ private:
     [[nodiscard]] Result<void>
     check_tunnels_over(const std::string& attempt, LinkId lower, LinkId vrf) const;
     void move_tunnels_over(LinkId lower);
+    void move_vxlan(LinkRecord& link, LinkId vrf);
+    void move_ip_tunnel(LinkRecord& link, LinkId vrf);
     [[nodiscard]] Result<void>
     check_vni(const std::string& attempt, LinkId self, const encap::VxlanConfig& config) const;
 

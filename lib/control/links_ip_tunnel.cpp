@@ -140,6 +140,23 @@ std::uint32_t LinkManager::ip_tunnel_mtu(const encap::IpTunnelConfig& config) co
     return std::max(base, encap::traits(config.kind).min_mtu + overhead) - overhead;
 }
 
+// The MTU of a device that was changed to `config`, at most what its kind allows.
+std::uint32_t
+LinkManager::changed_mtu(const LinkRecord& old, const encap::IpTunnelConfig& config) const {
+    if (encap::traits(config.kind).is_over_ipv6) {
+        // ip6_tnl_link_config(): only who can send has a way to ask.
+        const bool can_send = !config.remote.is_unspecified() && !config.local.is_unspecified();
+        return can_send ? ip_tunnel_mtu(config) : old.mtu;
+    }
+    if (config.lower != old.ip_tunnel.lower) {
+        return ip_tunnel_mtu(config);
+    }
+    // Of GRE's own header alone: another `encap` leaves the MTU as it is.
+    const std::uint32_t room = old.mtu + encap::gre_len_bytes(old.ip_tunnel);
+    const std::uint32_t taken = encap::gre_len_bytes(config);
+    return std::max(room, kMinLinkMtu + taken) - taken;
+}
+
 // IPIP-FB-01, GRE-CRE-13: with the first of its module comes the device that takes what no other
 // does, as when Linux loads the module.
 Result<void> LinkManager::add_fallbacks(encap::IpTunnelKind kind) {
@@ -255,6 +272,54 @@ Result<void> LinkManager::check_duplicate(
     );
 }
 
+// Whether a device can be changed by such a request at all.
+Result<void> LinkManager::check_ip_tunnel_change(
+    const std::string& attempt, const LinkRecord& old, const IpTunnelOptions& options
+) const {
+    if (!pipeline::is_ip_tunnel(old.kind)) {
+        return refuse(std::errc::operation_not_supported, attempt, "it is not such a tunnel");
+    }
+    if (old.is_fallback) {  // IPIP-FB-04
+        return refuse(
+            std::errc::invalid_argument, attempt, "what takes all others' packets cannot change"
+        );
+    }
+    if (options.external && !old.ip_tunnel.external) {
+        // IPIP-CRE-10, GRE-CRE-12
+        return refuse(
+            encap::traits(old.ip_tunnel.kind).has_gre ? std::errc::operation_not_supported
+                                                      : std::errc::invalid_argument,
+            attempt,
+            "Enabling collect_md on an existing device is not supported."
+        );
+    }
+    return {};
+}
+
+Result<void> LinkManager::plan_ip_tunnel_lower(
+    const std::string& attempt,
+    const LinkRecord& old,
+    const std::string& dev,
+    encap::IpTunnelConfig& config
+) const {
+    if (dev.empty()) {
+        config.lower = kNoLink;
+        config.vrf = kNoLink;
+        return {};
+    }
+    CULVERT_TRY(lower, find_lower(attempt, dev));
+    if (depends_on(lower, old.id)) {
+        return refuse(
+            std::errc::device_or_resource_busy,
+            attempt,
+            fmt::format("{} stands on {} itself", dev, old.name)
+        );
+    }
+    config.lower = lower;
+    config.vrf = vrf_over(lower);
+    return {};
+}
+
 // IPIP-CRE-10, GRE-CRE-12
 Result<void> LinkManager::plan_ip_tunnel(
     const std::string& attempt,
@@ -264,23 +329,7 @@ Result<void> LinkManager::plan_ip_tunnel(
 ) const {
     const IpTunnelOptions& options = *request.ip_tunnel;
     encap::IpTunnelConfig& config = next.ip_tunnel;
-    if (!pipeline::is_ip_tunnel(old.kind)) {
-        return refuse(std::errc::operation_not_supported, attempt, "it is not such a tunnel");
-    }
-    if (old.is_fallback) {  // IPIP-FB-04
-        return refuse(
-            std::errc::invalid_argument, attempt, "what takes all others' packets cannot change"
-        );
-    }
-    if (options.external && !config.external) {
-        // IPIP-CRE-10, GRE-CRE-12
-        return refuse(
-            encap::traits(config.kind).has_gre ? std::errc::operation_not_supported
-                                               : std::errc::invalid_argument,
-            attempt,
-            "Enabling collect_md on an existing device is not supported."
-        );
-    }
+    CULVERT_CHECK(check_ip_tunnel_change(attempt, old, options));
     if (config.external) {
         return {};  // ip(8) sends no other words about such a device
     }
@@ -296,36 +345,12 @@ Result<void> LinkManager::plan_ip_tunnel(
             had_remote ? "it cannot lose its remote" : "it cannot get a remote"
         );
     }
-    if (options.dev && options.dev->empty()) {
-        config.lower = kNoLink;
-        config.vrf = kNoLink;
-    } else if (options.dev) {
-        CULVERT_TRY(lower, find_lower(attempt, *options.dev));
-        if (depends_on(lower, old.id)) {
-            return refuse(
-                std::errc::device_or_resource_busy,
-                attempt,
-                fmt::format("{} stands on {} itself", *options.dev, old.name)
-            );
-        }
-        config.lower = lower;
-        config.vrf = vrf_over(lower);
+    if (options.dev) {
+        CULVERT_CHECK(plan_ip_tunnel_lower(attempt, old, *options.dev, config));
     }
     CULVERT_CHECK(check_duplicate(attempt, old.id, config));
     next.max_mtu = kMaxLinkMtu - encap::overhead_bytes(config);
-    if (is_over_ipv6) {
-        // ip6_tnl_link_config(): only who can send has a way to ask.
-        const bool can_send = has_remote && !config.local.is_unspecified();
-        next.mtu = can_send ? ip_tunnel_mtu(config) : old.mtu;
-    } else if (config.lower != old.ip_tunnel.lower) {
-        next.mtu = ip_tunnel_mtu(config);
-    } else {
-        // Of GRE's own header alone: another `encap` leaves the MTU as it is.
-        const std::uint32_t room = old.mtu + encap::gre_len_bytes(old.ip_tunnel);
-        const std::uint32_t taken = encap::gre_len_bytes(config);
-        next.mtu = std::max(room, kMinLinkMtu + taken) - taken;
-    }
-    next.mtu = std::min(next.mtu, next.max_mtu);
+    next.mtu = std::min(changed_mtu(old, config), next.max_mtu);
     return {};
 }
 

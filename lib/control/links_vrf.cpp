@@ -100,18 +100,41 @@ Result<void> LinkManager::check_vni(
 Result<void>
 LinkManager::check_tunnels_over(const std::string& attempt, LinkId lower, LinkId vrf) const {
     for (const LinkId id : uppers_of(lower)) {
-        const LinkRecord& upper = *find(id);
-        if (upper.kind == pipeline::LinkKind::vxlan) {
-            encap::VxlanConfig moved = upper.vxlan;
-            moved.vrf = vrf;
-            CULVERT_CHECK(check_vni(attempt, id, moved));
-        } else if (pipeline::is_ip_tunnel(upper.kind)) {
-            encap::IpTunnelConfig moved = upper.ip_tunnel;
-            moved.vrf = vrf;
-            CULVERT_CHECK(check_duplicate(attempt, id, moved));
+        LinkRecord moved = *find(id);
+        if (moved.kind == pipeline::LinkKind::vxlan) {
+            moved.vxlan.vrf = vrf;
+            CULVERT_CHECK(check_vni(attempt, id, moved.vxlan));
+        } else if (pipeline::is_ip_tunnel(moved.kind)) {
+            moved.ip_tunnel.vrf = vrf;
+            CULVERT_CHECK(check_duplicate(attempt, id, moved.ip_tunnel));
         }
     }
     return {};
+}
+
+void LinkManager::move_vxlan(LinkRecord& link, LinkId vrf) {
+    if (link.admin_up) {
+        close_vxlan(link);
+    }
+    unrelate(link);
+    link.vxlan.vrf = vrf;
+    relate(link);
+    if (link.admin_up) {
+        if (auto done = open_vxlan(link); !done) {
+            link.admin_up = false;
+            RTE_LOG(WARNING, CULVERT, "%s\n", done.error().what.c_str());
+        }
+    }
+    publish(link);
+}
+
+void LinkManager::move_ip_tunnel(LinkRecord& link, LinkId vrf) {
+    unrelate(link);
+    link.ip_tunnel.vrf = vrf;
+    relate(link);
+    (void)core_.ip_tunnels().set(link.id, link.ip_tunnel, link.admin_up, link.is_fallback);
+    publish(link);
+    core_.tunnels().follow(link);
 }
 
 // `lower` has come into a VRF, or out of one: so do the tunnels on it.
@@ -120,26 +143,9 @@ void LinkManager::move_tunnels_over(LinkId lower) {
     for (const LinkId id : uppers_of(lower)) {
         LinkRecord& upper = *record(id);
         if (upper.kind == pipeline::LinkKind::vxlan && upper.vxlan.vrf != vrf) {
-            if (upper.admin_up) {
-                close_vxlan(upper);
-            }
-            unrelate(upper);
-            upper.vxlan.vrf = vrf;
-            relate(upper);
-            if (upper.admin_up) {
-                if (auto done = open_vxlan(upper); !done) {
-                    upper.admin_up = false;
-                    RTE_LOG(WARNING, CULVERT, "%s\n", done.error().what.c_str());
-                }
-            }
-            publish(upper);
+            move_vxlan(upper, vrf);
         } else if (pipeline::is_ip_tunnel(upper.kind) && upper.ip_tunnel.vrf != vrf) {
-            unrelate(upper);
-            upper.ip_tunnel.vrf = vrf;
-            relate(upper);
-            (void)core_.ip_tunnels().set(id, upper.ip_tunnel, upper.admin_up, upper.is_fallback);
-            publish(upper);
-            core_.tunnels().follow(upper);
+            move_ip_tunnel(upper, vrf);
         }
     }
 }

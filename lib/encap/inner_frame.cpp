@@ -31,4 +31,21 @@ bool mark_inner_frame(std::uint8_t* frame, std::size_t len, std::uint8_t outer_t
     return true;
 }
 
+void copy_dscp(std::uint8_t* frame, std::size_t len, std::uint8_t outer_tos) noexcept {
+    const net::ParsedPacket inner = net::parse_frame(frame, len);
+    const auto dscp = static_cast<std::uint8_t>(outer_tos & ~net::kEcnMask);
+    if (inner.l3 == net::L3::ipv4) {
+        auto& ip = *reinterpret_cast<net::Ipv4Header*>(frame + inner.l3_offset);
+        const std::uint8_t before = ip.type_of_service;
+        ip.type_of_service = static_cast<std::uint8_t>(dscp | (before & net::kEcnMask));
+        ip.checksum =
+            net::checksum_update(ip.checksum, net::Be16{before}, net::Be16{ip.type_of_service});
+    } else if (inner.l3 == net::L3::ipv6) {
+        constexpr std::uint32_t kDscpMask = 0x0fc00000;
+        auto& ip = *reinterpret_cast<net::Ipv6Header*>(frame + inner.l3_offset);
+        const std::uint32_t rest = ip.version_class_flow.host() & ~kDscpMask;
+        ip.version_class_flow = net::Be32{rest | std::uint32_t{dscp} << 20};
+    }
+}
+
 }  // namespace culvert::encap

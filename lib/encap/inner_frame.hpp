@@ -88,4 +88,8 @@ decapsulate_ecn(std::uint8_t* frame, std::size_t len, std::uint8_t outer_tos) no
     return mark_inner_frame(frame, len, outer_tos);
 }
 
+// Brings the outer header's DSCP over to the inner IP header, if there is one
+// (ip4ip6_dscp_ecn_decapsulate).
+void copy_dscp(std::uint8_t* frame, std::size_t len, std::uint8_t outer_tos) noexcept;
+
 }  // namespace culvert::encap

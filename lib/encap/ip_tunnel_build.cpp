@@ -38,20 +38,6 @@ net::Ipv4Header ip_header(
     return ip;
 }
 
-// GRE-HDR-03, but for checksum and sequence number. Of a gre device the protocol is what most
-// packets are.
-void write_gre(const IpTunnelConfig& config, std::uint8_t* bytes) {
-    const std::uint16_t protocol =
-        traits(config.kind).carries_frames ? net::ether_type::kTeb : net::ether_type::kIpv4;
-    const net::GreHeader base{net::Be16{gre_flags(config)}, net::Be16{protocol}};
-    std::memcpy(bytes, &base, sizeof(base));
-    bytes += sizeof(base) + (config.out_checksum ? sizeof(net::GreChecksumField) : 0);
-    if (config.out_key.has_value()) {
-        const net::Be32 key{*config.out_key};
-        std::memcpy(bytes, &key, sizeof(key));
-    }
-}
-
 // FOU-02, -03: all but lengths, checksum and the flow's port.
 void write_udp(const IpTunnelConfig& config, std::uint8_t* bytes) {
     const net::UdpHeader udp{
@@ -90,6 +76,18 @@ void find_plain(const IpTunnelConfig& config, IpTunnelTemplate& outer) {
 }
 
 }  // namespace
+
+void write_gre(const IpTunnelConfig& config, std::uint8_t* bytes) {
+    const std::uint16_t protocol =
+        traits(config.kind).carries_frames ? net::ether_type::kTeb : net::ether_type::kIpv4;
+    const net::GreHeader base{net::Be16{gre_flags(config)}, net::Be16{protocol}};
+    std::memcpy(bytes, &base, sizeof(base));
+    bytes += sizeof(base) + (config.out_checksum ? sizeof(net::GreChecksumField) : 0);
+    if (config.out_key.has_value()) {
+        const net::Be32 key{*config.out_key};
+        std::memcpy(bytes, &key, sizeof(key));
+    }
+}
 
 // TUN-MD-01: DF is neither configured nor the inner packet's; of `tos` 1 alone is special.
 IpTunnelConfig with_metadata(const IpTunnelConfig& device, const IpTunnelMetadata& metadata) {

@@ -22,4 +22,8 @@ namespace culvert::encap {
     const std::optional<route::Adjacency>& neighbour
 );
 
+// The GRE header that a device sends, gre_len_bytes(config) long, but for checksum and sequence
+// number (GRE-HDR-03). Of gre and ip6gre the protocol is what most packets are.
+void write_gre(const IpTunnelConfig& config, std::uint8_t* bytes);
+
 }  // namespace culvert::encap

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "lib/encap/ip_tunnel_build6.hpp"
 
+#include "lib/encap/ip_tunnel_build.hpp"
 #include "lib/encap/tunnel_path.hpp"
 #include "lib/net/checksum.hpp"
 
@@ -20,18 +21,6 @@ encap_limit_header(std::uint8_t next_header, std::uint8_t limit) {
     constexpr std::uint8_t kEncapLimit = 4;
     constexpr std::uint8_t kPadN = 1;
     return {next_header, 0, kEncapLimit, 1, limit, kPadN, 1, 0};
-}
-
-void write_gre(const IpTunnelConfig& config, std::uint8_t* bytes) {
-    const std::uint16_t protocol =
-        traits(config.kind).carries_frames ? net::ether_type::kTeb : net::ether_type::kIpv4;
-    const net::GreHeader base{net::Be16{gre_flags(config)}, net::Be16{protocol}};
-    std::memcpy(bytes, &base, sizeof(base));
-    bytes += sizeof(base) + (config.out_checksum ? sizeof(net::GreChecksumField) : 0);
-    if (config.out_key.has_value()) {
-        const net::Be32 key{*config.out_key};
-        std::memcpy(bytes, &key, sizeof(key));
-    }
 }
 
 // Where the array ends is where the payload begins.
@@ -113,9 +102,7 @@ IpTunnelTemplate6 build_ip_tunnel_template6(
                            outer.label_of_flow ? 0 : config.ip6.flow_label
     )
                            .host();
-    outer.gre_len = static_cast<std::uint8_t>(
-        kind.has_gre ? net::gre_header_len_bytes(gre_flags(config)) : std::size_t{0}
-    );
+    outer.gre_len = gre_len_bytes(config);
     outer.limit_len = config.ip6.encap_limit.has_value() ? kEncapLimitLen : std::uint8_t{0};
     outer.length = static_cast<std::uint8_t>(IpTunnelTemplate6::kLinkHeaderLen + outer.ip_len());
     write_headers(config, remote, outer);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// ipip and GRE packets to an address of ours: outer headers checked, packet -> link, outer headers
-// off, and in again on the tunnel link. Checks stand in the kernel's order (ip_tunnel_rcv), so that
-// a packet wrong in two ways is dropped for the same reason.
+// ipip and GRE packets over IPv4 or IPv6 to an address of ours: outer headers checked, packet ->
+// link, outer headers off, and in again on the tunnel link. Checks stand in the kernel's order
+// (ip_tunnel_rcv, ipxip6_rcv, ip6gre_rcv), so that a packet wrong in two ways is dropped for the
+// same reason. What the family underneath is about is in ip_tunnel_underlay.hpp.
 //
 // Drops up to the lookup count on the underlay link, later ones on the tunnel link.
 #include "lib/encap/inner_frame.hpp"
-#include "lib/encap/ip_tunnel_pop.hpp"
-#include "lib/pipeline/ip_tunnel_order.hpp"
+#include "lib/pipeline/ip_tunnel_underlay.hpp"
 #include "lib/pipeline/scratch.hpp"
 #include "lib/pipeline/tally.hpp"
 #include "lib/pipeline/worker.hpp"
@@ -19,17 +19,6 @@ namespace {
 
 constexpr std::uint32_t kChunk = 64;
 constexpr std::uint16_t kEther = sizeof(net::EtherHeader);
-
-// Neighbours in the burst whose outer headers say the same. Never constructed: it lies in a
-// Scratch.
-// NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init)
-struct Run {
-    encap::IpTunnelOuter outer;
-    encap::IpTunnelLookup::View::Home home;
-    const Link* link;  // nullptr = no device takes it
-    LinkId link_in;
-    std::uint8_t first;  // packet
-};
 
 Drop reason_of(encap::IpTunnelVerdict verdict) noexcept {
     switch (verdict) {
@@ -50,29 +39,57 @@ Drop reason_of(encap::IpTunnelVerdict verdict) noexcept {
     return Drop::ip_tunnel_no_device;
 }
 
-bool says_the_same(const encap::IpTunnelOuter& a, const encap::IpTunnelOuter& b) noexcept {
+// TUN-RX-03. As in the kernel, two workers that receive for one device at once may both take a
+// number that only one of them should.
+bool is_in_sequence(encap::IpTunnelSequences& sequences, std::uint32_t number) noexcept {
+    const std::uint32_t expected = sequences.expected_in.load(std::memory_order_relaxed);
+    if (expected != 0 && static_cast<std::int32_t>(number - expected) < 0) {
+        return false;
+    }
+    sequences.expected_in.store(number + 1, std::memory_order_relaxed);
+    return true;
+}
+
+template <typename Outer>
+bool says_the_same(const Outer& a, const Outer& b) noexcept {
     return a.key == b.key && a.payload_offset == b.payload_offset &&
            a.payload_type == b.payload_type && a.tos == b.tos && a.has_checksum == b.has_checksum &&
            a.has_sequence == b.has_sequence;
 }
 
+// `Underlay`: IpTunnelOverIpv4 or IpTunnelOverIpv6.
+template <typename Underlay>
 class IpTunnelPop {
 public:
     explicit IpTunnelPop(Worker& worker) noexcept
         : worker_(worker)
-        , lookup_(worker.tables.ip_tunnels.lookup.view())
+        , lookup_(Underlay::lookup(worker.tables).view())
         , vrf_bits_(encap::IpTunnelKey::vrf_bits(worker.routed_by.vrf))
         , rx_(worker.counters) {}
 
-    // All of `count` packets, at most kChunk. Precondition: room for them in ip4 and behind
-    // Worker::input.
+    // All of `count` packets, at most kChunk. Precondition: room for them in ip4, ip6 and
+    // behind Worker::input.
     void run(rte_mbuf* const* packets, std::uint32_t count) noexcept;
 
 private:
+    using Key = typename Underlay::Key;
+    using Outer = typename Underlay::Outer;
+    using Words = typename Underlay::Words;
+
+    // Neighbours in the burst whose outer headers say the same. Never constructed: it lies in a
+    // Scratch.
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init)
+    struct Run {
+        Outer outer;
+        typename Underlay::Lookup::View::Home home;
+        const Link* link;  // nullptr = no device takes it
+        LinkId link_in;
+        std::uint8_t first;  // packet
+    };
+
     void find_runs(rte_mbuf* const* packets, std::uint32_t count) noexcept;
-    bool continue_with_other_key(
-        const rte_mbuf* packet, std::uint32_t number, encap::IpTunnelWords& words
-    ) noexcept;
+    bool
+    continue_with_other_key(const rte_mbuf* packet, std::uint32_t number, Words& words) noexcept;
     void find_links() noexcept;
     void deliver_run(const Run& run, rte_mbuf* const* packets, std::uint32_t count) noexcept;
     bool is_refused(const Run& run, Drop& reason) const noexcept;
@@ -89,7 +106,7 @@ private:
     }
 
     Worker& worker_;
-    const encap::IpTunnelLookup::View lookup_;
+    const typename Underlay::Lookup::View lookup_;
     const std::uint32_t vrf_bits_;
     RxTally rx_;
     std::uint32_t packet_count_ = 0;
@@ -98,24 +115,24 @@ private:
     Scratch<Run, kChunk> runs_;
 };
 
-// IPIP-RX-02, GRE-RX-11: it is the port that is unreachable, though neither has ports.
-[[gnu::noinline]] void
-IpTunnelPop::refuse_all(rte_mbuf* const* packets, std::uint32_t count, LinkId link) noexcept {
+template <typename Underlay>
+[[gnu::noinline]] void IpTunnelPop<Underlay>::refuse_all(
+    rte_mbuf* const* packets, std::uint32_t count, LinkId link
+) noexcept {
     std::for_each_n(packets, count, [&](rte_mbuf* packet) {
-        worker_.drop_and_tell(
-            packet, link, Drop::ip_tunnel_no_device, unreachable(net::icmp_unreachable::kPort)
-        );
+        worker_.drop_and_tell(packet, link, Drop::ip_tunnel_no_device, Underlay::kPortUnreachable);
     });
 }
 
 // Another device's packet, most likely: a run of its own with what the last one's headers say but
 // for addresses and key. Precondition: `words` are of the last run.
-[[gnu::always_inline]] inline bool IpTunnelPop::continue_with_other_key(
-    const rte_mbuf* packet, std::uint32_t number, encap::IpTunnelWords& words
+template <typename Underlay>
+[[gnu::always_inline]] inline bool IpTunnelPop<Underlay>::continue_with_other_key(
+    const rte_mbuf* packet, std::uint32_t number, Words& words
 ) noexcept {
     const Run& last = runs_[run_count_ - 1];
-    encap::IpTunnelKey key = last.outer.key;
-    if (!encap::ip_tunnel_differs_by_key(packet, kEther, words, key)) {
+    Key key = last.outer.key;
+    if (!Underlay::differs_by_key(packet, kEther, words, key)) {
         return false;
     }
     Run& run = runs_[run_count_++];
@@ -128,9 +145,10 @@ IpTunnelPop::refuse_all(rte_mbuf* const* packets, std::uint32_t count, LinkId li
 }
 
 // Checks the outer headers, and cuts the burst into runs.
-void IpTunnelPop::find_runs(rte_mbuf* const* packets, std::uint32_t count) noexcept {
+template <typename Underlay>
+void IpTunnelPop<Underlay>::find_runs(rte_mbuf* const* packets, std::uint32_t count) noexcept {
     std::uint32_t kept = 0;
-    encap::IpTunnelWords words;   // of the last packet
+    Words words;                  // of the last packet
     LinkId words_from = kNoLink;  // where it came in; kNoLink = its words do not say it all
     run_count_ = 0;
     for (std::uint32_t i = 0; i < count; ++i) {
@@ -138,7 +156,7 @@ void IpTunnelPop::find_runs(rte_mbuf* const* packets, std::uint32_t count) noexc
         const Note& packet_note = note(packet);
         const std::uint16_t l3_offset = packet_note.l3_offset;
         if (packet_note.link_in == words_from && l3_offset == kEther) [[likely]] {
-            if (encap::ip_tunnel_is_like(packet, kEther, words)) [[likely]] {
+            if (Underlay::is_like(packet, kEther, words)) [[likely]] {
                 packets_[kept++] = packet;
                 continue;
             }
@@ -147,8 +165,8 @@ void IpTunnelPop::find_runs(rte_mbuf* const* packets, std::uint32_t count) noexc
                 continue;
             }
         }
-        encap::IpTunnelOuter outer;  // NOLINT: set where the verdict is good
-        const auto verdict = encap::ip_tunnel_parse(packet, l3_offset, outer);
+        Outer outer;  // NOLINT: set where the verdict is good
+        const auto verdict = Underlay::parse(packet, l3_offset, outer);
         if (verdict == encap::IpTunnelVerdict::no_device) [[unlikely]] {
             refuse_all(&packet, 1, packet_note.link_in);
             continue;
@@ -174,11 +192,12 @@ void IpTunnelPop::find_runs(rte_mbuf* const* packets, std::uint32_t count) noexc
     packet_count_ = kept;
 }
 
-void IpTunnelPop::find_links() noexcept {
+template <typename Underlay>
+void IpTunnelPop<Underlay>::find_links() noexcept {
     for (std::uint32_t k = 0; k < run_count_; ++k) {
         Run& run = runs_[k];
         LinkId id = lookup_.find(run.home, run.outer.key, run.link_in);
-        encap::IpTunnelKey key;
+        Key key;
         if (id == kNoLink && encap::find_second_key(run.outer, key)) [[unlikely]] {
             id = lookup_.find(lookup_.prefetch(key), key, run.link_in);
         }
@@ -187,17 +206,25 @@ void IpTunnelPop::find_links() noexcept {
 }
 
 // Where packets of this type go on, as the link's input.
-Vector& IpTunnelPop::way_in(const Link& link, std::uint16_t type) noexcept {
+template <typename Underlay>
+Vector& IpTunnelPop<Underlay>::way_in(const Link& link, std::uint16_t type) noexcept {
     if (link.master != kNoLink) {
         return worker_.vector(Stage::bridge);
     }
-    const bool is_ip4 =
-        !has_link_layer(link.kind) && type == net::ether_type::kIpv4 && is_routed_plainly(link);
-    return worker_.vector(is_ip4 ? Stage::ip4 : Stage::ethernet);
+    if (!has_link_layer(link.kind) && is_routed_plainly(link)) {
+        if (type == net::ether_type::kIpv4) {
+            return worker_.vector(Stage::ip4);
+        }
+        if (type == net::ether_type::kIpv6) {
+            return worker_.vector(Stage::ip6);
+        }
+    }
+    return worker_.vector(Stage::ethernet);
 }
 
 // What a run's device says of all its packets.
-bool IpTunnelPop::is_refused(const Run& run, Drop& reason) const noexcept {
+template <typename Underlay>
+bool IpTunnelPop<Underlay>::is_refused(const Run& run, Drop& reason) const noexcept {
     const encap::IpTunnelConfig& config = run.link->ip_tunnel;
     const std::uint16_t type = run.outer.payload_type;
     if (!run.link->up) [[unlikely]] {
@@ -218,7 +245,9 @@ bool IpTunnelPop::is_refused(const Run& run, Drop& reason) const noexcept {
 }
 
 // The sequence number is the GRE header's last field.
-bool IpTunnelPop::is_number_refused(const Run& run, const rte_mbuf* packet) const noexcept {
+template <typename Underlay>
+bool IpTunnelPop<Underlay>::is_number_refused(const Run& run, const rte_mbuf* packet)
+    const noexcept {
     const auto offset = static_cast<std::uint16_t>(run.outer.payload_offset - sizeof(net::Be32));
     const auto raw = net::detail::load<std::uint32_t>(
         rte_pktmbuf_mtod_offset(packet, const std::uint8_t*, offset)
@@ -227,8 +256,10 @@ bool IpTunnelPop::is_number_refused(const Run& run, const rte_mbuf* packet) cons
 }
 
 // Precondition: the link is there.
-inline void
-IpTunnelPop::deliver_run(const Run& run, rte_mbuf* const* packets, std::uint32_t count) noexcept {
+template <typename Underlay>
+inline void IpTunnelPop<Underlay>::deliver_run(
+    const Run& run, rte_mbuf* const* packets, std::uint32_t count
+) noexcept {
     const Link& link = *run.link;
     Drop reason{};
     if (is_refused(run, reason)) [[unlikely]] {
@@ -260,7 +291,10 @@ IpTunnelPop::deliver_run(const Run& run, rte_mbuf* const* packets, std::uint32_t
         Note& packet_note = note(packet);
         if (!encap::inner_ip_is_whole(frame, packet->pkt_len)) [[unlikely]] {
             drop(packet, Drop::ip_tunnel_inner_truncated);
-        } else if (!encap::decapsulate_ecn(frame, packet->data_len, run.outer.tos)) [[unlikely]] {
+            continue;
+        }
+        Underlay::inherit(link, run.outer, frame, packet->data_len);
+        if (!encap::decapsulate_ecn(frame, packet->data_len, run.outer.tos)) [[unlikely]] {
             drop(packet, Drop::ip_tunnel_ecn);
         } else if (++packet_note.depth > kMaxDepth) [[unlikely]] {
             drop(packet, Drop::depth_exceeded);
@@ -274,12 +308,13 @@ IpTunnelPop::deliver_run(const Run& run, rte_mbuf* const* packets, std::uint32_t
     const std::uint32_t before = out.count;
     out.count = static_cast<std::uint32_t>(tail - out.packets.data());
     const std::uint64_t delivered = out.count - before;
-    // TUN-RX-06: of a frame its link header counts.
-    const std::uint64_t not_counted = is_frame ? 0 : delivered * kEther;
+    const bool counts_all = is_frame && Underlay::kCountsLinkHeader;
+    const std::uint64_t not_counted = counts_all ? 0 : delivered * kEther;
     rx_.add(link.id, bytes - not_counted, delivered);
 }
 
-void IpTunnelPop::run(rte_mbuf* const* packets, std::uint32_t count) noexcept {
+template <typename Underlay>
+void IpTunnelPop<Underlay>::run(rte_mbuf* const* packets, std::uint32_t count) noexcept {
     find_runs(packets, count);
     find_links();
     for (std::uint32_t k = 0; k < run_count_; ++k) {
@@ -294,24 +329,34 @@ void IpTunnelPop::run(rte_mbuf* const* packets, std::uint32_t count) noexcept {
     }
 }
 
-}  // namespace
-
-void ip_tunnel_pop_stage(Worker& worker) noexcept {
-    Vector& vector = worker.vector(Stage::ip_tunnel_pop);
+template <typename Underlay>
+void run_stage(Worker& worker) noexcept {
+    Vector& vector = worker.vector(Underlay::kStage);
     const std::uint32_t room = std::min(
         {worker.vector(Stage::ethernet).room(),
          worker.vector(Stage::bridge).room(),
-         worker.vector(Stage::ip4).room()}
+         worker.vector(Stage::ip4).room(),
+         worker.vector(Stage::ip6).room()}
     );
     const std::uint32_t count = std::min(vector.count, room);
     if (count == 0) {
         return;
     }
-    IpTunnelPop pop(worker);
+    IpTunnelPop<Underlay> pop(worker);
     for (std::uint32_t done = 0; done < count; done += kChunk) {
         pop.run(&vector.packets[done], std::min(count - done, kChunk));
     }
     vector.take_front(count);
+}
+
+}  // namespace
+
+void ip_tunnel_pop_stage(Worker& worker) noexcept {
+    run_stage<IpTunnelOverIpv4>(worker);
+}
+
+void ip_tunnel_pop6_stage(Worker& worker) noexcept {
+    run_stage<IpTunnelOverIpv6>(worker);
 }
 
 }  // namespace culvert::pipeline

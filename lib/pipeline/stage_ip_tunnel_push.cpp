@@ -7,19 +7,16 @@
 #include "lib/pipeline/ip_tunnel_nbma.hpp"
 #include "lib/pipeline/scratch.hpp"
 #include "lib/pipeline/tally.hpp"
+#include "lib/pipeline/tunnel_next_hop.hpp"
 #include "lib/pipeline/tunnel_oversize.hpp"
-#include "lib/pipeline/tunnel_ways.hpp"
+#include "lib/pipeline/tunnel_way.hpp"
 #include "lib/pipeline/worker.hpp"
 
 #include <rte_prefetch.h>
 
-#include <algorithm>
-
 namespace culvert::pipeline {
 
 namespace {
-
-constexpr std::uint32_t kChunk = 64;
 
 using encap::IpTunnelPushed;
 using encap::TunnelState;
@@ -38,6 +35,8 @@ struct Run {
 
 class IpTunnelPush {
 public:
+    static constexpr std::uint32_t kChunk = 64;
+
     explicit IpTunnelPush(Worker& worker) noexcept
         : worker_(worker)
         , remotes_(worker.tables.ip_tunnels.remotes.view())
@@ -62,7 +61,6 @@ private:
     remote_of(const Link& device, const rte_mbuf* packet) noexcept;
     [[nodiscard]] bool is_direct(const Run& run) noexcept;
     [[nodiscard]] bool is_direct_in_udp(const Run& run) noexcept;
-    [[nodiscard]] bool leads_to_port(const Run& run) noexcept;
     template <bool InUdp>
     void push_run(
         rte_mbuf* const* packets, std::uint32_t count, const Run& run, Output& output
@@ -88,8 +86,7 @@ private:
     Worker& worker_;
     const encap::IpTunnelRemotes::View remotes_;
     TxTally tx_;
-    LinkId way_id_ = kNoLink;
-    const Link* way_ = nullptr;  // the way out of the last template
+    TunnelWay way_;  // out of the last template
     std::uint32_t run_count_ = 0;
     Scratch<Run, kChunk + 1> runs_;  // the first run_count_ are set, and where the next would begin
 };
@@ -184,23 +181,16 @@ void IpTunnelPush::find_templates() noexcept {
     }
 }
 
-// Precondition: its remote is known.
-inline bool IpTunnelPush::leads_to_port(const Run& run) noexcept {
-    if (run.outer->link_out != way_id_) {
-        way_id_ = run.outer->link_out;
-        way_ = worker_.tables.links.read(way_id_);
-    }
-    return way_ != nullptr && way_->kind == LinkKind::port && way_->up;
-}
-
 // The remote is ready, there is no UDP, and its way ends at a port.
 bool IpTunnelPush::is_direct(const Run& run) noexcept {
-    return run.outer != nullptr && run.outer->is_direct && leads_to_port(run);
+    return run.outer != nullptr && run.outer->is_direct &&
+           way_.leads_to_port(worker_, run.outer->link_out);
 }
 
 // The same, with UDP.
 [[gnu::noinline]] bool IpTunnelPush::is_direct_in_udp(const Run& run) noexcept {
-    return run.outer != nullptr && run.outer->state == TunnelState::ready && leads_to_port(run);
+    return run.outer != nullptr && run.outer->state == TunnelState::ready &&
+           way_.leads_to_port(worker_, run.outer->link_out);
 }
 
 // UDP's length, and the port of a flow, which ip_tunnel_push_plain() leaves out.
@@ -324,8 +314,6 @@ template <bool InUdp>
         break;
     case TunnelState::failing:
         tell_of_fault(worker_, packet, *run.device);
-        way_id_ = run.outer->link_out;
-        way_ = worker_.tables.links.read(way_id_);
         send(packet, run);
         break;
     case TunnelState::unresolved:
@@ -356,31 +344,22 @@ template <bool InUdp>
 // RT-09
 [[gnu::noinline]] void IpTunnelPush::send_by_flow(rte_mbuf* packet, const Run& run) noexcept {
     encap::IpTunnelTemplate one = *run.outer;
-    if (!choose_way(worker_, packet, one)) {
+    if (!choose_by_flow(worker_, packet, one)) {
         worker_.drop(packet, run.device->id, Drop::ip_tunnel_no_route);
         return;
     }
     Run chosen = run;
     chosen.outer = &one;
-    (void)leads_to_port(chosen);
     dispatch(packet, chosen);
 }
 
 // By another link than a port that is up; it may lead back here.
 void IpTunnelPush::send(rte_mbuf* packet, const Run& run) noexcept {
-    // TUN-TX-23: what the lower link refuses is the tunnel's loss.
-    if (way_ == nullptr || !way_->up) {
-        const Drop reason = way_ == nullptr ? Drop::link_gone : Drop::link_down_tx;
-        worker_.drop(packet, run.device->id, reason);
-        return;
-    }
-    if (++note(packet).depth > kMaxDepth) {
-        worker_.drop(packet, run.device->id, Drop::depth_exceeded);
-        return;
-    }
-    if (push(packet, *run.outer, *run.device, take_numbers(run, 1))) {
+    const LinkId link_out = run.outer->link_out;
+    if (way_.admits(worker_, packet, link_out, run.device->id) &&
+        push(packet, *run.outer, *run.device, take_numbers(run, 1))) {
         note(packet).l3_offset = sizeof(net::EtherHeader);
-        worker_.output(packet, *way_);
+        worker_.output(packet, *way_.to(worker_, link_out));
     }
 }
 
@@ -435,15 +414,7 @@ void ip_tunnel_push_stage(Worker& worker) noexcept {
         return;
     }
     IpTunnelPush push(worker);
-    std::uint32_t done = 0;
-    while (done < count) {
-        const std::uint32_t chunk = std::min(count - done, kChunk);
-        const std::uint32_t taken = push.run(done, chunk);
-        done += taken;
-        if (taken < chunk) [[unlikely]] {
-            break;
-        }
-    }
+    const std::uint32_t done = push_in_chunks(push, count);
     worker.push_progress += done;
     vector.take_front(done);
 }

@@ -7,17 +7,14 @@
 #include "lib/pipeline/scratch.hpp"
 #include "lib/pipeline/tally.hpp"
 #include "lib/pipeline/tunnel_oversize.hpp"
+#include "lib/pipeline/tunnel_way.hpp"
 #include "lib/pipeline/worker.hpp"
 
 #include <rte_prefetch.h>
 
-#include <algorithm>
-
 namespace culvert::pipeline {
 
 namespace {
-
-constexpr std::uint32_t kChunk = 64;
 
 using encap::IpTunnelPushed;
 using encap::TunnelState;
@@ -33,6 +30,8 @@ struct Run {
 
 class IpTunnelPush6 {
 public:
+    static constexpr std::uint32_t kChunk = 64;
+
     explicit IpTunnelPush6(Worker& worker) noexcept
         : worker_(worker)
         , tx_(worker.counters) {}
@@ -71,8 +70,7 @@ private:
 
     Worker& worker_;
     TxTally tx_;
-    LinkId way_id_ = kNoLink;
-    const Link* way_ = nullptr;  // the way out of the last template
+    TunnelWay way_;  // out of the last template
     std::uint32_t run_count_ = 0;
     Scratch<Run, kChunk + 1> runs_;  // the first run_count_ are set, and where the next would begin
 };
@@ -116,14 +114,8 @@ void IpTunnelPush6::find_templates() noexcept {
 
 // The remote is ready, and its way ends at a port.
 bool IpTunnelPush6::is_direct(const Run& run) noexcept {
-    if (run.outer == nullptr || run.outer->state != TunnelState::ready) [[unlikely]] {
-        return false;
-    }
-    if (run.outer->link_out != way_id_) {
-        way_id_ = run.outer->link_out;
-        way_ = worker_.tables.links.read(way_id_);
-    }
-    return way_ != nullptr && way_->kind == LinkKind::port && way_->up;
+    return run.outer != nullptr && run.outer->state == TunnelState::ready &&
+           way_.leads_to_port(worker_, run.outer->link_out);
 }
 
 // Whether the device takes such a packet. Of IPv6 none from its own remote (ip6_tnl_addr_conflict).
@@ -269,8 +261,6 @@ void IpTunnelPush6::push_run(
         break;
     case TunnelState::failing:
         tell_of_fault(worker_, packet, *run.device);
-        way_id_ = run.outer->link_out;
-        way_ = worker_.tables.links.read(way_id_);
         send(packet, run);
         break;
     case TunnelState::unresolved:
@@ -294,19 +284,11 @@ void IpTunnelPush6::push_run(
 
 // By another link than a port that is up; it may lead back here.
 void IpTunnelPush6::send(rte_mbuf* packet, const Run& run) noexcept {
-    // TUN-TX-23: what the lower link refuses is the tunnel's loss.
-    if (way_ == nullptr || !way_->up) {
-        const Drop reason = way_ == nullptr ? Drop::link_gone : Drop::link_down_tx;
-        worker_.drop(packet, run.device->id, reason);
-        return;
-    }
-    if (++note(packet).depth > kMaxDepth) {
-        worker_.drop(packet, run.device->id, Drop::depth_exceeded);
-        return;
-    }
-    if (push(packet, run, take_numbers(run, 1))) {
+    const LinkId link_out = run.outer->link_out;
+    if (way_.admits(worker_, packet, link_out, run.device->id) &&
+        push(packet, run, take_numbers(run, 1))) {
         note(packet).l3_offset = sizeof(net::EtherHeader);
-        worker_.output(packet, *way_);
+        worker_.output(packet, *way_.to(worker_, link_out));
     }
 }
 
@@ -343,15 +325,7 @@ void ip_tunnel_push6_stage(Worker& worker) noexcept {
         return;
     }
     IpTunnelPush6 push(worker);
-    std::uint32_t done = 0;
-    while (done < count) {
-        const std::uint32_t chunk = std::min(count - done, kChunk);
-        const std::uint32_t taken = push.run(done, chunk);
-        done += taken;
-        if (taken < chunk) [[unlikely]] {
-            break;
-        }
-    }
+    const std::uint32_t done = push_in_chunks(push, count);
     worker.push_progress += done;
     vector.take_front(done);
 }

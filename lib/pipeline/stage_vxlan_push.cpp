@@ -243,15 +243,7 @@ void vxlan_push_stage(Worker& worker) noexcept {
         return;
     }
     VxlanPush push(worker);
-    std::uint32_t done = 0;
-    while (done < count) {
-        const std::uint32_t chunk = std::min(count - done, VxlanPush::kChunk);
-        const std::uint32_t taken = push.run(done, chunk);
-        done += taken;
-        if (taken < chunk) [[unlikely]] {
-            break;
-        }
-    }
+    const std::uint32_t done = push_in_chunks(push, count);
     worker.push_progress += done + (push.resume() != worker.push_resume ? 1U : 0U);
     worker.push_resume = push.resume();
     vector.take_front(done);

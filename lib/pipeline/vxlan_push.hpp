@@ -8,6 +8,7 @@
 #include "lib/pipeline/frame.hpp"
 #include "lib/pipeline/scratch.hpp"
 #include "lib/pipeline/tally.hpp"
+#include "lib/pipeline/tunnel_way.hpp"
 #include "lib/pipeline/worker.hpp"
 
 #include <cstdint>
@@ -114,24 +115,14 @@ private:
         if (outer == nullptr || outer->state != encap::TunnelState::ready) [[unlikely]] {
             return false;
         }
-        choose_way(outer->link_out);
-        return way_ != nullptr && way_->kind == LinkKind::port && way_->up;
-    }
-
-    void choose_way(LinkId link_out) noexcept {
-        if (link_out != way_id_) [[unlikely]] {
-            way_id_ = link_out;
-            way_ = worker_.tables.links.read(link_out);
-        }
+        return way_.leads_to_port(worker_, outer->link_out);
     }
 
     Worker& worker_;
     TxTally tx_;
     std::uint32_t resume_;
 
-    // The way out of the last packet.
-    LinkId way_id_ = kNoLink;
-    const Link* way_ = nullptr;
+    TunnelWay way_;  // out of the last packet
 
     // The default entry of the last device that needed it.
     const Link* default_device_ = nullptr;

@@ -6,7 +6,7 @@
 // anywhere between two of them: Worker::push_resume says how far the packet at the vector's front
 // has come, and the next round goes on from there. If the entry changes in between, the rest goes
 // to the remotes of the new one.
-#include "lib/pipeline/tunnel_ways.hpp"
+#include "lib/pipeline/tunnel_next_hop.hpp"
 #include "lib/pipeline/vxlan_push.hpp"
 
 #include <algorithm>
@@ -115,33 +115,9 @@ bool VxlanPush::has_room_for(const encap::VxlanTemplate* outer) noexcept {
     if (outer->state != encap::TunnelState::ready) {
         return true;
     }
-    choose_way(outer->link_out);
-    if (way_ == nullptr) {
-        return true;
-    }
-    switch (way_->kind) {
-    case LinkKind::port:
-        return has_room(Stage::port_tx);
-    case LinkKind::bridge:
-        return has_room(Stage::bridge);
-    case LinkKind::vxlan:
-        return has_room(Stage::vxlan_push);
-    case LinkKind::ipip:
-    case LinkKind::gre:
-    case LinkKind::gretap:
-    case LinkKind::sit:
-        return has_room(Stage::ip_tunnel_push);
-    case LinkKind::ip6tnl:
-    case LinkKind::ip6gre:
-    case LinkKind::ip6gretap:
-        return has_room(Stage::ip_tunnel_push6);
-    case LinkKind::vlan:
-        return worker_.output_room() != 0;
-    case LinkKind::dummy:
-    case LinkKind::vrf:
-        break;
-    }
-    return true;
+    // With no link to leave by it is dropped.
+    return way_.leads_to_port(worker_, outer->link_out) ? has_room(Stage::port_tx)
+                                                        : worker_.output_room() != 0;
 }
 
 // Precondition: has_room_for(outer).
@@ -158,7 +134,6 @@ void VxlanPush::dispatch(
     switch (outer->state) {
     case encap::TunnelState::ready:
     case encap::TunnelState::failing:
-        choose_way(outer->link_out);
         send(packet, *outer, inner, device);
         break;
     case encap::TunnelState::unresolved:
@@ -195,32 +170,23 @@ void VxlanPush::dispatch(
 ) noexcept {
     encap::VxlanTemplate one = outer;
     const net::Be16 source_port{encap::vxlan_source_port(outer, inner.flow_hash)};
-    if (!pipeline::choose_way(worker_, source_port, one)) {
+    if (!choose_by_flow(worker_, source_port, one)) {
         worker_.drop(packet, device.id, Drop::vxlan_no_route);
         return;
     }
     dispatch(packet, &one, inner, device);
 }
 
-// Precondition: choose_way(outer.link_out), and there is room behind it.
+// Precondition: there is room behind the way out.
 void VxlanPush::send(
     rte_mbuf* packet,
     const encap::VxlanTemplate& outer,
     const encap::InnerFrame& inner,
     const Link& device
 ) noexcept {
-    // TUN-TX-23: what the lower link refuses is the tunnel's loss.
-    if (way_ == nullptr || !way_->up) [[unlikely]] {
-        worker_.drop(packet, device.id, way_ == nullptr ? Drop::link_gone : Drop::link_down_tx);
-        return;
-    }
-    // At a port the way ends; all else may lead back here.
-    if (way_->kind != LinkKind::port && ++note(packet).depth > kMaxDepth) [[unlikely]] {
-        worker_.drop(packet, device.id, Drop::depth_exceeded);
-        return;
-    }
-    if (push(packet, outer, inner, device)) [[likely]] {
-        worker_.output(packet, *way_);
+    if (way_.admits(worker_, packet, outer.link_out, device.id) &&
+        push(packet, outer, inner, device)) [[likely]] {
+        worker_.output(packet, *way_.to(worker_, outer.link_out));
     }
 }
 

@@ -47,26 +47,11 @@ struct VxlanOverIpv4 {
 
     static Words load(const rte_mbuf*, const std::uint8_t* ip) noexcept { return Words::load(ip); }
 
-    static bool is_sound(const rte_mbuf* packet, std::uint16_t l3_offset) noexcept {
-        return encap::vxlan_is_sound(packet, l3_offset);
-    }
-
-    static bool parse(const rte_mbuf* packet, std::uint16_t l3_offset, Outer& outer) noexcept {
-        return encap::vxlan_parse(packet, l3_offset, outer);
-    }
-
-    static std::uint16_t udp_offset(const rte_mbuf* packet, std::uint16_t l3_offset) noexcept {
-        return encap::udp_offset_of(packet, l3_offset);
-    }
-
-    static encap::UdpVerdict examine_udp(rte_mbuf* packet, std::uint16_t l3_offset) noexcept {
-        return encap::examine_udp(packet, l3_offset);
-    }
-
-    static encap::VxlanVerdict
-    examine_vxlan(const rte_mbuf* packet, std::uint16_t l3_offset, Outer& outer) noexcept {
-        return encap::examine_vxlan(packet, l3_offset, outer);
-    }
+    static constexpr auto is_sound = encap::vxlan_is_sound;
+    static constexpr auto parse = encap::vxlan_parse;
+    static constexpr auto udp_offset = encap::udp_offset_of;
+    static constexpr auto examine_udp = encap::examine_udp;
+    static constexpr auto examine_vxlan = encap::examine_vxlan;
 
     static constexpr encap::VxlanKey socket(std::uint16_t udp_port, LinkId vrf) noexcept {
         return encap::VxlanKey::socket(udp_port, vrf);
@@ -125,26 +110,11 @@ struct VxlanOverIpv6 {
         return Words::load(ip, note(packet).link_in);
     }
 
-    static bool is_sound(const rte_mbuf* packet, std::uint16_t l3_offset) noexcept {
-        return encap::vxlan_is_sound6(packet, l3_offset);
-    }
-
-    static bool parse(const rte_mbuf* packet, std::uint16_t l3_offset, Outer& outer) noexcept {
-        return encap::vxlan_parse6(packet, l3_offset, outer);
-    }
-
-    static std::uint16_t udp_offset(const rte_mbuf* packet, std::uint16_t l3_offset) noexcept {
-        return encap::udp_offset_of6(packet, l3_offset);
-    }
-
-    static encap::UdpVerdict examine_udp(rte_mbuf* packet, std::uint16_t l3_offset) noexcept {
-        return encap::examine_udp6(packet, l3_offset);
-    }
-
-    static encap::VxlanVerdict
-    examine_vxlan(const rte_mbuf* packet, std::uint16_t l3_offset, Outer& outer) noexcept {
-        return encap::examine_vxlan6(packet, l3_offset, outer);
-    }
+    static constexpr auto is_sound = encap::vxlan_is_sound6;
+    static constexpr auto parse = encap::vxlan_parse6;
+    static constexpr auto udp_offset = encap::udp_offset_of6;
+    static constexpr auto examine_udp = encap::examine_udp6;
+    static constexpr auto examine_vxlan = encap::examine_vxlan6;
 
     static constexpr encap::VxlanKey socket(std::uint16_t udp_port, LinkId vrf) noexcept {
         return encap::VxlanKey::socket_ipv6(udp_port, vrf);

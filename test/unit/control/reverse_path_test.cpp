@@ -57,17 +57,21 @@ TEST_CASE(
 }
 
 TEST_CASE("RT-13 what a tunnel carried is filtered as the tunnel's", "[control][vrf]") {
+    const bool is_over_ipv6 = GENERATE(false, true);
+    const std::string type = is_over_ipv6 ? "ip6tnl local 2001:db8::1 remote 2001:db8::2"
+                                          : "ipip local 10.0.0.1 remote 10.0.0.2";
+    const Bytes packet = is_over_ipv6 ? ip6tnl_packet(2) : ipip_packet(2);  // from 172.16.0.2
     Machine machine;
-    machine.run("link add ip1 type ipip local 10.0.0.1 remote 10.0.0.2 dev port2");
-    machine.run("link set ip1 up rp_filter strict");
-    machine.receive(2, ipip_packet(2));  // from 172.16.0.2
+    machine.run("link add t1 type " + type + " dev port2");
+    machine.run("link set t1 up rp_filter strict");
+    machine.receive(2, packet);
     machine.settle();
-    CHECK(machine.drops("ip1", Drop::ip4_reverse_path) == 1);
-    machine.run("addr add 172.16.0.1/24 dev ip1");
-    machine.receive(2, ipip_packet(2));
+    CHECK(machine.drops("t1", Drop::ip4_reverse_path) == 1);
+    machine.run("addr add 172.16.0.1/24 dev t1");
+    machine.receive(2, packet);
     machine.settle();
-    CHECK(machine.drops("ip1", Drop::ip4_reverse_path) == 1);
-    CHECK(machine.drops("ip1", Drop::udp_no_port) == 1);
+    CHECK(machine.drops("t1", Drop::ip4_reverse_path) == 1);
+    CHECK(machine.drops("t1", Drop::udp_no_port) == 1);
 }
 
 TEST_CASE("RT-12 source routes and redirects are not followed", "[control][vrf]") {

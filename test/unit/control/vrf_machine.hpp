@@ -213,21 +213,44 @@ struct TwoVrfs : VrfMachine {
     }
 };
 
-// From 10.0.0.2 to us, with a packet from 172.16.0.2 in it.
-inline Bytes ipip_packet(std::uint16_t port) {
-    const Bytes inner = Packet()
+// From 172.16.0.2 to 172.16.0.1, as tunnels carry it.
+inline Bytes carried_packet() {
+    const Bytes frame = Packet()
                             .ether({}, {})
                             .ipv4({.source = v4("172.16.0.2"), .destination = v4("172.16.0.1")})
                             .udp(1, 2)
                             .payload(8)
                             .bytes();
+    return {frame.begin() + 14, frame.end()};
+}
+
+// From 10.0.0.2 to us, with that in it.
+inline Bytes ipip_packet(std::uint16_t port) {
     return from_peer(
                port,
                {.source = v4("10.0.0.2"),
                 .destination = v4("10.0.0.1"),
                 .protocol = net::ip_protocol::kIpip}
     )
-        .raw(Bytes(inner.begin() + 14, inner.end()))
+        .raw(carried_packet())
+        .bytes();
+}
+
+// From 2001:db8::2 to us, with that in it.
+inline Bytes ip6tnl_packet(std::uint16_t port) {
+    const Bytes carried = carried_packet();
+    net::Ipv6Header outer{};
+    outer.version_class_flow = net::Ipv6Header::make_first_word(0, 0);
+    outer.payload_length = net::Be16{static_cast<std::uint16_t>(carried.size())};
+    outer.next_header = net::ip_protocol::kIpip;
+    outer.hop_limit = 64;
+    outer.source = ip("2001:db8::2").bytes();
+    outer.destination = ip("2001:db8::1").bytes();
+    const auto* raw = reinterpret_cast<const std::uint8_t*>(&outer);
+    return Packet()
+        .ether(VrfMachine::mac_of_port(port), VrfMachine::peer(), net::ether_type::kIpv6)
+        .raw(Bytes(raw, raw + sizeof(outer)))
+        .raw(carried)
         .bytes();
 }
 

@@ -224,6 +224,22 @@ TEST_CASE("TUN-LKP-10 tunnels with the same addresses in two VRFs", "[control][v
     CHECK(machine.sent(1).empty());  // nobody here knows the way to 172.16.0.2
 }
 
+TEST_CASE("TUN-RX-10 what a tunnel over IPv6 carried is routed by its VRF", "[control][vrf]") {
+    Machine machine;
+    machine.run("link add t1 type ip6tnl local 2001:db8::1 remote 2001:db8::2 dev port2");
+    machine.run("link set t1 up");
+    machine.run("route add 172.16.0.1/32 via 10.9.0.2");  // main's
+    machine.receive(2, ip6tnl_packet(2));
+    CHECK(machine.sent_counts() == "0 0 0 1");
+    machine.run("link set t1 master blue");
+    machine.receive(2, ip6tnl_packet(2));
+    CHECK(machine.sent_counts() == "0 0 0 0");
+    CHECK(machine.drops("t1", Drop::ip4_no_route) == 1);
+    machine.run("route add 172.16.0.1/32 via 10.0.0.2 vrf blue");
+    machine.receive(2, ip6tnl_packet(2));
+    CHECK(machine.sent_counts() == "0 1 0 0");
+}
+
 TEST_CASE("TUN-RX-12 fragments in two VRFs are of two datagrams", "[control][vrf]") {
     Machine machine;
     machine.receive(0, fragment(0, false));

@@ -58,8 +58,9 @@ outer_keys(const std::uint8_t* data, std::size_t len, bool is_ip6) noexcept {
 }
 
 // By the packet that is to be sent.
-[[nodiscard]] inline bool
-choose_way(const Worker& worker, const rte_mbuf* packet, encap::IpTunnelTemplate& outer) noexcept {
+[[nodiscard]] inline bool choose_by_flow(
+    const Worker& worker, const rte_mbuf* packet, encap::IpTunnelTemplate& outer
+) noexcept {
     const net::FlowKeys keys = outer_keys(outer.link_header(), outer.length, false);
     const std::uint32_t own = net::multipath_hash(MultipathHash::of(worker, false), keys);
     const auto* frame = rte_pktmbuf_mtod(packet, const std::uint8_t*);
@@ -68,7 +69,7 @@ choose_way(const Worker& worker, const rte_mbuf* packet, encap::IpTunnelTemplate
 }
 
 [[nodiscard]] inline bool
-choose_way(const Worker& worker, net::Be16 source_port, encap::VxlanTemplate& outer) noexcept {
+choose_by_flow(const Worker& worker, net::Be16 source_port, encap::VxlanTemplate& outer) noexcept {
     net::FlowKeys keys = outer_keys(outer.bytes.data(), outer.bytes.size(), outer.is_ipv6);
     keys.source_port = source_port.raw();
     const auto hashing = MultipathHash::of(worker, outer.is_ipv6);
