@@ -32,8 +32,7 @@ public:
 
     // Whether `packet` may be pushed, to leave by `link_out`; false: it is dropped, as `device`'s
     // loss (TUN-TX-23).
-    bool
-    admits(Worker& worker, rte_mbuf* packet, LinkId link_out, LinkId device) noexcept {
+    bool admits(Worker& worker, rte_mbuf* packet, LinkId link_out, LinkId device) noexcept {
         const Link* link = to(worker, link_out);
         if (link == nullptr || !link->up) [[unlikely]] {
             worker.drop(packet, device, link == nullptr ? Drop::link_gone : Drop::link_down_tx);
@@ -56,7 +55,8 @@ private:
 // Fewer: there is no room for more. Inlined, so that what `push` keeps may live in registers (4
 // instructions a packet).
 template <typename Push>
-[[gnu::always_inline]] inline std::uint32_t push_in_chunks(Push& push, std::uint32_t count) noexcept {
+[[gnu::always_inline]] inline std::uint32_t
+push_in_chunks(Push& push, std::uint32_t count) noexcept {
     std::uint32_t done = 0;
     while (done < count) {
         const std::uint32_t chunk = std::min(count - done, Push::kChunk);

@@ -232,9 +232,10 @@ TEST_CASE("TUN-RX-10 what a tunnel over IPv6 carried is routed by its VRF", "[co
     machine.receive(2, ip6tnl_packet(2));
     CHECK(machine.sent_counts() == "0 0 0 1");
     machine.run("link set t1 master blue");
+    machine.run("route add unreachable default metric 4278198272 vrf blue");
     machine.receive(2, ip6tnl_packet(2));
     CHECK(machine.sent_counts() == "0 0 0 0");
-    CHECK(machine.drops("t1", Drop::ip4_no_route) == 1);
+    CHECK(machine.drops("t1", Drop::ip4_unreachable) == 1);
     machine.run("route add 172.16.0.1/32 via 10.0.0.2 vrf blue");
     machine.receive(2, ip6tnl_packet(2));
     CHECK(machine.sent_counts() == "0 1 0 0");
