@@ -74,6 +74,8 @@ Result<void> show_drops(Context& context, const Arguments& arguments);
 Result<void> show_lcores(Context& context, const Arguments& arguments);
 Result<void> show_process(Context& context, const Arguments& arguments);
 Result<void> show_snmp(Context& context, const Arguments& arguments);
+Result<void> show_sysctl(Context& context, const Arguments& arguments);
+Result<void> sysctl(Context& context, const Arguments& arguments);
 Result<void> show_tunnels(Context& context, const Arguments& arguments);
 Result<void> monitor(Context& context, const Arguments& arguments);
 Result<void> start(Context& context, const Arguments& arguments);

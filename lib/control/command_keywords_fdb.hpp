@@ -155,6 +155,13 @@ inline constexpr auto kHelp = std::to_array<Keyword>(
       .positional = true,
       .help = "a command's beginning"}}
 );
+inline constexpr auto kSysctl = std::to_array<Keyword>(
+    {{.name = "settings",
+      .kind = Kind::rest,
+      .value = "NAME[=VALUE]...",
+      .positional = true,
+      .help = "a setting, as net.ipv4.fib_multipath_hash_policy=1"}}
+);
 inline constexpr auto kComplete = std::to_array<Keyword>({
     {.name = "line",
      .kind = Kind::text,

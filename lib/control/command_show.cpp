@@ -63,6 +63,7 @@ std::string queues_text(const pipeline::Worker& worker) {
 std::string_view tunnel_state_name(encap::TunnelState state) {
     switch (state) {
     case encap::TunnelState::ready:
+    case encap::TunnelState::several:
         return "ready";
     case encap::TunnelState::failing:
         return "failing";

@@ -223,6 +223,7 @@ pipeline::Doorbell& Core::doorbell() noexcept {
 }
 
 void Core::attach_worker(pipeline::Worker& worker) {
+    worker.multipath_settings = &impl_->routing->multipath_settings();
     impl_->workers.push_back(&worker);
 }
 

@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 #include <iterator>
 #include <memory>
 
@@ -280,6 +281,28 @@ bool Tunnels::publish(Tunnel& tunnel, const Template& next, Templates& templates
     return true;
 }
 
+// RT-09: what one next hop decided is each packet's. Unless one of them leads back here.
+template <typename Template>
+void Tunnels::offer_ways(const Tunnel& tunnel, Template& outer) const {
+    const bool is_sound =
+        outer.state == TunnelState::ready || outer.state == TunnelState::unresolved;
+    if (tunnel.ways == nullptr || !is_sound) {
+        return;
+    }
+    const std::vector<LinkId>& links = tunnel.ways->links;
+    if (std::any_of(links.begin(), links.end(), [&](LinkId link) {
+            return leads_back(tunnel.key->first, link, kMaxLevels);
+        })) {
+        return;
+    }
+    constexpr std::size_t kMacs = 2 * sizeof(net::MacAddress);
+    std::memset(outer.link_header(), 0, kMacs);
+    outer.next_hop = {};
+    outer.ways = tunnel.ways->adjacency;
+    outer.mtu = std::min(outer.mtu, tunnel.ways->mtu);
+    outer.become(TunnelState::several);
+}
+
 // The one place where kinds of tunnels differ here.
 bool Tunnels::build(
     const LinkRecord& device,
@@ -307,16 +330,15 @@ bool Tunnels::build(
             neighbour
         );
         if (outer.state == TunnelState::ready && core_.tunnel_faults().has(device.id)) {
-            outer.become(TunnelState::failing);
+            outer.become(TunnelState::failing);  // by one way, while it lasts
         }
+        offer_ways(tunnel, outer);
         return publish(tunnel, outer, core_.ip_tunnels().templates);
     }
     const encap::VxlanRemote outer{remote.address, remote.vni, remote.port, remote.via};
-    return publish(
-        tunnel,
-        encap::build_vxlan_template(device.vxlan, device.id, outer, path, neighbour),
-        core_.vxlan_templates()
-    );
+    auto next = encap::build_vxlan_template(device.vxlan, device.id, outer, path, neighbour);
+    offer_ways(tunnel, next);
+    return publish(tunnel, next, core_.vxlan_templates());
 }
 
 void Tunnels::resolve(Tunnel& tunnel, bool is_new) {
@@ -337,6 +359,7 @@ void Tunnels::resolve(Tunnel& tunnel, bool is_new) {
     const TunnelState last_state = tunnel.state;
     const Hop last_hop{tunnel.link_out, tunnel.next_hop};
     const bool is_changed = build(*device, tunnel, path, neighbour);
+    tunnel.shown_ways = tunnel.ways;
     tunnel.next_hop = path.next_hop;
     const Hop hop{tunnel.link_out, tunnel.next_hop};
     // Asked for once a next hop; when it does not answer, the next packet asks again.
@@ -362,6 +385,9 @@ TunnelView Tunnels::view_of(const Tunnel& tunnel) const {
     view.next_hop = tunnel.path.next_hop;
     view.source = local.is_unspecified() ? tunnel.path.source : local;
     view.mtu = tunnel.path.mtu;
+    if (tunnel.state == TunnelState::several) {
+        view.mtu = std::min(view.mtu, tunnel.ways->mtu);
+    }
     view.why = reason(*device, view, tunnel.path);
     return view;
 }
@@ -376,6 +402,7 @@ Tunnels::reason(const LinkRecord& device, const TunnelView& view, const route::P
     std::uint64_t target = 0;
     switch (view.state) {
     case TunnelState::ready:
+    case TunnelState::several:
         return "";
     case TunnelState::failing:
         return "it sends, but routers on the way report errors";

@@ -94,10 +94,12 @@ private:
         const Key* key = nullptr;
         net::IpAddress remote;  // what it is found by in by_remote_
         route::Path path;
-        net::IpAddress next_hop;       // as last built
-        net::IpAddress source;         // what it is found by in by_source_
-        std::uint32_t references = 0;  // lists that name it
-        std::uint32_t id = 0;          // of its kind's templates; 0 = there is no number left
+        std::shared_ptr<const route::Ways> ways;        // if packets choose among several (RT-09)
+        std::shared_ptr<const route::Ways> shown_ways;  // what workers see
+        net::IpAddress next_hop;                        // as last built
+        net::IpAddress source;                          // what it is found by in by_source_
+        std::uint32_t references = 0;                   // lists that name it
+        std::uint32_t id = 0;  // of its kind's templates; 0 = there is no number left
         std::uint32_t in_link = 0, in_hop = 0, in_source = 0;  // TunnelIndex's
         LinkId link_out = kNoLink;                             // as last built
         LinkId watched = kNoLink;  // the link that it is found by in by_link_
@@ -121,6 +123,7 @@ private:
     void release(const Key& key);
     [[nodiscard]] static LinkId via_of(const LinkRecord& device, const fdb::Remote& remote);
     void find_way(Tunnel& tunnel);
+    [[nodiscard]] bool chooses_by_flow(const LinkRecord& device, const Tunnel& tunnel) const;
     void enter(Tunnel& tunnel);
     void leave(Tunnel& tunnel);
     void resolve(Tunnel& tunnel, bool is_new);
@@ -130,6 +133,8 @@ private:
         const route::Path& path,
         const std::optional<route::Adjacency>& neighbour
     );
+    template <typename Template>
+    void offer_ways(const Tunnel& tunnel, Template& outer) const;
     template <typename Template, typename Templates>
     bool publish(Tunnel& tunnel, const Template& next, Templates& templates);
     [[nodiscard]] TunnelView view_of(const Tunnel& tunnel) const;
@@ -150,6 +155,7 @@ private:
     TunnelIndex<LinkId, Tunnel, &Tunnel::in_link> by_link_;
     TunnelIndex<Hop, Tunnel, &Tunnel::in_hop> by_hop_;
     TunnelIndex<net::IpAddress, Tunnel, &Tunnel::in_source> by_source_;
+    std::set<std::pair<LinkId, Tunnel*>> by_way_;  // the links of `ways`
     std::vector<Tunnel*> marked_;
     std::set<LinkId> changed_links_;
     std::uint64_t looks_ = 0;

@@ -74,6 +74,10 @@ void Tunnels::mark_by_link(LinkId link) {
             mark(*tunnel);
             links.push_back(tunnel->key->first);
         }
+        auto way = by_way_.lower_bound({next, nullptr});
+        for (; way != by_way_.end() && way->first == next; ++way) {
+            mark(*way->second);
+        }
         if (const LinkRecord* record = core_.links().find(next); record != nullptr) {
             links.push_back(record->master);
             const std::vector<LinkId> uppers = core_.links().uppers_of(next);
@@ -145,12 +149,22 @@ void Tunnels::enter(Tunnel& tunnel) {
     by_source_.add(tunnel.source, tunnel);
     by_link_.add(tunnel.watched, tunnel);
     by_hop_.add({tunnel.path.link, tunnel.path.next_hop}, tunnel);
+    if (tunnel.ways != nullptr) {
+        for (const LinkId link : tunnel.ways->links) {
+            by_way_.emplace(link, &tunnel);
+        }
+    }
 }
 
 void Tunnels::leave(Tunnel& tunnel) {
     by_source_.remove(tunnel.source, tunnel);
     by_link_.remove(tunnel.watched, tunnel);
     by_hop_.remove({tunnel.path.link, tunnel.path.next_hop}, tunnel);
+    if (tunnel.ways != nullptr) {
+        for (const LinkId link : tunnel.ways->links) {
+            by_way_.erase({link, &tunnel});
+        }
+    }
 }
 
 // Where the remote's route is looked for: by its own link, or as the device's socket is bound
@@ -170,12 +184,29 @@ void Tunnels::find_way(Tunnel& tunnel) {
     const LinkRecord* device = core_.links().find(tunnel.key->first);
     const fdb::Remote& remote = tunnel.key->second;
     tunnel.path = {};
+    tunnel.ways = nullptr;
     if (device != nullptr && !tunnel.remote.is_unspecified()) {
-        tunnel.path = core_.routing().lookup(
-            tunnel.remote, via_of(*device, remote), local_of(*device, *tunnel.key)
-        );
+        const LinkId via = via_of(*device, remote);
+        tunnel.path = core_.routing().lookup(tunnel.remote, via, local_of(*device, *tunnel.key));
+        if (tunnel.path.link != kNoLink && chooses_by_flow(*device, tunnel)) {
+            tunnel.ways = core_.routing().ways(tunnel.remote, via);
+        }
     }
     enter(tunnel);
+}
+
+// RT-09: whether the outer packets of one tunnel may take several next hops. Those of an ip6tnl
+// have but one flow, as in Linux; those of a vxlan link differ in their source ports, which have to
+// be asked for.
+bool Tunnels::chooses_by_flow(const LinkRecord& device, const Tunnel& tunnel) const {
+    if (tunnel.is_ip) {
+        return !tunnel.is_ip6;
+    }
+    const auto settings = core_.routing().multipath_settings().load(std::memory_order_relaxed);
+    const net::MultipathHashing& hashing = device.vxlan.is_ipv6 ? settings.ip6 : settings.ip4;
+    return hashing.policy == net::MultipathPolicy::l4 ||
+           (hashing.policy == net::MultipathPolicy::custom &&
+            (hashing.fields & net::multipath_field::kSourcePort) != 0);
 }
 
 }  // namespace culvert::control

@@ -21,6 +21,7 @@
 #include "lib/net/link_id.hpp"
 #include "lib/rcu/hash_table.hpp"
 #include "lib/rcu/published_array.hpp"
+#include "lib/route/adjacency.hpp"
 
 #include <array>
 #include <atomic>
@@ -234,15 +235,16 @@ struct alignas(64) IpTunnelTemplate {
     bool checksum = false;
     bool sequence = false;
     bool patches = false;  // there is UDP, or GRE's checksum or sequence number
-    bool ttl_inherit = false;
-    bool tos_inherit = false;
-    bool df_inherit = false;           // the inner DF is copied
+    bool ttl_inherit : 1 = false;
+    bool tos_inherit : 1 = false;
+    bool df_inherit : 1 = false;       // the inner DF is copied
     bool is_direct : 1 = false;        // ready, and without UDP: what most tunnels are
     bool df : 1 = false;               // DF is in bytes
     bool inner_df_counts : 1 = false;  // TUN-TX-13: not with ignore-df
     bool is_sit : 1 = false;           // the protocol in bytes is IPv6's
     bool udp_checksum : 1 = false;
     bool is_flow_port : 1 = false;  // UDP's source port is the inner flow's
+    route::AdjacencyId ways = route::AdjacencyTable::kNone;  // `several`: what to choose from
     // For ip_tunnel_push_plain(), all as the machine loads it:
     std::uint16_t plain_data_off = kNoPlain;  // least offset of the data in its buffer
     std::uint16_t added = 0;                  // bytes that the packet grows by
@@ -262,6 +264,9 @@ struct alignas(64) IpTunnelTemplate {
         state = next;
         is_direct = state == TunnelState::ready && behind_ip == gre_len;
     }
+
+    // Where the Ethernet header lies.
+    [[nodiscard]] std::uint8_t* link_header() noexcept { return bytes.data() + kRoom - length; }
 
     // Bytes of UDP and GUE header.
     [[nodiscard]] std::uint8_t udp_len() const noexcept {

@@ -10,6 +10,7 @@ namespace culvert::encap {
 enum class TunnelState : std::uint8_t {
     ready,       // all bytes are there
     failing,     // the same, but routers report errors: senders are to be told (TUN-TX-15)
+    several,     // each packet's flow has its next hop: the route's has several (RT-09)
     unresolved,  // all but the outer Ethernet header: the next hop's MAC is not known (yet)
     no_route,    // VXLAN-TX-25, TUN-TX-11
     loop,        // the route leads back into this tunnel: VXLAN-TX-26, TUN-TX-12

@@ -87,6 +87,7 @@ struct alignas(64) VxlanTemplate {
     std::uint16_t source_port_span = 0;
     LinkId device = kNoLink;  // the vxlan link
     LinkId link_out = kNoLink;
+    route::AdjacencyId ways = route::AdjacencyTable::kNone;  // `several`: what to choose from
     TunnelState state = TunnelState::no_remote;
     bool udp_checksum = true;
     bool ttl_inherit = false;
@@ -100,6 +101,11 @@ struct alignas(64) VxlanTemplate {
     alignas(64) std::array<std::uint8_t, 128> bytes{};
 
     [[nodiscard]] std::uint32_t overhead() const noexcept { return vxlan_overhead(is_ipv6); }
+
+    void become(TunnelState next) noexcept { state = next; }
+
+    // Where the Ethernet header lies.
+    [[nodiscard]] std::uint8_t* link_header() noexcept { return bytes.data(); }
 
     friend bool operator==(const VxlanTemplate&, const VxlanTemplate&) = default;
 };

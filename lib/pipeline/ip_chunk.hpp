@@ -44,4 +44,24 @@ look_up(const Fib& fib, const route::AdjacencyTable& table, IpChunk<Address>& ch
     }
 }
 
+// The order of the kernel's rules: what a VRF's table has no route for, or says `throw` of, is
+// looked for in main.
+[[nodiscard]] inline bool
+goes_on_to_main(const route::AdjacencyTable& table, route::AdjacencyId id) noexcept {
+    const route::Adjacency* adjacency = table.read(id);
+    return adjacency == nullptr || adjacency->kind == route::AdjacencyKind::no_route;
+}
+
+// After look_up() in a VRF's table.
+template <typename Fib, typename Address>
+[[gnu::noinline]] void go_on_to_main(
+    const Fib& main, const route::AdjacencyTable& table, IpChunk<Address>& chunk
+) noexcept {
+    for (std::uint32_t k = 0; k < chunk.run_count; ++k) {
+        if (goes_on_to_main(table, chunk.adjacencies[k])) {
+            chunk.adjacencies[k] = main.lookup(chunk.destinations[k]);
+        }
+    }
+}
+
 }  // namespace culvert::pipeline

@@ -3,12 +3,14 @@
 // way of the flow that it is about.
 #pragma once
 
+#include "lib/net/ether.hpp"
 #include "lib/net/icmp.hpp"
 #include "lib/net/ip_protocol.hpp"
 #include "lib/net/ipv4.hpp"
 #include "lib/net/ipv6.hpp"
 #include "lib/net/multipath_hash.hpp"
 #include "lib/pipeline/note.hpp"
+#include "lib/pipeline/worker.hpp"
 #include "lib/route/adjacency.hpp"
 
 #include <rte_mbuf.h>
@@ -54,6 +56,40 @@ inline std::uint32_t multipath_hash6(rte_mbuf* packet) noexcept {
     }
     return net::multipath_hash_ipv6(ip->source, ip->destination, ip->flow_label(), ip->next_header);
 }
+
+// By the policy that is set (RT-09). Of what is forwarded on, few routes have several next hops, so
+// this is asked for nowhere else.
+class MultipathHash {
+public:
+    MultipathHash(const Worker& worker, bool is_ip6) noexcept
+        : hashing_(of(worker, is_ip6))
+        , is_ip6_(is_ip6) {}
+
+    [[nodiscard]] std::uint32_t operator()(rte_mbuf* packet) const noexcept {
+        if (hashing_.policy == net::MultipathPolicy::l3) [[likely]] {
+            return is_ip6_ ? multipath_hash6(packet) : multipath_hash4(packet);
+        }
+        return net::multipath_hash(
+            hashing_,
+            rte_pktmbuf_mtod(packet, const std::uint8_t*),
+            rte_pktmbuf_data_len(packet),
+            note(packet).l3_offset,
+            is_ip6_ ? net::ether_type::kIpv6 : net::ether_type::kIpv4
+        );
+    }
+
+    [[nodiscard]] static net::MultipathHashing of(const Worker& worker, bool is_ip6) noexcept {
+        if (worker.multipath_settings == nullptr) {
+            return {};
+        }
+        const auto settings = worker.multipath_settings->load(std::memory_order_relaxed);
+        return is_ip6 ? settings.ip6 : settings.ip4;
+    }
+
+private:
+    net::MultipathHashing hashing_;
+    bool is_ip6_;
+};
 
 // leave(id, packets, count): neighbours in the burst whose flows have one next hop leave together.
 // Precondition: n > 0.

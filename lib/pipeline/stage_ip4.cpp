@@ -334,7 +334,7 @@ Way find_way(Worker& worker, route::AdjacencyId id) noexcept {
             finish_here(worker, first[i], destination, way);
         }
     };
-    for_each_next_hop(packets, n, several, multipath_hash4, leave);
+    for_each_next_hop(packets, n, several, MultipathHash(worker, false), leave);
 }
 
 void send_on(Worker& worker, const Chunk& chunk) noexcept {
@@ -390,6 +390,9 @@ void route_ip4(Worker& worker, rte_mbuf* const* packets, std::uint32_t n) noexce
         read_headers(worker, packets + done, std::min(n - done, Chunk::kPackets), chunk);
         if (chunk.count != 0) {
             look_up(*worker.routed_by.fib4, worker.tables.adjacencies, chunk);
+            if (worker.routed_by.vrf != kNoLink) [[unlikely]] {
+                go_on_to_main(worker.tables.fib4, worker.tables.adjacencies, chunk);
+            }
             send_on(worker, chunk);
         }
     }

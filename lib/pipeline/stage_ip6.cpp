@@ -233,7 +233,7 @@ void deliver_run(Worker& worker, rte_mbuf* const* packets, std::uint32_t n) noex
             finish_here(worker, first[i], destination, way);
         }
     };
-    for_each_next_hop(packets, n, several, multipath_hash6, leave);
+    for_each_next_hop(packets, n, several, MultipathHash(worker, true), leave);
 }
 
 void send_on(Worker& worker, const Chunk& chunk) noexcept {
@@ -289,6 +289,7 @@ void route_ip6(Worker& worker, rte_mbuf* const* packets, std::uint32_t n) noexce
             look_up(*by.fib6, worker.tables.adjacencies, chunk);
         } else {
             look_up(*by.fib6_by_length, worker.tables.adjacencies, chunk);
+            go_on_to_main(worker.tables.fib6, worker.tables.adjacencies, chunk);
         }
         send_on(worker, chunk);
     }

@@ -7,6 +7,7 @@
 #include "lib/pipeline/ip_tunnel_nbma.hpp"
 #include "lib/pipeline/scratch.hpp"
 #include "lib/pipeline/tally.hpp"
+#include "lib/pipeline/tunnel_next_hop.hpp"
 #include "lib/pipeline/tunnel_oversize.hpp"
 #include "lib/pipeline/tunnel_way.hpp"
 #include "lib/pipeline/worker.hpp"
@@ -72,6 +73,7 @@ private:
     ) noexcept;
     void dispatch(rte_mbuf* packet, const Run& run) noexcept;
     void send(rte_mbuf* packet, const Run& run) noexcept;
+    void send_by_flow(rte_mbuf* packet, const Run& run) noexcept;
     void ask_for_remote(rte_mbuf* packet, const Run& run) noexcept;
 
     // GRE-HDR-04: numbers for `count` packets; some of them may fail.
@@ -321,6 +323,9 @@ template <bool InUdp>
             worker_.punt(packet, Punt::resolve);
         }
         break;
+    case TunnelState::several:
+        send_by_flow(packet, run);
+        break;
     case TunnelState::no_route:
         worker_.drop(packet, device, Drop::ip_tunnel_no_route);
         break;
@@ -334,6 +339,18 @@ template <bool InUdp>
         worker_.drop(packet, device, Drop::ip_tunnel_no_remote);
         break;
     }
+}
+
+// RT-09
+[[gnu::noinline]] void IpTunnelPush::send_by_flow(rte_mbuf* packet, const Run& run) noexcept {
+    encap::IpTunnelTemplate one = *run.outer;
+    if (!choose_by_flow(worker_, packet, one)) {
+        worker_.drop(packet, run.device->id, Drop::ip_tunnel_no_route);
+        return;
+    }
+    Run chosen = run;
+    chosen.outer = &one;
+    dispatch(packet, chosen);
 }
 
 // By another link than a port that is up; it may lead back here.

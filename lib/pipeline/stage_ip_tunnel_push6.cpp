@@ -273,6 +273,7 @@ void IpTunnelPush6::push_run(
     case TunnelState::loop:
         worker_.drop(packet, device, Drop::ip_tunnel6_loop);
         break;
+    case TunnelState::several:
     case TunnelState::no_route:
     case TunnelState::local:
     case TunnelState::no_remote:

@@ -76,6 +76,12 @@ private:
         const encap::InnerFrame& inner,
         const Link& device
     ) noexcept;
+    void send_by_flow(
+        rte_mbuf* packet,
+        const encap::VxlanTemplate& outer,
+        const encap::InnerFrame& inner,
+        const Link& device
+    ) noexcept;
     void send(
         rte_mbuf* packet,
         const encap::VxlanTemplate& outer,

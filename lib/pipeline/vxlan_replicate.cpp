@@ -6,6 +6,7 @@
 // anywhere between two of them: Worker::push_resume says how far the packet at the vector's front
 // has come, and the next round goes on from there. If the entry changes in between, the rest goes
 // to the remotes of the new one.
+#include "lib/pipeline/tunnel_next_hop.hpp"
 #include "lib/pipeline/vxlan_push.hpp"
 
 #include <algorithm>
@@ -108,6 +109,9 @@ bool VxlanPush::has_room_for(const encap::VxlanTemplate* outer) noexcept {
         }
         return has_room(local->master == kNoLink ? Stage::ethernet : Stage::bridge);
     }
+    if (outer->state == encap::TunnelState::several) {
+        return worker_.output_room() != 0;
+    }
     if (outer->state != encap::TunnelState::ready) {
         return true;
     }
@@ -139,6 +143,9 @@ void VxlanPush::dispatch(
             worker_.punt(packet, Punt::resolve);
         }
         break;
+    case encap::TunnelState::several:
+        send_by_flow(packet, *outer, inner, device);
+        break;
     case encap::TunnelState::local:
         deliver_locally(packet, *outer, device);
         break;
@@ -152,6 +159,22 @@ void VxlanPush::dispatch(
         worker_.drop(packet, device.id, Drop::vxlan_no_remote);
         break;
     }
+}
+
+// RT-09
+[[gnu::noinline]] void VxlanPush::send_by_flow(
+    rte_mbuf* packet,
+    const encap::VxlanTemplate& outer,
+    const encap::InnerFrame& inner,
+    const Link& device
+) noexcept {
+    encap::VxlanTemplate one = outer;
+    const net::Be16 source_port{encap::vxlan_source_port(outer, inner.flow_hash)};
+    if (!choose_by_flow(worker_, source_port, one)) {
+        worker_.drop(packet, device.id, Drop::vxlan_no_route);
+        return;
+    }
+    dispatch(packet, &one, inner, device);
 }
 
 // Precondition: there is room behind the way out.

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "lib/fdb/table.hpp"
+#include "lib/net/multipath_hash.hpp"
 #include "lib/pipeline/counters.hpp"
 #include "lib/pipeline/fragment_ids.hpp"
 #include "lib/pipeline/icmp_demand.hpp"
@@ -263,6 +264,8 @@ struct alignas(64) Worker {
     std::atomic<bool>* stop = nullptr;  // control: wo; ends worker_loop
     std::atomic<bool>* receiving =
         nullptr;  // control: wo; false = `stop` at the prompt: queues are not read
+    // control: wo; nullptr = policy 0
+    const net::SharedMultipathSettings* multipath_settings = nullptr;
     // is_permitted()'s allowances: for next hops, and by link_in's lower bits for ARP and neighbour
     // discovery. Behind what each round needs.
     std::uint64_t resolve_paid_until_tsc = 0;

@@ -115,6 +115,12 @@ public:
 class NeighbourTable {
 public:
     NeighbourTable(NeighbourActions& actions, NeighbourParameters parameters);
+
+    [[nodiscard]] const NeighbourParameters& parameters() const noexcept { return parameters_; }
+
+    // For what begins from now on; timers that run keep their time.
+    void set_parameters(const NeighbourParameters& parameters) { parameters_ = parameters; }
+
     // Gives up what still waits.
     ~NeighbourTable();
     NeighbourTable(const NeighbourTable&) = delete;

@@ -194,6 +194,18 @@ void Routing::learn_path_mtu(
     impl_->learn_path_mtu(destination, mtu, now_ms, near);
 }
 
+std::shared_ptr<const Ways> Routing::ways(const net::IpAddress& destination, LinkId link) {
+    return impl_->ways(destination, link);
+}
+
+const net::SharedMultipathSettings& Routing::multipath_settings() const noexcept {
+    return impl_->multipath_settings();
+}
+
+void Routing::set_multipath(const net::MultipathSettings& settings) noexcept {
+    impl_->set_multipath(settings);
+}
+
 std::uint64_t Routing::generation() const noexcept {
     return impl_->generation();
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "lib/net/address.hpp"
+#include "lib/net/multipath_hash.hpp"
 #include "lib/net/result.hpp"
 #include "lib/route/adjacency.hpp"
 #include "lib/route/fib4.hpp"
@@ -130,6 +131,14 @@ struct Path {
     TableId table = kMainTable;
 };
 
+// The several next hops of a path, for workers to choose from by each packet's flow. The adjacency
+// stays published for as long as somebody has this.
+struct Ways {
+    AdjacencyId adjacency = AdjacencyTable::kNone;  // a multipath
+    std::vector<LinkId> links{};
+    std::uint32_t mtu = 0;  // the smallest
+};
+
 struct Limits {
     std::uint32_t routes4 = 1048576;
     std::uint32_t routes6 = 262144;
@@ -187,6 +196,8 @@ public:
     [[nodiscard]] const AdjacencyTable& adjacencies() const noexcept;
     [[nodiscard]] const OwnAddresses& own_addresses() const noexcept;
     [[nodiscard]] const OwnAddresses& own_addresses6() const noexcept;  // by fold()
+    // By what flows are told apart where a route has several next hops (RT-09).
+    [[nodiscard]] const net::SharedMultipathSettings& multipath_settings() const noexcept;
 
     // --- links ---
     // A link appeared or changed: up/down moves its addresses' routes in and out of the FIB, a MAC
@@ -229,6 +240,8 @@ public:
     void for_each_route(const std::function<void(const Route&)>& visit
     ) const;  // main first; by prefix, then metric; with local and broadcast ones
 
+    void set_multipath(const net::MultipathSettings& settings) noexcept;
+
     // --- tables ---
     // The VRF that the link is in or is; kNoLink = none.
     [[nodiscard]] LinkId vrf_of(LinkId link) const noexcept;
@@ -248,6 +261,10 @@ public:
     [[nodiscard]] Path lookup_forward(
         const net::IpAddress& destination, const net::IpAddress& source, LinkId link_in = kNoLink
     ) const;
+    // Of a lookup() without a source; nullptr = there are not several. To be let go before this
+    // object.
+    [[nodiscard]] std::shared_ptr<const Ways>
+    ways(const net::IpAddress& destination, LinkId link = kNoLink);
     // A router takes no larger packets than `mtu` on the way to `destination`: lookups in the table
     // of `near` say so for ten minutes (RT-11).
     void learn_path_mtu(

@@ -119,6 +119,18 @@ public:
 
     [[nodiscard]] std::uint64_t generation() const noexcept { return generation_; }
 
+    // routing_multipath.cpp
+    [[nodiscard]] std::shared_ptr<const Ways> ways(const net::IpAddress& destination, LinkId by);
+
+    [[nodiscard]] const net::SharedMultipathSettings& multipath_settings() const noexcept {
+        return multipath_settings_;
+    }
+
+    void set_multipath(const net::MultipathSettings& settings) noexcept {
+        multipath_settings_.store(settings, std::memory_order_relaxed);
+        ++generation_;
+    }
+
 private:
     struct Link {
         LinkParameters parameters;
@@ -215,6 +227,7 @@ private:
     void sync_host(const NeighbourKey& key);
 
     // lookups
+    [[nodiscard]] bool goes_on_to_main(const RoutingTable& table, const Route* route) const;
     [[nodiscard]] Path path_of(const Route& route, const net::IpAddress& destination) const;
     [[nodiscard]] Route one_of(
         const RoutingTable& table,
@@ -223,6 +236,8 @@ private:
         const net::IpAddress& source,
         const net::IpAddress& destination
     ) const;
+    [[nodiscard]] std::uint32_t
+    hash_of(const net::IpAddress& source, const net::IpAddress& destination) const;
     static void
     take_learned_mtu(const RoutingTable& table, Path& path, const net::IpAddress& destination);
     [[nodiscard]] Path on_link_path(const net::IpAddress& destination, LinkId link) const;
@@ -257,6 +272,7 @@ private:
     MultipathSet multipaths_;
     // (group, link) that were joined, how often
     std::map<std::pair<net::IpAddress, LinkId>, unsigned> groups_;
+    net::SharedMultipathSettings multipath_settings_{net::MultipathSettings{}};
     std::set<std::pair<net::IpAddress, LinkId>>
         with_mac_;               // neighbours that may have a host route in the FIB
     NeighbourTable neighbours_;  // last: its end gives up packets through this object

@@ -23,7 +23,12 @@ bool is_refusal(const Route& route) noexcept {
 }  // namespace
 
 bool Routing::Impl::is_local(const net::IpAddress& address, LinkId near) const {
-    return is_local_in(table_id_of(near), address);
+    const RoutingTable* table = &table_of(near);
+    const Route* route = table->rib.longest_match(address);
+    if (goes_on_to_main(*table, route)) {
+        route = main_->rib.longest_match(address);
+    }
+    return route != nullptr && route->type == RouteType::local;
 }
 
 net::IpAddress
@@ -41,6 +46,12 @@ std::uint32_t Routing::Impl::mtu_of(LinkId link, std::uint32_t route_mtu) const 
     return route_mtu == 0 ? link_mtu : std::min(route_mtu, link_mtu);
 }
 
+// The order of the kernel's rules: behind the VRF's (l3mdev, 1000) there is main's (32766). So a
+// table that has no route, or one that says `throw`, is not the end.
+bool Routing::Impl::goes_on_to_main(const RoutingTable& table, const Route* route) const {
+    return &table != main_ && (route == nullptr || route->type == RouteType::throws);
+}
+
 Path Routing::Impl::lookup(
     const net::IpAddress& destination, LinkId by, const net::IpAddress& source
 ) const {
@@ -48,7 +59,7 @@ Path Routing::Impl::lookup(
     if ((by != kNoLink && !is_up(by)) || (has_source && !is_local(source, by))) {
         return {};
     }
-    const RoutingTable& table = table_of(by);
+    const RoutingTable* table = &table_of(by);
     const LinkId link = is_vrf(by) ? kNoLink : by;
     Path path;
     const bool is_group = destination.is_multicast() || destination == kLimitedBroadcast;
@@ -59,11 +70,16 @@ Path Routing::Impl::lookup(
     }
     if (link == kNoLink || !is_group) {
         const bool is_link_local = destination.is_link_local_v6();
-        route = table.rib.longest_match(destination, [&](const Route& other) {
+        const auto fits = [&](const Route& other) {
             // A link-local one is on its link, whatever routes say.
             return (!is_link_local || other.type == RouteType::local) &&
                    (link == kNoLink || is_refusal(other) || other.leaves_by(link));
-        });
+        };
+        route = table->rib.longest_match(destination, fits);
+        if (link == kNoLink && goes_on_to_main(*table, route)) {
+            table = main_;
+            route = table->rib.longest_match(destination, fits);
+        }
     }
     // With a link given, a destination that routes refuse is on-link there all the same (RT-02).
     if (link != kNoLink && (route == nullptr || is_refusal(*route))) {
@@ -71,26 +87,30 @@ Path Routing::Impl::lookup(
     } else if (route != nullptr) {
         path = route->next_hops.empty()
                    ? path_of(*route, destination)
-                   : path_of(one_of(table, *route, link, source, destination), destination);
+                   : path_of(one_of(*table, *route, link, source, destination), destination);
     }
-    path.table = table.id;
+    path.table = table->id;
     if (has_source) {
         path.source = source;
     }
-    take_learned_mtu(table, path, destination);
+    take_learned_mtu(table_of(by), path, destination);
     return path;
 }
 
 Path Routing::Impl::lookup_forward(
     const net::IpAddress& destination, const net::IpAddress& source, LinkId link_in
 ) const {
-    const RoutingTable& table = table_of(link_in);
-    const Route* route = table.rib.longest_match(destination);
+    const RoutingTable* table = &table_of(link_in);
+    const Route* route = table->rib.longest_match(destination);
+    if (goes_on_to_main(*table, route)) {
+        table = main_;
+        route = table->rib.longest_match(destination);
+    }
     if (route == nullptr || route->next_hops.empty()) {
         return lookup(destination, vrf_of(link_in), {});
     }
-    Path path = path_of(one_of(table, *route, kNoLink, source, destination), destination);
-    path.table = table.id;
+    Path path = path_of(one_of(*table, *route, kNoLink, source, destination), destination);
+    path.table = table->id;
     return path;
 }
 

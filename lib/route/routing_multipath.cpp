@@ -258,6 +258,17 @@ bool Routing::Impl::is_as_wanted(const Rib::Node& node, const Wanted& next) cons
 
 // --- lookups
 
+// Of a packet of which no more is known.
+std::uint32_t
+Routing::Impl::hash_of(const net::IpAddress& source, const net::IpAddress& destination) const {
+    const net::MultipathSettings settings = multipath_settings_.load(std::memory_order_relaxed);
+    const net::MultipathHashing& hashing = destination.is_v4() ? settings.ip4 : settings.ip6;
+    if (hashing.policy == net::MultipathPolicy::l3) {
+        return net::multipath_hash(source, destination);
+    }
+    return net::multipath_hash(hashing, net::flow_keys(source, destination, 0));
+}
+
 // The route by the next hop that a packet takes: the one on `link` if there is one given, else as
 // the workers choose.
 Route Routing::Impl::one_of(
@@ -281,10 +292,45 @@ Route Routing::Impl::one_of(
     if (link == kNoLink && node != nullptr && node->installed != nullptr &&
         node->installed->key.kind == AdjacencyKind::multipath && node->routes.front() == route) {
         const std::uint32_t group = node->installed->key.group;
-        const std::uint32_t hash = net::multipath_hash(source, destination);
+        const std::uint32_t hash = hash_of(source, destination);
         chosen = multipaths_.table(group)->index(hash);
     }
     return route.by(alive[chosen]);
+}
+
+std::shared_ptr<const Ways> Routing::Impl::ways(const net::IpAddress& destination, LinkId by) {
+    // On a link of its own a tunnel takes the first next hop there, as lookup() does.
+    if (by != kNoLink && !is_vrf(by)) {
+        return nullptr;
+    }
+    const RoutingTable* table = &table_of(by);
+    const Route* route = table->rib.longest_match(destination);
+    if (goes_on_to_main(*table, route)) {
+        table = main_;
+        route = table->rib.longest_match(destination);
+    }
+    const Rib::Node* node = route != nullptr ? table->rib.find(route->prefix) : nullptr;
+    if (node == nullptr || node->installed == nullptr ||
+        node->installed->key.kind != AdjacencyKind::multipath) {
+        return nullptr;
+    }
+    const AdjacencyKey key = node->installed->key;
+    Ways ways;
+    ways.mtu = UINT32_MAX;
+    const MultipathHops hops = multipaths_.hops(key.group);
+    for (const MultipathHop& hop : hops) {
+        ways.links.push_back(hop.key.link);
+        ways.mtu = std::min(ways.mtu, mtu_of(hop.key.link, hop.key.mtu));
+    }
+    AdjacencyEntry* entry = acquire(Wanted{{.kind = key.kind, .family = key.family}, false, hops});
+    if (entry == nullptr) {
+        return nullptr;
+    }
+    ways.adjacency = entry->id;
+    return {new Ways(std::move(ways)), [this, entry](const Ways* gone) {
+                release(entry, false);
+                delete gone;
+            }};
 }
 
 }  // namespace culvert::route

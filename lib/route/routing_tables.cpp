@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Routing: tables beside the main one, and the VRFs that have them. A VRF's links are routed by its
-// table alone: where that has no route there is none, as with the unreachable default route that
-// the kernel's documentation of vrf asks every user for. Its addresses are its own.
+// table; where that has no route, by main, as in Linux: who does not want that gives the VRF an
+// unreachable default route, as the kernel's documentation of vrf says. Its addresses are its own.
 #include "lib/route/routing_impl.hpp"
 
 #include <fmt/format.h>

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""How long a million IPv4 and 200,000 IPv6 routes take to load from a file, and whether lookups then are right.
+"""How long a million IPv4 and 200,000 IPv6 routes take to load from a file, and whether lookups then are right; how long it takes
+to change 50,000 of them, and to take them all out when their port goes down, and how fast a worker receives meanwhile.
 
     test/bench/many_routes.py [FOLDER OF A BUILD] [IPV4 ROUTES] [IPV6 ROUTES]
 
@@ -9,6 +10,7 @@ are held against a longest match of our own.
 """
 
 import ipaddress
+import json
 import os
 import random
 import subprocess
@@ -26,6 +28,7 @@ LENGTHS = {
     6: {48: 48, 32: 12, 44: 9, 40: 8, 36: 5, 33: 4, 46: 4, 47: 4, 42: 4, 29: 2},
 }
 ASKED = 300
+CHANGED = 50000
 
 
 def gateway(family, number):
@@ -97,6 +100,34 @@ def start(build, folder, text):
     return process, time.monotonic() - begin
 
 
+def received(ctl, socket):
+    text = subprocess.run([ctl, "-S", socket, "-j", "show", "lcores"], check=True, capture_output=True, text=True).stdout
+    return sum(lcore["rx_packets"] for lcore in json.loads(text))
+
+
+def disturb(ctl, socket, what, commands, seconds_before=2.0):
+    """Runs the commands, and prints how long that took and what part of its rate the worker kept."""
+    start_packets, start = received(ctl, socket), time.monotonic()
+    time.sleep(seconds_before)
+    middle_packets, middle = received(ctl, socket), time.monotonic()
+    subprocess.run([ctl, "-S", socket, "-b", "-"], input=commands, text=True, check=True, capture_output=True)
+    end_packets, end = received(ctl, socket), time.monotonic()
+    quiet = (middle_packets - start_packets) / (middle - start)
+    busy = (end_packets - middle_packets) / (end - middle)
+    kept = f"{busy / quiet:.0%} of the worker's rate" if quiet else "no packets"
+    print(f"  {what}: {end - middle:.2f} s, {kept}", flush=True)
+
+
+def disturb_all(ctl, socket, routes):
+    some = random.sample(list(routes), min(CHANGED, len(routes)))
+    lines = "".join(
+        f"route replace {ipaddress.IPv4Address(network)}/{length} via {gateway(4, random.randrange(64))}\n" for network, length in some
+    )
+    disturb(ctl, socket, f"{len(some)} routes replaced", lines)
+    disturb(ctl, socket, "port0 down", "link set port0 down\n")
+    disturb(ctl, socket, "port0 up", "link set port0 up\n")
+
+
 def stop(process):
     process.terminate()
     process.wait(60)
@@ -117,6 +148,8 @@ def main():
                 status = Path(f"/proc/{process.pid}/status").read_text().split()
                 for family in families:
                     check(build / "app/culvertctl/culvertctl", folder / "socket", family, tables[family])
+                if families == (4,):
+                    disturb_all(build / "app/culvertctl/culvertctl", folder / "socket", tables[4])
             finally:
                 stop(process)
             what = " and ".join(f"{counts[family]} IPv{family}" for family in families)

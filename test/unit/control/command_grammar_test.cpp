@@ -76,12 +76,12 @@ TEST_CASE(
     CHECK(
         meaning("foo") ==
         "Object \"foo\" is unknown; there is: link tunnel addr route neigh fdb fou show "
-        "clear monitor start stop quit version help complete"
+        "sysctl clear monitor start stop quit version help complete"
     );
     CHECK(
         meaning("s drops") ==
         "Object \"s\" is ambiguous; there is: link tunnel addr route neigh fdb fou show "
-        "clear monitor start stop quit version help complete"
+        "sysctl clear monitor start stop quit version help complete"
     );
     CHECK(
         meaning("ip fdb") ==
@@ -91,7 +91,8 @@ TEST_CASE(
     CHECK(meaning("link frob") == "Command \"frob\" is unknown; link has: add set del show");
     CHECK(
         meaning("show") ==
-        "show: a command is missing; there is: port drops lcores process snmp tunnels"
+        "show: a command is missing; there is: port drops lcores process snmp tunnels "
+        "sysctl"
     );
     CHECK(meaning("ip") == "an object is missing; there is: link tunnel addr route neigh monitor");
     CHECK(meaning("trace add 5").starts_with("Object \"trace\" is unknown"));

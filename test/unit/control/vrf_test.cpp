@@ -63,12 +63,14 @@ TEST_CASE("one address in two VRFs and in none: each answers for its own", "[con
             .bytes()
     );
     CHECK(machine.sent_counts() == counts_by_link.at(port));
-    // What is an address of ours elsewhere is none here.
+    // What is an address of ours elsewhere is none here, where the VRF's routes end.
+    machine.run("route add unreachable default metric 4278198272 vrf red");
+    machine.run("route add unreachable default metric 4278198272 vrf blue");
     machine.receive(port, echo_request(port, "10.0.0.2", "10.9.0.1"));
     CHECK(
         machine.sent_counts() == counts_by_link.at(port)
     );  // an answer, or that there is no route
-    CHECK(machine.drops(fmt::format("port{}", port), Drop::ip4_no_route) == (port == 2 ? 0 : 1));
+    CHECK(machine.drops(fmt::format("port{}", port), Drop::ip4_unreachable) == (port == 2 ? 0 : 1));
     machine.receive(
         port,
         Packet()
@@ -80,12 +82,10 @@ TEST_CASE("one address in two VRFs and in none: each answers for its own", "[con
     CHECK(machine.sent_counts() == (port == 2 ? "0 0 1 0" : "0 0 0 0"));
 }
 
-TEST_CASE("a VRF's links are routed by its table alone", "[control][vrf]") {
+TEST_CASE("a VRF's links are routed by its table", "[control][vrf]") {
     Machine machine;
     machine.run("route add 20.0.0.0/8 via 10.9.0.2 table 10 dev port3");  // a leak
     machine.run("route add 20.0.0.0/8 via 10.0.0.2 vrf blue");
-    machine.run("-6 route add 2001:db8:20::/48 via 2001:db8::2 table 20");
-    machine.run("route add 30.0.0.0/8 via 10.9.0.2");
     machine.receive(0, udp_between(0, "10.0.0.2", "20.1.1.1"));
     CHECK(machine.sent_counts() == "0 0 0 1");
     machine.receive(1, udp_between(1, "10.0.0.2", "20.1.1.1"));
@@ -93,16 +93,72 @@ TEST_CASE("a VRF's links are routed by its table alone", "[control][vrf]") {
     machine.receive(2, udp_between(2, "10.0.0.2", "20.1.1.1"));
     (void)machine.sent_counts();
     CHECK(machine.drops("port2", Drop::ip4_no_route) == 1);
-    // Main's routes are no VRF's, and its own addresses may be a VRF's peers.
-    machine.receive(0, udp_between(0, "10.0.0.2", "30.1.1.1"));
-    (void)machine.sent_counts();
-    CHECK(machine.drops("port0", Drop::ip4_no_route) == 1);
-    machine.receive(2, udp_between(2, "10.0.0.2", "30.1.1.1"));
-    CHECK(machine.sent_counts() == "0 0 0 1");
     machine.run("route del 20.0.0.0/8 vrf blue");
     machine.receive(1, udp_between(1, "10.0.0.2", "20.1.1.1"));
     (void)machine.sent_counts();
     CHECK(machine.drops("port1", Drop::ip4_no_route) == 1);
+}
+
+TEST_CASE("where a VRF's table ends main goes on, unless it says no", "[control][vrf]") {
+    Machine machine;
+    machine.run("route add 30.0.0.0/8 via 10.9.0.2");
+    machine.run("addr add 2001:db8:9::1/64 dev port3 nodad");
+    machine.know(3, "2001:db8:9::2");
+    machine.run("-6 route add 2001:db8:30::/48 via 2001:db8:9::2");
+    const auto get = [&](const std::string& to) {
+        return machine.run("route get " + to + " vrf red");
+    };
+    const auto send6 = [&] {
+        net::Ipv6Header ip{};
+        ip.version_class_flow = net::Ipv6Header::make_first_word(0, 0);
+        ip.next_header = 59;
+        ip.hop_limit = 64;
+        ip.source = net::IpAddress::parse("2001:db8::2").value().bytes();
+        ip.destination = net::IpAddress::parse("2001:db8:30::1").value().bytes();
+        const auto* raw = reinterpret_cast<const std::uint8_t*>(&ip);
+        machine.receive(
+            0,
+            Packet()
+                .ether(VrfMachine::mac_of_port(0), VrfMachine::peer(), net::ether_type::kIpv6)
+                .raw(Bytes(raw, raw + sizeof(ip)))
+                .bytes()
+        );
+    };
+    // Nothing, and `throw`, are not the end.
+    for (const std::string line : {"", "route add throw 30.0.0.0/8 vrf red"}) {
+        if (!line.empty()) {
+            machine.run(line);
+        }
+        machine.receive(0, udp_between(0, "10.0.0.2", "30.1.1.1"));
+        CHECK(machine.sent_counts() == "0 0 0 1");
+        CHECK(get("30.1.1.1").starts_with("30.1.1.1 via 10.9.0.2 dev port3 "));
+        CHECK(
+            machine.run("route get 30.1.1.1 from 10.0.0.2 iif port0").find("dev port3") !=
+            std::string::npos
+        );
+    }
+    machine.run("route del throw 30.0.0.0/8 vrf red");
+    send6();
+    CHECK(machine.sent_counts() == "0 0 0 1");
+    CHECK(get("2001:db8:30::1").find("dev port3") != std::string::npos);
+    // Main's addresses are the machine's.
+    machine.receive(0, echo_request(0, "10.0.0.2", "10.9.0.1"));
+    CHECK(machine.sent_counts() == "1 0 0 0");
+
+    machine.run("route add unreachable default metric 4278198272 vrf red");
+    machine.run("-6 route add unreachable default metric 4278198272 vrf red");
+    machine.receive(0, udp_between(0, "10.0.0.2", "30.1.1.1"));
+    CHECK(machine.sent_counts() == "1 0 0 0");  // what the sender hears of it
+    CHECK(machine.drops("port0", Drop::ip4_unreachable) == 1);
+    send6();
+    CHECK(machine.sent_counts() == "1 0 0 0");
+    CHECK(
+        machine.refused("route get 30.1.1.1 vrf red").find("No route to host") != std::string::npos
+    );
+    CHECK(
+        machine.refused("route get 2001:db8:30::1 vrf red").find("No route to host") !=
+        std::string::npos
+    );
 }
 
 TEST_CASE("VXLAN-SOCK-02 one VNI in two VRFs and in none", "[control][vrf]") {
@@ -176,9 +232,10 @@ TEST_CASE("TUN-RX-10 what a tunnel over IPv6 carried is routed by its VRF", "[co
     machine.receive(2, ip6tnl_packet(2));
     CHECK(machine.sent_counts() == "0 0 0 1");
     machine.run("link set t1 master blue");
+    machine.run("route add unreachable default metric 4278198272 vrf blue");
     machine.receive(2, ip6tnl_packet(2));
     CHECK(machine.sent_counts() == "0 0 0 0");
-    CHECK(machine.drops("t1", Drop::ip4_no_route) == 1);
+    CHECK(machine.drops("t1", Drop::ip4_unreachable) == 1);
     machine.run("route add 172.16.0.1/32 via 10.0.0.2 vrf blue");
     machine.receive(2, ip6tnl_packet(2));
     CHECK(machine.sent_counts() == "0 1 0 0");
@@ -234,9 +291,13 @@ TEST_CASE("a link's routes go into its VRF with it, and out again", "[control][v
     machine.know(3, "10.9.0.2");
     machine.receive(2, udp_between(2, "10.0.0.2", "10.9.0.2"));
     CHECK(machine.sent_counts() == "0 0 0 1");
+    // Red has no route there any more, and main has.
     machine.receive(0, udp_between(0, "10.0.0.2", "10.9.0.2"));
-    (void)machine.sent_counts();
-    CHECK(machine.drops("port0", Drop::ip4_no_route) == 1);
+    CHECK(machine.sent_counts() == "0 0 0 1");
+    machine.run("route add unreachable default metric 4278198272 vrf red");
+    machine.receive(0, udp_between(0, "10.0.0.2", "10.9.0.2"));
+    CHECK(machine.sent_counts() == "1 0 0 0");  // what the sender hears of it
+    CHECK(machine.drops("port0", Drop::ip4_unreachable) == 1);
 }
 
 TEST_CASE("UI-NEI-02 what is said of VRFs", "[control][vrf]") {

@@ -157,7 +157,7 @@ TEST_CASE("VXLAN-SPORT-01 the source port's range", "[encap]") {
     CHECK(range(0, 65535) == std::pair<std::uint16_t, std::uint16_t>(0, 65535));
 }
 
-TEST_CASE("an MTU leaves room for the link header in 16 bits", "[encap]") {
+TEST_CASE("IPO-LO-03 an MTU leaves room for the link header in 16 bits", "[encap]") {
     route::Path path = direct_path();
     path.mtu = 65535;
     CHECK(make_template({}, path).mtu == 65521);
