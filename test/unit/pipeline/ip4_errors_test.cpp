@@ -83,9 +83,6 @@ TEST_CASE(
         unreachable(2)
     );
     router.expect_silent(
-        router.packet({.destination = kRouter, .protocol = kIgmp}), Drop::ip4_protocol_unknown
-    );
-    router.expect_silent(
         router.packet({.destination = kBroadcast, .protocol = kTcp}), Drop::ip4_protocol_unknown
     );
 }

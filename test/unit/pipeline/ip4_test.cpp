@@ -132,11 +132,22 @@ TEST_CASE(
         );
     }
     SECTION("other protocols") {
-        const std::uint8_t protocol = GENERATE(kTcp, kIgmp, kRaw);
+        const std::uint8_t protocol = GENERATE(kTcp, kRaw);
         const std::uint32_t to = GENERATE(kRouter, kBroadcast);
         router.expect_drop_of(
             router.packet({.destination = to, .protocol = protocol}), Drop::ip4_protocol_unknown
         );
+    }
+    SECTION("IGMP goes to control, which knows the groups") {
+        router.receive_exact(
+            router.in,
+            router.packet({.destination = GENERATE(kRouter, kBroadcast), .protocol = kIgmp})
+        );
+        router.run();
+        router.expect_no_drop();
+        const auto punted = router.punted();
+        REQUIRE(punted.size() == 1);
+        CHECK(punted[0].note.punt == Punt::igmp);
     }
     SECTION("fragments, of whatever protocol") {
         const std::uint16_t fragment =
