@@ -75,7 +75,7 @@ TEST_CASE("IPO-QX-09 what may be cut is numbered, what says DF has 0", "[control
     CHECK(ip_of(resets.front()).identification.host() == 0);
 }
 
-TEST_CASE("IPO-LO-01 IPO-OUT-02 a packet of ours is whole before it is cut", "[control]") {
+TEST_CASE("a packet of ours is whole before it is cut", "[control]") {
     Sender machine;
     machine.run("link set port1 mtu 576");
     machine.run("route add 10.7.0.0/24 via 10.1.0.2");
