@@ -77,8 +77,9 @@ class Culvert:
         self.pool_at_start = None
         for index, port in enumerate(ports):
             port.plug(self.home, index, self.link(f"port{index}")["address"])
-        wait_until(self.balanced, 5, "the conservation sum at the start")
-        self.pool_at_start = self.pool_free()
+        # Both at once: what links say when they come up may be on its way again a moment later.
+        at_rest = wait_until(self.balanced, 5, "the conservation sum at the start")
+        self.pool_at_start = self.free_packets(at_rest)
 
     def without_link_local(self, config):
         """Commands that keep the links from IPv6's own chatter: detection of duplicates, a packet a link, would be counted."""
@@ -163,9 +164,12 @@ class Culvert:
         made = now["rx"] + now["originated"] + now["replicated"]
         return now if made == now["tx"] + now["drops"] + now["consumed"] and now["in_flight"] == 0 else False
 
+    @staticmethod
+    def free_packets(counters):
+        return counters["mbufs"]["free"] + counters["mbufs"].get("cached", 0)
+
     def pool_free(self):
-        mbufs = self.process_counters()["mbufs"]
-        return mbufs["free"] + mbufs.get("cached", 0)
+        return self.free_packets(self.process_counters())
 
     def check_conservation(self):
         try:
