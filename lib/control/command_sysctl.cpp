@@ -227,7 +227,7 @@ Result<void> sysctl(Context& context, const Arguments& arguments) {
     std::vector<const Setting*> named;
     std::vector<Change> changes;
     for (const std::string& word : arguments.rest()) {
-        if (word == "-w" || word == "-n" || word == "-q") {
+        if (word == "-w") {
             continue;
         }
         const std::size_t sign = word.find('=');
