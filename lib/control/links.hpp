@@ -365,6 +365,8 @@ private:
     void release_vrf(LinkId vrf);
     [[nodiscard]] LinkId vrf_over(LinkId lower) const;
     [[nodiscard]] Result<void>
+    check_tunnel_in(const std::string& attempt, LinkRecord tunnel, LinkId vrf) const;
+    [[nodiscard]] Result<void>
     check_tunnels_over(const std::string& attempt, LinkId lower, LinkId vrf) const;
     void move_tunnels_over(LinkId lower);
     void move_vxlan(LinkRecord& link, LinkId vrf);

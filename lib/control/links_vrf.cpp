@@ -96,18 +96,24 @@ Result<void> LinkManager::check_vni(
     );
 }
 
+Result<void>
+LinkManager::check_tunnel_in(const std::string& attempt, LinkRecord tunnel, LinkId vrf) const {
+    if (tunnel.kind == pipeline::LinkKind::vxlan) {
+        tunnel.vxlan.vrf = vrf;
+        return check_vni(attempt, tunnel.id, tunnel.vxlan);
+    }
+    if (pipeline::is_ip_tunnel(tunnel.kind)) {
+        tunnel.ip_tunnel.vrf = vrf;
+        return check_duplicate(attempt, tunnel.id, tunnel.ip_tunnel);
+    }
+    return {};
+}
+
 // Whether the tunnels that stand on `lower` have room where `vrf` routes.
 Result<void>
 LinkManager::check_tunnels_over(const std::string& attempt, LinkId lower, LinkId vrf) const {
     for (const LinkId id : uppers_of(lower)) {
-        LinkRecord moved = *find(id);
-        if (moved.kind == pipeline::LinkKind::vxlan) {
-            moved.vxlan.vrf = vrf;
-            CULVERT_CHECK(check_vni(attempt, id, moved.vxlan));
-        } else if (pipeline::is_ip_tunnel(moved.kind)) {
-            moved.ip_tunnel.vrf = vrf;
-            CULVERT_CHECK(check_duplicate(attempt, id, moved.ip_tunnel));
-        }
+        CULVERT_CHECK(check_tunnel_in(attempt, *find(id), vrf));
     }
     return {};
 }

@@ -29,6 +29,7 @@ struct IpTunnelOverIpv4 {
 
     static const Lookup& lookup(const Tables& tables) noexcept { return tables.ip_tunnels.lookup; }
 
+    // NOLINTNEXTLINE(readability-identifier-naming): it is called
     static constexpr auto parse = encap::ip_tunnel_parse;
 
     static bool
@@ -57,6 +58,7 @@ struct IpTunnelOverIpv6 {
 
     static const Lookup& lookup(const Tables& tables) noexcept { return tables.ip_tunnels.lookup6; }
 
+    // NOLINTNEXTLINE(readability-identifier-naming): it is called
     static constexpr auto parse = encap::ip_tunnel_parse6;
 
     static bool

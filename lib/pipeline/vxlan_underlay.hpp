@@ -47,11 +47,14 @@ struct VxlanOverIpv4 {
 
     static Words load(const rte_mbuf*, const std::uint8_t* ip) noexcept { return Words::load(ip); }
 
+    // NOLINTBEGIN(readability-identifier-naming): they are called
     static constexpr auto is_sound = encap::vxlan_is_sound;
     static constexpr auto parse = encap::vxlan_parse;
     static constexpr auto udp_offset = encap::udp_offset_of;
     static constexpr auto examine_udp = encap::examine_udp;
     static constexpr auto examine_vxlan = encap::examine_vxlan;
+
+    // NOLINTEND(readability-identifier-naming)
 
     static constexpr encap::VxlanKey socket(std::uint16_t udp_port, LinkId vrf) noexcept {
         return encap::VxlanKey::socket(udp_port, vrf);
@@ -110,11 +113,14 @@ struct VxlanOverIpv6 {
         return Words::load(ip, note(packet).link_in);
     }
 
+    // NOLINTBEGIN(readability-identifier-naming): they are called
     static constexpr auto is_sound = encap::vxlan_is_sound6;
     static constexpr auto parse = encap::vxlan_parse6;
     static constexpr auto udp_offset = encap::udp_offset_of6;
     static constexpr auto examine_udp = encap::examine_udp6;
     static constexpr auto examine_vxlan = encap::examine_vxlan6;
+
+    // NOLINTEND(readability-identifier-naming)
 
     static constexpr encap::VxlanKey socket(std::uint16_t udp_port, LinkId vrf) noexcept {
         return encap::VxlanKey::socket_ipv6(udp_port, vrf);

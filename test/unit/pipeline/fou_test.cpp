@@ -149,7 +149,7 @@ TEST_CASE("FOU-02 FOU-03 TUN-TX-09 a tunnel's packets in UDP, and out of it", "[
             CHECK(Bytes(&bytes[kUdpAt + 8], &bytes[kUdpAt + 12]) == Bytes{0, inside, 0, 0});
         }
     }
-    CHECK(fou.tx_bytes(fou.tunnel) == 3 * (20 + 30));
+    CHECK(fou.tx_bytes(fou.tunnel) == std::uint64_t{3} * (20 + 30));
     fou.open({port_of(kPort, is_gue ? std::uint8_t{0} : inside)});
     for (const Bytes& bytes : sent) {
         fou.send_back(bytes);
