@@ -109,7 +109,8 @@ std::string title(const Command& command) {
 std::string attempt_of(const Command& command, const Arguments& arguments) {
     std::string text = title(command);
     for (const Keyword& keyword : command.keywords) {
-        if (arguments.has(keyword.name) && keyword.positional) {
+        const bool is_about = keyword.positional && !arguments.text(keyword.name).empty();
+        if (arguments.has(keyword.name) && is_about) {
             text += fmt::format(" {}", arguments.text(keyword.name));
         } else if (arguments.has(keyword.name) && keyword.name == "dev") {
             text += fmt::format(" dev {}", arguments.text(keyword.name));

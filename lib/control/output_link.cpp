@@ -30,11 +30,16 @@ bool has_mac(const LinkRecord& link) {
     return pipeline::has_link_layer(link.kind) || link.kind == pipeline::LinkKind::vrf;
 }
 
+// GRE-CRE-10
+bool is_gre_to_group(const LinkRecord& link) {
+    return link.kind == pipeline::LinkKind::gre && link.ip_tunnel.remote.is_multicast();
+}
+
 // A tunnel of packets to one remote (TUN-MTU-03); over IPv6 from one local address, too
 // (ip6_tnl_link_config).
 bool is_point_to_point(const LinkRecord& link) {
     const encap::IpTunnelConfig& tunnel = link.ip_tunnel;
-    return !has_mac(link) && !tunnel.remote.is_unspecified() &&
+    return !has_mac(link) && !is_gre_to_group(link) && !tunnel.remote.is_unspecified() &&
            !(pipeline::is_ip_tunnel6(link.kind) && tunnel.local.is_unspecified());
 }
 
@@ -97,6 +102,8 @@ std::vector<std::string_view> flags(const LinkRecord& link) {
     if (pipeline::has_link_layer(link.kind)) {
         flags.emplace_back("BROADCAST");
         flags.emplace_back(link.kind == pipeline::LinkKind::dummy ? "NOARP" : "MULTICAST");
+    } else if (is_gre_to_group(link)) {
+        flags.emplace_back("BROADCAST");
     } else {
         if (is_point_to_point(link)) {
             flags.emplace_back("POINTOPOINT");

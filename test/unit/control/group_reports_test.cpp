@@ -268,6 +268,9 @@ TEST_CASE_METHOD(Lab, "GRE-CRE-10 UI-TUN-03 what a group needs", "[control][igmp
     CHECK(core->links().find("g4")->ip_tunnel.in_key == 7U);
     run("tunnel add g5 mode gre remote 239.1.1.1 local 192.0.2.1");
     CHECK(core->links().find("g5")->ip_tunnel.out_key == kGroup);
+    const std::string shown = run("link show g5");
+    CHECK(shown.find("<BROADCAST>") != std::string::npos);
+    CHECK(shown.find("link/gre 192.0.2.1 brd 239.1.1.1") != std::string::npos);
 }
 
 }  // namespace culvert::control::test
