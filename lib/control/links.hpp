@@ -291,8 +291,9 @@ private:
     [[nodiscard]] Result<void>
     check_vxlan_group(const std::string& attempt, const VxlanOptions& options) const;
     [[nodiscard]] Result<LinkId>
-    find_lower(const std::string& attempt, const std::string& name) const;
+    find_lower(const std::string& attempt, const std::string& name, LinkId self = kNoLink) const;
     Result<LinkId> add_vxlan(const LinkAddRequest& request, LinkRecord next);
+    // What a link may stand on; `self` is that link, if it is there already.
     [[nodiscard]] Result<void> plan_vxlan(
         const std::string& attempt,
         const LinkRecord& old,
@@ -365,7 +366,7 @@ private:
     void release_vrf(LinkId vrf);
     [[nodiscard]] LinkId vrf_over(LinkId lower) const;
     [[nodiscard]] Result<void>
-    check_tunnel_in(const std::string& attempt, LinkRecord tunnel, LinkId vrf) const;
+    check_tunnel_in(const std::string& attempt, const LinkRecord& tunnel, LinkId vrf) const;
     [[nodiscard]] Result<void>
     check_tunnels_over(const std::string& attempt, LinkId lower, LinkId vrf) const;
     void move_tunnels_over(LinkId lower);

@@ -322,14 +322,7 @@ Result<void> LinkManager::plan_ip_tunnel_lower(
         config.vrf = kNoLink;
         return {};
     }
-    CULVERT_TRY(lower, find_lower(attempt, dev));
-    if (depends_on(lower, old.id)) {
-        return refuse(
-            std::errc::device_or_resource_busy,
-            attempt,
-            fmt::format("{} stands on {} itself", dev, old.name)
-        );
-    }
+    CULVERT_TRY(lower, find_lower(attempt, dev, old.id));
     config.lower = lower;
     config.vrf = vrf_over(lower);
     return {};
