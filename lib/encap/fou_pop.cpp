@@ -54,7 +54,8 @@ bool finish_checksum(
 }
 
 // gue_udp_recv() and validate_gue_flags(). `offset`: of the GUE header.
-bool read_gue(rte_mbuf* packet, std::size_t offset, Inside& inside) noexcept {
+[[gnu::always_inline]] inline bool
+read_gue(rte_mbuf* packet, std::size_t offset, Inside& inside) noexcept {
     using namespace net::gue;
     if (packet->data_len < offset + sizeof(net::GueHeader)) {
         return false;
@@ -97,7 +98,7 @@ bool read_gue(rte_mbuf* packet, std::size_t offset, Inside& inside) noexcept {
 }
 
 // What the two families do differently. finish() makes the IP header say what is inside and how
-// long it is, and returns where it says so. `behind`: from the packet's data to where UDP stood.
+// long it is, headers and all. `behind`: from its begin to where UDP stood.
 template <typename Address>
 struct Family;
 
@@ -120,18 +121,16 @@ struct Family<std::uint32_t> {
         return examine_udp(packet, l3_offset);
     }
 
-    static std::size_t finish(
-        rte_mbuf* packet, std::uint16_t l3_offset, std::uint16_t, std::uint8_t protocol
-    ) noexcept {
-        auto& ip = *rte_pktmbuf_mtod_offset(packet, net::Ipv4Header*, l3_offset);
+    static void
+    finish(std::uint8_t* header, std::size_t len_bytes, std::size_t, std::uint8_t protocol, FouInside&) noexcept {
+        auto& ip = *reinterpret_cast<net::Ipv4Header*>(header);
         const net::Be16 length = ip.total_length;
-        ip.total_length = net::Be16{static_cast<std::uint16_t>(packet->pkt_len - l3_offset)};
+        ip.total_length = net::Be16{static_cast<std::uint16_t>(len_bytes)};
         ip.checksum = net::checksum_update(ip.checksum, length, ip.total_length);
         ip.checksum = net::checksum_update(
             ip.checksum, net::Be16{net::ip_protocol::kUdp}, net::Be16{protocol}
         );
         ip.protocol = protocol;
-        return offsetof(net::Ipv4Header, protocol);
     }
 };
 
@@ -156,36 +155,53 @@ struct Family<net::IpAddress> {
         return examine_udp6(packet, l3_offset);
     }
 
-    static std::size_t finish(
-        rte_mbuf* packet, std::uint16_t l3_offset, std::uint16_t behind, std::uint8_t protocol
+    static void finish(
+        std::uint8_t* header,
+        std::size_t len_bytes,
+        std::size_t behind,
+        std::uint8_t protocol,
+        FouInside& inside
     ) noexcept {
-        auto& ip = *rte_pktmbuf_mtod_offset(packet, net::Ipv6Header*, l3_offset);
-        ip.payload_length =
-            net::Be16{static_cast<std::uint16_t>(packet->pkt_len - l3_offset - sizeof(ip))};
+        auto& ip = *reinterpret_cast<net::Ipv6Header*>(header);
+        ip.payload_length = net::Be16{static_cast<std::uint16_t>(len_bytes - sizeof(ip))};
         // The last of the extension headers has the word, or IPv6's own.
-        auto* const data = rte_pktmbuf_mtod(packet, std::uint8_t*);
         std::uint8_t* word = &ip.next_header;
-        for (std::size_t at = l3_offset + sizeof(ip); at < behind;) {
+        for (std::size_t at = sizeof(ip); at < behind;) {
             const std::uint8_t type = *word;
-            word = data + at;
-            std::size_t len = (std::size_t{data[at + 1]} + 1) * 8;
+            word = header + at;
+            std::size_t len = (std::size_t{word[1]} + 1) * 8;
             if (type == net::ip_protocol::kFragment) {
                 len = sizeof(net::Ipv6FragmentHeader);
             } else if (type == net::ip_protocol::kAuthentication) {
-                len = (std::size_t{data[at + 1]} + 2) * 4;
+                len = (std::size_t{word[1]} + 2) * 4;
             }
             at += len;
         }
         *word = protocol;
-        return static_cast<std::size_t>(word - data) - l3_offset;
+        inside.said_at = static_cast<std::size_t>(word - header);
     }
 };
 
-// Moves link and IP header up to what is inside.
-void close_up(rte_mbuf* packet, std::uint16_t headers_len, std::uint16_t len_bytes) noexcept {
-    auto* data = rte_pktmbuf_mtod(packet, std::uint8_t*);
-    std::memmove(data + len_bytes, data, headers_len);
-    strip_front(packet, len_bytes);
+// Moves link and IP header up to what is inside, `headers_len` bytes of them.
+template <typename Address>
+[[gnu::always_inline]] inline void close_up(
+    rte_mbuf* packet,
+    std::uint16_t headers_len,
+    std::uint16_t l3_offset,
+    const Inside& found,
+    FouInside& inside
+) noexcept {
+    auto* const front = rte_pktmbuf_mtod(packet, std::uint8_t*) + found.len_bytes;
+    std::memmove(front, front - found.len_bytes, headers_len);
+    strip_front(packet, found.len_bytes);
+    Family<Address>::finish(
+        front + l3_offset,
+        packet->pkt_len - l3_offset,
+        std::size_t{headers_len} - l3_offset,
+        found.protocol,
+        inside
+    );
+    inside.protocol = found.protocol;
     forget_offloads(packet);
 }
 
@@ -302,9 +318,7 @@ FouVerdict fou_open(
     if (taker->is_gue() && !read_gue(packet, offset + sizeof(udp), found)) {
         return FouVerdict::refused;
     }
-    close_up(packet, offset, found.len_bytes);
-    inside.protocol = found.protocol;
-    inside.said_at = Of::finish(packet, l3_offset, offset, found.protocol);
+    close_up<Address>(packet, offset, l3_offset, found, inside);
     return FouVerdict::good;
 }
 

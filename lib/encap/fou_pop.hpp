@@ -22,10 +22,11 @@ enum class FouVerdict : std::uint8_t {
     refused,  // GUE: truncated, of version 2 or 3, with unknown flags, or a control message
 };
 
-// What is inside, and where the IP header says so, from its begin.
+// What is inside, and over IPv6 where the header says so, from its begin.
+// NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): who opens sets what is read
 struct FouInside {
-    std::uint8_t protocol = 0;
-    std::size_t said_at = 0;
+    std::size_t said_at;
+    std::uint8_t protocol;
 };
 
 // Takes the headers off; `inside` is set if good. Precondition: at `l3_offset` lies

@@ -64,24 +64,26 @@ struct FouOverIpv6 {
 // What the headers around it say is inside goes on as if it had come by itself: tunnels are asked
 // for it, and no other protocol has a taker here (ip_protocol_deliver_rcu()).
 template <typename Underlay>
-void open(Worker& worker, rte_mbuf* packet) noexcept {
+[[gnu::always_inline]] inline void open(Worker& worker, rte_mbuf* packet) noexcept {
     const Note& packet_note = note(packet);
-    encap::FouInside inside;
+    encap::FouInside inside;  // NOLINT: set where the verdict is good
     const auto verdict = encap::fou_open(
         packet, packet_note.l3_offset, packet_note.link_in, Underlay::ports(worker), inside
     );
-    if (verdict == encap::FouVerdict::no_port) {
-        worker.drop_and_tell(
-            packet, packet_note.link_in, Drop::udp_no_port, Underlay::kPortUnreachable
-        );
-    } else if (verdict != encap::FouVerdict::good) {
-        worker.drop(packet, packet_note.link_in, reason_of(verdict));
-    } else if (is_ip_tunnel_protocol(inside.protocol)) [[likely]] {
-        worker.enqueue(Underlay::kNext, packet);
-    } else {
+    if (verdict == encap::FouVerdict::good) [[likely]] {
+        if (is_ip_tunnel_protocol(inside.protocol)) [[likely]] {
+            worker.enqueue(Underlay::kNext, packet);
+            return;
+        }
         worker.drop_and_tell(
             packet, packet_note.link_in, Underlay::kUnknown, Underlay::unknown(inside.said_at)
         );
+    } else if (verdict == encap::FouVerdict::no_port) {
+        worker.drop_and_tell(
+            packet, packet_note.link_in, Drop::udp_no_port, Underlay::kPortUnreachable
+        );
+    } else {
+        worker.drop(packet, packet_note.link_in, reason_of(verdict));
     }
 }
 
