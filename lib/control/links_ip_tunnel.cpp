@@ -128,7 +128,8 @@ Result<void> LinkManager::check_ip_tunnel(
     if (kind.carries_frames && options.remote && options.remote->is_unspecified()) {
         return invalid("a gretap's remote is an address");  // GRETAP-CRE-01
     }
-    if (kind.carries_frames && kind.is_over_ipv6 && config.remote.is_unspecified()) {
+    const bool needs_remote = kind.carries_frames && kind.is_over_ipv6 && !config.external;
+    if (needs_remote && config.remote.is_unspecified()) {
         return invalid("an ip6gretap needs a remote");  // ip6gre_tap_validate()
     }
     if (kind.is_over_ipv6) {
@@ -226,8 +227,12 @@ Result<LinkId> LinkManager::add_ip_tunnel(const LinkAddRequest& request, LinkRec
         CULVERT_CHECK(check_no_mac(attempt, request.kind, request.address));
         next.mac = {};
     }
+    config.external = options.external;
     if (encap::traits(config.kind).is_over_ipv6) {
-        config.ttl = encap::IpTunnelConfig6::kDefaultHopLimit;  // as ip(8) says it
+        // As ip(8) says it; of an external device it says nothing.
+        config.ttl = config.external ? 0 : encap::IpTunnelConfig6::kDefaultHopLimit;
+        config.ip6.encap_limit = config.external ? 0 : encap::IpTunnelConfig6::kDefaultEncapLimit;
+        config.udp.checksum6 = !config.external;
     }
     merge(options, config);
     CULVERT_CHECK(check_ip_tunnel(attempt, options, config));
@@ -236,7 +241,6 @@ Result<LinkId> LinkManager::add_ip_tunnel(const LinkAddRequest& request, LinkRec
         config.lower = lower;
         config.vrf = vrf_over(lower);
     }
-    config.external = options.external;
     CULVERT_CHECK(
         config.external ? check_external(attempt, config.kind)
                         : check_duplicate(attempt, kNoLink, config)
@@ -260,7 +264,7 @@ Result<void> LinkManager::check_no_mac(
 // IPIP-CRE-06
 Result<void>
 LinkManager::check_external(const std::string& attempt, encap::IpTunnelKind kind) const {
-    const LinkId other = core_.ip_tunnels().lookup.find_external(kind);
+    const LinkId other = core_.ip_tunnels().find_external(kind);
     if (other == kNoLink) {
         return {};
     }

@@ -357,8 +357,9 @@ Result<void> LinkManager::open_vxlan(const LinkRecord& record) {
             )
         );
     }
-    if (socket.users == 0 && key == encap::VxlanKey::socket(record.vxlan.destination_port) &&
-        core_.fou().is_open(record.vxlan.destination_port)) {
+    const bool is_for_all = record.vxlan.vrf == kNoLink;
+    if (socket.users == 0 && is_for_all &&
+        core_.fou().is_open(record.vxlan.destination_port, record.vxlan.is_ipv6)) {
         open_sockets_.erase(key.packed);
         return refuse(std::errc::address_in_use, "link set " + record.name, "fou has the port");
     }

@@ -187,7 +187,10 @@ void Tunnels::find_way(Tunnel& tunnel) {
     tunnel.ways = nullptr;
     if (device != nullptr && !tunnel.remote.is_unspecified()) {
         const LinkId via = via_of(*device, remote);
-        tunnel.path = core_.routing().lookup(tunnel.remote, via, local_of(*device, *tunnel.key));
+        // Over IPv6 what a packet's metadata says need not be an address of ours.
+        const bool is_any_source = tunnel.is_ip6 && device->ip_tunnel.external;
+        const auto local = is_any_source ? net::IpAddress{} : local_of(*device, *tunnel.key);
+        tunnel.path = core_.routing().lookup(tunnel.remote, via, local);
         if (tunnel.path.link != kNoLink && chooses_by_flow(*device, tunnel)) {
             tunnel.ways = core_.routing().ways(tunnel.remote, via);
         }
