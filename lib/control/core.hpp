@@ -120,6 +120,9 @@ public:
     // re-resolves tunnels if routing changed, reclaims memory. Returns ms until it wants to be
     // called again, at most 100; 0 = there is more to do.
     std::uint32_t turn();
+    // The part of it that cannot wait for the end of a command that takes seconds: what is in the
+    // rings, and memory.
+    void attend();
     // After a command changed something: tunnels and links follow at once, so that the reply is
     // true when it is read.
     void settle();

@@ -24,6 +24,7 @@ struct Core::Impl {
     ~Impl();
 
     [[nodiscard]] std::uint64_t now_ms() const noexcept;
+    [[nodiscard]] bool take_from_workers();
     void take_packets(pipeline::Worker& worker, bool& more);
     void take_learned(pipeline::Worker& worker, bool& more);
     void learn(const fdb::LearnEvent& event);
@@ -65,6 +66,7 @@ struct Core::Impl {
     std::map<LinkId, std::uint64_t> sent_by_link;  // packets, a second ago
     std::uint64_t next_ageing_ms = 0;
     unsigned learned_in_turn = 0;  // events taken
+    bool is_attending = false;     // what is attended to may ask for it, too
 };
 
 }  // namespace culvert::control

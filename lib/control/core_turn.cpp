@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 namespace culvert::control {
 
@@ -125,14 +126,29 @@ void Core::Impl::renew_stale_neighbours() {
     sent_by_link = std::move(now);
 }
 
+// Returns whether there is more.
+bool Core::Impl::take_from_workers() {
+    bool more = false;
+    for (pipeline::Worker* worker : workers) {
+        take_packets(*worker, more);
+        take_learned(*worker, more);
+    }
+    return more;
+}
+
+void Core::attend() {
+    if (std::exchange(impl_->is_attending, true)) {
+        return;
+    }
+    (void)impl_->take_from_workers();
+    impl_->domain.reclaim();
+    impl_->is_attending = false;
+}
+
 std::uint32_t Core::turn() {
     Impl& impl = *impl_;
-    bool more = false;
     impl.learned_in_turn = 0;
-    for (pipeline::Worker* worker : impl.workers) {
-        impl.take_packets(*worker, more);
-        impl.take_learned(*worker, more);
-    }
+    const bool more = impl.take_from_workers();
     const std::uint64_t now = now_ms();
     const std::uint64_t routing_ms = impl.routing->tick(now);
     const std::uint64_t packets_ms = impl.slow_path.tick(now);

@@ -328,6 +328,10 @@ void SlowPath::route_changed(const route::Route& route, bool removed) {
     core_.publish_event(event);
 }
 
+void SlowPath::breathe() {
+    core_.attend();
+}
+
 void SlowPath::path_mtu_changed(const net::IpAddress& destination) {
     core_.tunnels().path_changed(destination);
 }

@@ -87,6 +87,7 @@ public:
     void route_changed(const route::Route& route, bool removed) override;
     void address_changed(const route::Address& address, bool removed) override;
     void path_mtu_changed(const net::IpAddress& destination) override;
+    void breathe() override;
 
 private:
     // What reassembly wants done.

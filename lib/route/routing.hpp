@@ -177,6 +177,11 @@ public:
 
     // What is known of the way to it (learn_path_mtu) is another; unspecified = of any.
     virtual void path_mtu_changed(const net::IpAddress& /*destination*/) {}
+
+    // Called every few milliseconds of work that may take seconds (a link with a million routes
+    // goes down), when the tables agree with each other: packets may be handled, but no link,
+    // address or route changed.
+    virtual void breathe() {}
 };
 
 class Routing {

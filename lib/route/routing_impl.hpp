@@ -198,7 +198,7 @@ private:
     void after_removal(const Route& route);
     void remove_routes_by(LinkId link, const std::function<bool(const Route&)>& pick);
     void remove_routes_from(TableId table, const net::IpAddress& source);
-    void remove_routes(std::vector<Route> picked);
+    void remove_routes(const std::vector<Route>& picked);
     [[nodiscard]] std::optional<Wanted>
     wanted(const RoutingTable& table, const net::Prefix& prefix, const Rib::Node* node) const;
     [[nodiscard]] Wanted wanted_of(const Route& route) const;

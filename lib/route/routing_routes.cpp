@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <numeric>
 #include <string_view>
 
 namespace culvert::route {
@@ -13,6 +15,7 @@ namespace {
 
 constexpr std::uint32_t kUserMetric6 = 1024;   // IP6_RT_PRIO_USER
 constexpr std::uint32_t kMaxMtu = 65535 - 15;  // as the kernel caps the metric
+constexpr std::size_t kRoutesABreath = 256;    // some 2 ms
 
 Error refused(std::errc code, const Route& route, std::string_view why) {
     return {code, fmt::format("route {}: {}", route.prefix.to_string(), why)};
@@ -273,7 +276,7 @@ void Routing::Impl::remove_routes_by(LinkId link, const std::function<bool(const
             }
         });
     }
-    remove_routes(std::move(picked));
+    remove_routes(picked);
 }
 
 // Those that say to send from the address.
@@ -282,18 +285,25 @@ void Routing::Impl::remove_routes_from(TableId table, const net::IpAddress& sour
     if (const RoutingTable* found = find_table(table); found != nullptr) {
         found->rib.for_each_from(source, [&](const Route& route) { picked.push_back(route); });
     }
-    remove_routes(std::move(picked));
+    remove_routes(picked);
 }
 
-void Routing::Impl::remove_routes(std::vector<Route> picked) {
-    std::stable_sort(picked.begin(), picked.end(), [](const Route& a, const Route& b) {
-        return a.prefix < b.prefix;
+void Routing::Impl::remove_routes(const std::vector<Route>& picked) {
+    std::vector<std::uint32_t> order(picked.size());
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
+        return picked[a].prefix < picked[b].prefix;
     });
-    for (const Route& route : picked) {
+    std::size_t removed = 0;
+    for (const std::uint32_t index : order) {
+        const Route& route = picked[index];
         find_table(route.table)->rib.erase_first(route.prefix, [&](const Route& other) {
             return other == route;
         });
         after_removal(route);
+        if (++removed % kRoutesABreath == 0) {
+            actions_.breathe();
+        }
     }
 }
 

@@ -107,13 +107,18 @@ struct CoreFixture {
         return made;
     }
 
-    void punt(const std::vector<std::uint8_t>& bytes, pipeline::Punt why, LinkId link_in) {
+    // Control has it when it looks next.
+    void offer(const std::vector<std::uint8_t>& bytes, pipeline::Punt why, LinkId link_in) {
         REQUIRE(
             rte_ring_enqueue(
                 core->workers().front()->rings.to_control, packet(bytes, why, link_in)
             ) == 0
         );
         core->own_counters().received.add(1);
+    }
+
+    void punt(const std::vector<std::uint8_t>& bytes, pipeline::Punt why, LinkId link_in) {
+        offer(bytes, why, link_in);
         core->turn();
     }
 

@@ -346,6 +346,29 @@ TEST_CASE_METHOD(
     CHECK(core->drops(port, Drop::neighbour_failed) == 1);
 }
 
+TEST_CASE_METHOD(
+    Host,
+    "who asks while a link with many routes goes down is answered before that ends",
+    "[control]"
+) {
+    const LinkId other = add_quiet_port(1);
+    add_address(other, "198.51.100.1/24");
+    route::Route route;
+    route.link = other;
+    for (std::uint32_t i = 0; i < 1000; ++i) {
+        route.prefix = {net::IpAddress::from_v4(0x0a000000 + (i << 8)), 24};
+        REQUIRE(core->routing().modify_route(route::RouteVerb::add, route));
+    }
+    (void)drain();
+    offer(arp_frame({}), Punt::arp, port);
+    REQUIRE(up(other, false));
+    // No turn has come since.
+    CHECK(drain() == 1);
+    CHECK(core->routing().lookup(ip("10.0.0.1")).kind == route::AdjacencyKind::no_route);
+    CHECK(core->routing().lookup(ip("10.3.231.1")).kind == route::AdjacencyKind::no_route);
+    CHECK(is_balanced());
+}
+
 TEST_CASE_METHOD(Host, "a packet for a link that has gone is dropped", "[control]") {
     rte_mbuf* waiting = packet(Bytes(60, 0), Punt::resolve, kNoLink);
     pipeline::note(waiting).link_out = 999;
