@@ -227,7 +227,28 @@ private:
     void sync_host(const NeighbourKey& key);
 
     // lookups
+    struct Found {
+        const RoutingTable* table = nullptr;
+        const Route* route = nullptr;
+    };
+
     [[nodiscard]] bool goes_on_to_main(const RoutingTable& table, const Route* route) const;
+
+    // What the table says that `near` is routed by, or else main.
+    template <typename Accept>
+    [[nodiscard]] Found
+    find_route(LinkId near, const net::IpAddress& destination, Accept accept) const {
+        const RoutingTable& table = table_of(near);
+        const Route* route = table.rib.longest_match(destination, accept);
+        return goes_on_to_main(table, route)
+                   ? Found{main_, main_->rib.longest_match(destination, accept)}
+                   : Found{&table, route};
+    }
+
+    [[nodiscard]] Found find_route(LinkId near, const net::IpAddress& destination) const {
+        return find_route(near, destination, [](const Route&) { return true; });
+    }
+
     [[nodiscard]] Path path_of(const Route& route, const net::IpAddress& destination) const;
     [[nodiscard]] Route one_of(
         const RoutingTable& table,

@@ -303,12 +303,7 @@ std::shared_ptr<const Ways> Routing::Impl::ways(const net::IpAddress& destinatio
     if (by != kNoLink && !is_vrf(by)) {
         return nullptr;
     }
-    const RoutingTable* table = &table_of(by);
-    const Route* route = table->rib.longest_match(destination);
-    if (goes_on_to_main(*table, route)) {
-        table = main_;
-        route = table->rib.longest_match(destination);
-    }
+    const auto [table, route] = find_route(by, destination);
     const Rib::Node* node = route != nullptr ? table->rib.find(route->prefix) : nullptr;
     if (node == nullptr || node->installed == nullptr ||
         node->installed->key.kind != AdjacencyKind::multipath) {
