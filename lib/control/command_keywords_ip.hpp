@@ -3,6 +3,7 @@
 #pragma once
 
 #include "lib/control/command_keywords.hpp"
+#include "lib/control/dsfield.hpp"
 
 #include <array>
 
@@ -65,6 +66,15 @@ inline constexpr Keyword kMetric = {
     .kind = Kind::number,
     .value = "N",
     .help = "the lowest wins"};
+inline constexpr Keyword kRouteTos = {
+    .name = "tos",
+    .aliases = "dsfield",
+    .kind = Kind::hex,
+    .value = "HEX",
+    .words = kDsfieldWords,
+    .max = kMax8,
+    .complaint = "\"tos\" value is invalid",
+    .help = "IPv4: for packets with this TOS alone, of which the bits 0x1c count"};
 inline constexpr Keyword kVia = {
     .name = "via",
     .kind = Kind::address,
@@ -132,11 +142,14 @@ inline constexpr auto kRouteAdd = std::to_array<Keyword>({
      .help = "encap: GRE's key, if there is `key`, too"},
     {.name = "dst", .kind = Kind::address4, .value = "ADDR", .help = "encap: outer destination"},
     {.name = "tos",
+     .aliases = "dsfield",
      .kind = Kind::hex,
      .value = "HEX",
+     .words = kDsfieldWords,
      .max = kMax8,
      .complaint = "\"tos\" value is invalid",
-     .help = "encap: outer TOS; 1: the inner packet's"},
+     .help = "IPv4: for packets with this TOS alone, of which the bits 0x1c count; "
+             "behind encap: the outer TOS, and 1 is the inner packet's"},
     {.name = "ttl",
      .aliases = "hoplimit hlim",
      .kind = Kind::number,
@@ -160,6 +173,7 @@ inline constexpr auto kRouteDel = std::to_array<Keyword>({
     kVia,
     {.name = "dev", .kind = Kind::link, .value = "NAME", .help = "the link it sends on"},
     kRouteSource,
+    kRouteTos,
     kMetric,
     kProtocol,
     kRouteScope,
@@ -188,7 +202,7 @@ inline constexpr auto kRouteDel = std::to_array<Keyword>({
          .value = "PREFIX",                                                                        \
          .help = "only prefixes that this one is within"},                                         \
         {.name = "exact", .kind = Kind::prefix, .value = "PREFIX", .help = "only this prefix"},    \
-        kDevFilter, kVia, kProtocol, kRouteScope, kTableOfVrf, {                                   \
+        kDevFilter, kVia, kRouteTos, kProtocol, kRouteScope, kTableOfVrf, {                        \
         .name = "table", .kind = Kind::number, .value = "T", .words = "main default local all",    \
         .complaint = "\"table\" value is invalid", .help = "local: our own addresses"              \
     }
@@ -213,6 +227,7 @@ inline constexpr auto kRouteGet = std::to_array<Keyword>({
      .kind = Kind::link,
      .value = "NAME",
      .help = "as if bound to this link"},
+    kRouteTos,
     kTableOfVrf,
 });
 

@@ -52,8 +52,12 @@ IpOutput::header(std::uint8_t protocol, std::size_t len, net::Be32 source, net::
 void IpOutput::send(rte_mbuf* packet, LinkId link_in) {
     const auto& ip = *rte_pktmbuf_mtod(packet, const net::Ipv4Header*);
     const route::Routing& routing = core_.routing();
-    const route::Path path =
-        routing.lookup(net::IpAddress::from_v4(ip.destination.host()), routing.vrf_of(link_in));
+    const route::Path path = routing.lookup(
+        net::IpAddress::from_v4(ip.destination.host()),
+        routing.vrf_of(link_in),
+        {},
+        ip.type_of_service
+    );
     core_.own_counters().count(IpCounter::out_requests);
     if (!route::leads_on(path.kind)) {
         core_.own_counters().count(IpCounter::out_no_routes);

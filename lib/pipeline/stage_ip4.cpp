@@ -8,6 +8,7 @@
 #include "lib/net/ipv4.hpp"
 #include "lib/net/udp.hpp"
 #include "lib/pipeline/ip4_input.hpp"
+#include "lib/pipeline/ip_by_tos.hpp"
 #include "lib/pipeline/ip_chunk.hpp"
 #include "lib/pipeline/ip_fragment.hpp"
 #include "lib/pipeline/ip_multipath.hpp"
@@ -337,6 +338,40 @@ Way find_way(Worker& worker, route::AdjacencyId id) noexcept {
     for_each_next_hop(packets, n, several, MultipathHash(worker, false), leave);
 }
 
+// RT-05: a run to a prefix that has routes by TOS.
+[[gnu::noinline]] void spread_by_tos(
+    Worker& worker,
+    rte_mbuf* const* packets,
+    std::uint32_t n,
+    std::uint32_t destination,
+    route::AdjacencyId all
+) noexcept {
+    const auto tos_of = [&](std::uint32_t i) {
+        return static_cast<std::uint8_t>(header_of(packets[i])->type_of_service & route::kTosMask);
+    };
+    std::uint32_t next = 0;
+    for (std::uint32_t i = 0; i < n; i = next) {
+        const std::uint8_t tos = tos_of(i);
+        for (next = i + 1; next < n && tos_of(next) == tos;) {
+            ++next;
+        }
+        const Way way = find_way(worker, choose_by_tos(worker, all, destination, tos));
+        const route::AdjacencyKind kind =
+            way.adjacency != nullptr ? way.adjacency->kind : route::AdjacencyKind::no_route;
+        if (kind == route::AdjacencyKind::rewrite) {
+            rewrite(worker, packets + i, next - i, is_group(destination), way);
+        } else if (route::is_ours(kind)) {
+            deliver(worker, packets + i, next - i, kind == route::AdjacencyKind::broadcast);
+        } else if (kind == route::AdjacencyKind::multipath) {
+            spread(worker, packets + i, next - i, destination, *way.adjacency->multipath);
+        } else {
+            for (std::uint32_t k = i; k < next; ++k) {
+                finish_here(worker, packets[k], destination, way);
+            }
+        }
+    }
+}
+
 void send_on(Worker& worker, const Chunk& chunk) noexcept {
     using route::AdjacencyKind;
     Way way;
@@ -365,6 +400,8 @@ void send_on(Worker& worker, const Chunk& chunk) noexcept {
             deliver(worker, packets, n, kind == AdjacencyKind::broadcast);
         } else if (kind == AdjacencyKind::multipath) {
             spread(worker, packets, n, destination, *way.adjacency->multipath);
+        } else if (kind == AdjacencyKind::by_tos) {
+            spread_by_tos(worker, packets, n, destination, way.id);
         } else {
             for (std::uint32_t i = 0; i < n; ++i) {
                 finish_here(worker, packets[i], destination, way);

@@ -170,7 +170,7 @@ void VxlanPush::dispatch(
 ) noexcept {
     encap::VxlanTemplate one = outer;
     const net::Be16 source_port{encap::vxlan_source_port(outer, inner.flow_hash)};
-    if (!choose_by_flow(worker_, source_port, one)) {
+    if (!choose_by_flow(worker_, inner.parsed.tos, source_port, one)) {
         worker_.drop(packet, device.id, Drop::vxlan_no_route);
         return;
     }

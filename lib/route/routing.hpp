@@ -89,6 +89,7 @@ struct Route {
     std::uint32_t mtu = 0;  // 0 = the link's
     bool mtu_locked = false;
     bool onlink = false;
+    std::uint8_t tos = 0;           // IPv4: of packets that are routed by it; 0 = of all
     std::string protocol = "boot";  // boot, kernel, static, ...
     std::string scope = "global";   // global, link, host
     TableId table = kMainTable;
@@ -103,6 +104,11 @@ struct Route {
                std::any_of(next_hops.begin(), next_hops.end(), [other](const NextHop& hop) {
                    return hop.link == other;
                });
+    }
+
+    // RT-05: whether it is for packets with this TOS.
+    [[nodiscard]] bool takes(std::uint8_t packet_tos) const noexcept {
+        return tos == 0 || tos == (packet_tos & kTosMask);
     }
 
     // The route as if this next hop were its only one.
@@ -131,10 +137,11 @@ struct Path {
     TableId table = kMainTable;
 };
 
-// The several next hops of a path, for workers to choose from by each packet's flow. The adjacency
-// stays published for as long as somebody has this.
+// The several next hops of a path, for workers to choose from by each packet's flow, or first by
+// its TOS. The adjacency stays published for as long as somebody has this.
 struct Ways {
-    AdjacencyId adjacency = AdjacencyTable::kNone;  // a multipath
+    AdjacencyId adjacency = AdjacencyTable::kNone;  // a multipath, or by_tos
+    bool by_tos = false;
     std::vector<LinkId> links{};
     std::uint32_t mtu = 0;  // the smallest
 };
@@ -254,17 +261,27 @@ public:
     // The dataplane's answer for `destination`. `link` as RT-02: with it and without a route, the
     // destination is on-link there. A VRF as `link` says the table only. `source`: must be local
     // (RT-01), else no_route.
+    // `tos`: the packet's.
     [[nodiscard]] Path lookup(
-        const net::IpAddress& destination, LinkId link = kNoLink, const net::IpAddress& source = {}
+        const net::IpAddress& destination,
+        LinkId link = kNoLink,
+        const net::IpAddress& source = {},
+        std::uint8_t tos = 0
     ) const;
     // The same for a packet that comes in by `link_in`, from anywhere.
     [[nodiscard]] Path lookup_forward(
-        const net::IpAddress& destination, const net::IpAddress& source, LinkId link_in = kNoLink
+        const net::IpAddress& destination,
+        const net::IpAddress& source,
+        LinkId link_in = kNoLink,
+        std::uint8_t tos = 0
     ) const;
-    // Of a lookup() without a source; nullptr = there are not several. To be let go before this
-    // object.
-    [[nodiscard]] std::shared_ptr<const Ways>
-    ways(const net::IpAddress& destination, LinkId link = kNoLink);
+    // Of a lookup() without a source; nullptr = there are not several. `tos`: of all packets;
+    // nullopt = each has its own. To be let go before this object.
+    [[nodiscard]] std::shared_ptr<const Ways> ways(
+        const net::IpAddress& destination,
+        LinkId link = kNoLink,
+        std::optional<std::uint8_t> tos = 0
+    );
     // A router takes no larger packets than `mtu` on the way to `destination`: lookups in the table
     // of `near` say so for ten minutes (RT-11).
     void learn_path_mtu(

@@ -13,6 +13,7 @@
 #include "lib/route/routing.hpp"
 #include "lib/route/routing_table.hpp"
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -73,10 +74,17 @@ public:
 
     // routing_lookup.cpp
     [[nodiscard]] bool is_local(const net::IpAddress& address, LinkId near) const;
-    [[nodiscard]] Path
-    lookup(const net::IpAddress& destination, LinkId by, const net::IpAddress& source) const;
+    [[nodiscard]] Path lookup(
+        const net::IpAddress& destination,
+        LinkId by,
+        const net::IpAddress& source,
+        std::uint8_t tos = 0
+    ) const;
     [[nodiscard]] Path lookup_forward(
-        const net::IpAddress& destination, const net::IpAddress& source, LinkId link_in
+        const net::IpAddress& destination,
+        const net::IpAddress& source,
+        LinkId link_in,
+        std::uint8_t tos
     ) const;
 
     void learn_path_mtu(
@@ -120,7 +128,8 @@ public:
     [[nodiscard]] std::uint64_t generation() const noexcept { return generation_; }
 
     // routing_multipath.cpp
-    [[nodiscard]] std::shared_ptr<const Ways> ways(const net::IpAddress& destination, LinkId by);
+    [[nodiscard]] std::shared_ptr<const Ways>
+    ways(const net::IpAddress& destination, LinkId by, std::optional<std::uint8_t> tos);
 
     [[nodiscard]] const net::SharedMultipathSettings& multipath_settings() const noexcept {
         return multipath_settings_;
@@ -142,7 +151,9 @@ private:
     struct Wanted {
         AdjacencyKey key;
         bool holds_neighbour = false;
-        MultipathHops hops{};  // of a multipath, whose number is not in the key yet
+        MultipathHops hops{};  // of a multipath or by_tos, whose number is not in the key yet
+
+        friend bool operator==(const Wanted&, const Wanted&) = default;
     };
 
     // NeighbourActions
@@ -201,7 +212,19 @@ private:
     void remove_routes(std::vector<Route> picked);
     [[nodiscard]] std::optional<Wanted>
     wanted(const RoutingTable& table, const net::Prefix& prefix, const Rib::Node* node) const;
+    [[nodiscard]] std::optional<Wanted> wanted_for(
+        const RoutingTable& table,
+        const net::Prefix& prefix,
+        const Rib::Node* node,
+        std::uint8_t tos
+    ) const;
+    [[nodiscard]] std::optional<Wanted> wanted_by_tos(
+        const RoutingTable& table, const net::Prefix& prefix, const Rib::Node* node
+    ) const;
+    [[nodiscard]] static Wanted by_tos(const std::array<Wanted, kTosKinds>& kinds);
     [[nodiscard]] Wanted wanted_of(const Route& route) const;
+    static void note_tos(RoutingTable& table, const Route& route);
+    void sync_by_tos(RoutingTable& table, const net::Prefix& prefix);
     [[nodiscard]] bool is_as_wanted(const Rib::Node& node, const Wanted& next) const;
     Result<void> sync(RoutingTable& table, const net::Prefix& prefix);
     Result<void> install(RoutingTable& table, const net::Prefix& prefix, const Wanted& next);
@@ -236,22 +259,28 @@ private:
 
     // What the table says that `near` is routed by, or else main.
     template <typename Accept>
-    [[nodiscard]] Found
-    find_route(LinkId near, const net::IpAddress& destination, Accept accept) const {
+    [[nodiscard]] Found find_route(
+        LinkId near, const net::IpAddress& destination, Accept accept, std::uint8_t tos = 0
+    ) const {
         const RoutingTable& table = table_of(near);
-        const Route* route = table.rib.longest_match(destination, accept);
+        const Route* route = table.rib.longest_match(destination, accept, tos);
         return goes_on_to_main(table, route)
-                   ? Found{main_, main_->rib.longest_match(destination, accept)}
+                   ? Found{main_, main_->rib.longest_match(destination, accept, tos)}
                    : Found{&table, route};
     }
 
-    [[nodiscard]] Found find_route(LinkId near, const net::IpAddress& destination) const {
-        return find_route(near, destination, [](const Route&) { return true; });
+    [[nodiscard]] Found
+    find_route(LinkId near, const net::IpAddress& destination, std::uint8_t tos = 0) const {
+        return find_route(
+            near, destination, [](const Route&) { return true; }, tos
+        );
     }
 
+    [[nodiscard]] Wanted
+    way_to(const net::IpAddress& destination, LinkId by, std::uint8_t tos) const;
+    void describe_ways(const MultipathHops& hops, Ways& ways) const;
     [[nodiscard]] Path path_of(const Route& route, const net::IpAddress& destination) const;
     [[nodiscard]] Route one_of(
-        const RoutingTable& table,
         const Route& route,
         LinkId link,
         const net::IpAddress& source,

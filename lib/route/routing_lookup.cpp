@@ -49,7 +49,7 @@ bool Routing::Impl::goes_on_to_main(const RoutingTable& table, const Route* rout
 }
 
 Path Routing::Impl::lookup(
-    const net::IpAddress& destination, LinkId by, const net::IpAddress& source
+    const net::IpAddress& destination, LinkId by, const net::IpAddress& source, std::uint8_t tos
 ) const {
     const bool has_source = !source.is_unspecified();
     if ((by != kNoLink && !is_up(by)) || (has_source && !is_local(source, by))) {
@@ -71,9 +71,9 @@ Path Routing::Impl::lookup(
                    (link == kNoLink || is_refusal(other) || other.leaves_by(link));
         };
         if (link == kNoLink) {
-            found = find_route(by, destination, fits);
+            found = find_route(by, destination, fits, tos);
         } else {
-            found.route = found.table->rib.longest_match(destination, fits);
+            found.route = found.table->rib.longest_match(destination, fits, tos);
         }
     }
     const Route* route = found.route;
@@ -83,7 +83,7 @@ Path Routing::Impl::lookup(
     } else if (route != nullptr) {
         path = route->next_hops.empty()
                    ? path_of(*route, destination)
-                   : path_of(one_of(*found.table, *route, link, source, destination), destination);
+                   : path_of(one_of(*route, link, source, destination), destination);
     }
     path.table = found.table->id;
     if (has_source) {
@@ -94,13 +94,16 @@ Path Routing::Impl::lookup(
 }
 
 Path Routing::Impl::lookup_forward(
-    const net::IpAddress& destination, const net::IpAddress& source, LinkId link_in
+    const net::IpAddress& destination,
+    const net::IpAddress& source,
+    LinkId link_in,
+    std::uint8_t tos
 ) const {
-    const auto [table, route] = find_route(link_in, destination);
+    const auto [table, route] = find_route(link_in, destination, tos);
     if (route == nullptr || route->next_hops.empty()) {
-        return lookup(destination, vrf_of(link_in), {});
+        return lookup(destination, vrf_of(link_in), {}, tos);
     }
-    Path path = path_of(one_of(*table, *route, kNoLink, source, destination), destination);
+    Path path = path_of(one_of(*route, kNoLink, source, destination), destination);
     path.table = table->id;
     return path;
 }

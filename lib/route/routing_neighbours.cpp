@@ -91,7 +91,7 @@ Routing::Impl::tunnel_address_of(LinkId link, const net::IpAddress& next_hop) co
 Adjacency Routing::Impl::describe(const AdjacencyKey& key) const {
     Adjacency adjacency;
     adjacency.kind = key.kind;
-    if (key.kind == AdjacencyKind::multipath) {
+    if (key.group != 0) {
         adjacency.multipath = multipaths_.table(key.group);
         return adjacency;
     }
