@@ -31,11 +31,37 @@ inline constexpr auto kAddrAdd = std::to_array<Keyword>({
      .words = "global link host",
      .help = "where it is valid"},
     {.name = "label", .kind = Kind::text, .value = "LABEL", .help = "what listings show it with"},
+    {.name = "peer",
+     .aliases = "remote",
+     .kind = Kind::prefix,
+     .value = "PREFIX",
+     .help = "who is on the other end, or the network there; the length is this one's"},
+    {.name = "valid_lft",
+     .kind = Kind::number,
+     .value = "SECONDS",
+     .words = "forever",
+     .min = 1,
+     .max = 0xffffffff,
+     .help = "how long it is there; with preferred_lft"},
+    {.name = "preferred_lft",
+     .kind = Kind::number,
+     .value = "SECONDS",
+     .words = "forever",
+     .max = 0xffffffff,
+     .help = "how long packets are sent from it; with valid_lft"},
     {.name = "noprefixroute", .help = "without the route to its prefix"},
     {.name = "nodad", .help = "IPv6: in use at once, without duplicate address detection"},
 });
 
-inline constexpr auto kAddrDel = std::to_array<Keyword>({kAddress, kDevRequired});
+inline constexpr auto kAddrDel = std::to_array<Keyword>({
+    kAddress,
+    kDevRequired,
+    {.name = "peer",
+     .aliases = "remote",
+     .kind = Kind::prefix,
+     .value = "PREFIX",
+     .help = "who is on the other end, or the network there"},
+});
 inline constexpr auto kAddrShow =
     std::to_array<Keyword>({kShowDev, {.name = "up", .help = "only links that are up"}});
 inline constexpr auto kAddrFlush = std::to_array<Keyword>({kDevPositional});
@@ -100,9 +126,15 @@ inline constexpr Keyword kNextHops = {
 inline constexpr Keyword kRouteEncap = {
     .name = "encap",
     .kind = Kind::choice,
-    .words = "ip",
+    .words = "ip mpls seg6 seg6local bpf ioam6 rpl xfrm",
     .complaint = "\"encap type\" value is invalid",
     .help = "into an external tunnel: the outer header's words follow, and among them `src`"};
+
+inline constexpr Keyword kNextHopId = {
+    .name = "nhid",
+    .kind = Kind::number,
+    .value = "N",
+    .help = "refused: there are no next hop objects; say via, dev, nexthop"};
 
 inline constexpr auto kRouteAdd = std::to_array<Keyword>({
     {.name = "to",
@@ -125,6 +157,7 @@ inline constexpr auto kRouteAdd = std::to_array<Keyword>({
      .words = "medium",
      .help = "IPv6: as `route show` prints it"},
     {.name = "onlink", .help = "the gateway is on the link, whatever routes say"},
+    kNextHopId,
     kProtocol,
     kRouteScope,
     kTable,

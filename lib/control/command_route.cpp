@@ -104,6 +104,21 @@ bool read_encap(const Arguments& arguments, encap::IpTunnelMetadata& metadata) {
     return true;
 }
 
+// UI-RT-01: what ip(8) knows and there is nothing for.
+Result<void> check_offered(const Arguments& arguments) {
+    if (arguments.has("nhid")) {
+        return Error{
+            std::errc::operation_not_supported,
+            "nhid: there are no next hop objects; say via, dev or nexthop"};
+    }
+    if (const auto kind = arguments.text("encap"); !kind.empty() && !kind.starts_with("ip")) {
+        return Error{
+            std::errc::operation_not_supported,
+            fmt::format("encap {}: only tunnels' outer headers (encap ip) are made here", kind)};
+    }
+    return {};
+}
+
 // The route's gateway is what stands for the outer header.
 Result<void> apply_encap(Context& context, const Arguments& arguments, route::Route& route) {
     encap::IpTunnelMetadata metadata;
@@ -163,6 +178,7 @@ Result<route::Route> route_of(Context& context, const Arguments& arguments) {
 }
 
 Result<void> modify(Context& context, const Arguments& arguments, route::RouteVerb verb) {
+    CULVERT_CHECK(check_offered(arguments));
     CULVERT_TRY(route, route_of(context, arguments));
     const bool is_unicast = route.type == route::RouteType::unicast;
     const bool has_way = route.gateway || route.link != kNoLink || !route.next_hops.empty();

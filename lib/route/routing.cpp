@@ -117,8 +117,10 @@ void Routing::leave(LinkId link, const net::IpAddress& group) {
     impl_->leave(link, group);
 }
 
-Result<void> Routing::del_address(LinkId link, const net::Prefix& prefix) {
-    return impl_->del_address(link, prefix);
+Result<void> Routing::del_address(
+    LinkId link, const net::Prefix& prefix, const std::optional<net::IpAddress>& peer
+) {
+    return impl_->del_address(link, prefix, peer);
 }
 
 std::size_t Routing::flush_addresses(LinkId link) {

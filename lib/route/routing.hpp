@@ -47,6 +47,8 @@ struct LinkParameters {
 struct Address {
     LinkId link = kNoLink;
     net::Prefix prefix{};  // with host bits: 192.0.2.1/24
+    // Who is on the other end (UI-ADDR-01): then the length is of this one's network.
+    std::optional<net::IpAddress> peer{};
     std::optional<net::IpAddress> broadcast{};
     std::string scope = "global";
     std::string label{};  // the link's name
@@ -56,6 +58,15 @@ struct Address {
     bool tentative = false;   // it has not ended yet: not ours to use
     bool dad_failed = false;  // somebody else has it: tentative for good
     bool automatic = false;   // link-local, made of the MAC
+    // Until when it is there, and chosen as a source, by the clock of tick(); 0 = for ever.
+    std::uint64_t valid_until_ms = 0;
+    std::uint64_t preferred_until_ms = 0;
+    bool deprecated = false;  // no longer preferred
+
+    // What is on-link by it.
+    [[nodiscard]] net::Prefix network() const noexcept {
+        return net::Prefix{peer.value_or(prefix.address), prefix.length}.network();
+    }
 };
 
 enum class RouteType : std::uint8_t {
@@ -214,7 +225,10 @@ public:
 
     // --- addresses (UI-ADDR-01) --- errors EEXIST, EADDRNOTAVAIL, EINVAL, ENODEV
     Result<void> add_address(const Address& address, bool replace);
-    Result<void> del_address(LinkId link, const net::Prefix& prefix);
+    // Without `peer`, one that has none.
+    Result<void> del_address(
+        LinkId link, const net::Prefix& prefix, const std::optional<net::IpAddress>& peer = {}
+    );
     std::size_t flush_addresses(LinkId link);
     // Packets to the group are for us where the link is routed, as often as it was joined there and
     // not left. Error: as a route's.

@@ -56,7 +56,10 @@ public:
     void set_link(LinkId link, const LinkParameters& parameters, std::uint64_t now_ms);
     void del_link(LinkId link);
     Result<void> add_address(const Address& address, bool replace);
-    Result<void> del_address(LinkId link, const net::Prefix& prefix);
+    Result<void>
+    del_address(LinkId link, const net::Prefix& prefix, const std::optional<net::IpAddress>& peer);
+    // Those whose time has come go, or are deprecated. When to ask again.
+    std::uint64_t age_addresses(std::uint64_t now_ms);
     std::size_t flush_addresses(LinkId link);
 
     // routing_groups.cpp

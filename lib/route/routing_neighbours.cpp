@@ -159,7 +159,7 @@ void Routing::Impl::send_by_tunnel(LinkId link, const net::IpAddress& next_hop, 
 
 std::uint64_t Routing::Impl::tick(std::uint64_t now_ms) {
     now_ms_ = now_ms;
-    std::uint64_t next_ms = neighbours_.tick(now_ms);
+    std::uint64_t next_ms = std::min(neighbours_.tick(now_ms), age_addresses(now_ms));
     bool has_forgotten = false;
     for (const auto& [id, table] : tables_) {
         has_forgotten |= table->path_mtus.tick(now_ms);
