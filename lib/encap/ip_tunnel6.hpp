@@ -40,7 +40,8 @@ struct alignas(64) IpTunnelTemplate6 {
     bool label_inherit = false;
     bool label_of_flow = false;     // where nobody says another
     bool marks_congestion = false;  // the inner ECN is copied: ip6tnl alone
-    net::IpAddress next_hop;        // of the outer route; for `unresolved`
+    Cast cast = Cast::unicast;
+    net::IpAddress next_hop;  // of the outer route; for `unresolved`
     friend bool operator==(const IpTunnelTemplate6&, const IpTunnelTemplate6&) = default;
 
     // Bytes between the outer IPv6 header's begin and the payload.

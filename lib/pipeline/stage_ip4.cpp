@@ -29,7 +29,7 @@ struct Way {
     const route::Adjacency* adjacency = nullptr;
     const Link* link = nullptr;  // of a rewrite; nullptr = gone
     // Where all packets go that nothing in themselves keeps back; nullptr = each has to be looked
-    // at.
+    // at, by filters or for its way's sake.
     Vector* direct = nullptr;
 };
 
@@ -182,8 +182,11 @@ void resolve(
         return;
     }
     decrement_ttl(*header_of(packet));
-    if (!place_link_header(packet, sizeof(net::EtherHeader))) [[unlikely]] {
+    if (!place_link_header(packet, sizeof(net::EtherHeader), worker.pool)) [[unlikely]] {
         worker.drop(packet, adjacency.link_out, Drop::ip4_no_headroom);
+        return;
+    }
+    if (!passes_forwarded(worker, packet, adjacency.link_out)) {
         return;
     }
     note(packet).link_out = adjacency.link_out;
@@ -207,12 +210,15 @@ void resolve(
         return;
     }
     decrement_ttl(*header_of(packet));
-    if (!place_link_header(packet, adjacency.header_len)) {
+    if (!place_link_header(packet, adjacency.header_len, worker.pool)) {
         worker.drop(packet, adjacency.link_out, Drop::ip4_no_headroom);
         return;
     }
     auto* data = rte_pktmbuf_mtod(packet, std::uint8_t*);
     std::memcpy(data, adjacency.header.data(), adjacency.header_len);
+    if (!passes_forwarded(worker, packet, adjacency.link_out)) {
+        return;
+    }
     if (!cut_if_large(worker, packet, adjacency, false)) {
         worker.output(packet, *way.link);
     }
@@ -310,7 +316,7 @@ Way find_way(Worker& worker, route::AdjacencyId id) noexcept {
     // By a port or an ip_tunnel link, under an untagged Ethernet header.
     if (way.link != nullptr && way.link->up &&
         (way.link->kind == LinkKind::port || is_ip_tunnel(way.link->kind)) &&
-        way.adjacency->header_len == sizeof(net::EtherHeader)) {
+        way.adjacency->header_len == sizeof(net::EtherHeader) && worker.filters() == nullptr) {
         way.direct = &worker.vector(output_stage(way.link->kind));
     }
     return way;
