@@ -41,13 +41,11 @@ inline constexpr auto kAddrAdd = std::to_array<Keyword>({
      .value = "SECONDS",
      .words = "forever",
      .min = 1,
-     .max = 0xffffffff,
      .help = "how long it is there; with preferred_lft"},
     {.name = "preferred_lft",
      .kind = Kind::number,
      .value = "SECONDS",
      .words = "forever",
-     .max = 0xffffffff,
      .help = "how long packets are sent from it; with valid_lft"},
     {.name = "noprefixroute", .help = "without the route to its prefix"},
     {.name = "nodad", .help = "IPv6: in use at once, without duplicate address detection"},
@@ -126,7 +124,7 @@ inline constexpr Keyword kNextHops = {
 inline constexpr Keyword kRouteEncap = {
     .name = "encap",
     .kind = Kind::choice,
-    .words = "ip mpls seg6 seg6local bpf ioam6 rpl xfrm",
+    .words = "ip",
     .complaint = "\"encap type\" value is invalid",
     .help = "into an external tunnel: the outer header's words follow, and among them `src`"};
 

@@ -111,11 +111,6 @@ Result<void> check_offered(const Arguments& arguments) {
             std::errc::operation_not_supported,
             "nhid: there are no next hop objects; say via, dev or nexthop"};
     }
-    if (const auto kind = arguments.text("encap"); !kind.empty() && !kind.starts_with("ip")) {
-        return Error{
-            std::errc::operation_not_supported,
-            fmt::format("encap {}: only tunnels' outer headers (encap ip) are made here", kind)};
-    }
     return {};
 }
 
