@@ -11,14 +11,24 @@ namespace {
 
 // What add and del have in common.
 Result<encap::FouPort> port_of(Context& context, const Arguments& arguments) {
-    if (context.options.family == 6) {
-        return Error{
-            std::errc::address_family_not_supported, "IPv6 underlay is not supported for fou"};
-    }
     if (!arguments.has("port")) {
         return syntax_error(context, "fou: missing port");
     }
     encap::FouPort port;
+    port.is_ipv6 = context.options.family == 6 || arguments.has("-6");
+    for (const std::string_view word : {"local", "peer"}) {
+        const auto address = arguments.get<net::IpAddress>(word);
+        if (address && address->is_v4() == port.is_ipv6) {
+            return syntax_error(
+                context,
+                fmt::format(
+                    "{} address is expected rather than \"{}\"",
+                    port.is_ipv6 ? "inet6" : "inet",
+                    arguments.text(word)
+                )
+            );
+        }
+    }
     port.port = *arguments.number<std::uint16_t>("port");
     port.local = arguments.get<net::IpAddress>("local").value_or(net::IpAddress{});
     port.peer = arguments.get<net::IpAddress>("peer").value_or(net::IpAddress{});
@@ -58,6 +68,7 @@ Result<std::uint8_t> protocol_of(Context& context, const Arguments& arguments) {
 std::string port_text(const Context& context, const encap::FouPort& port) {
     std::string text = fmt::format("port {}", port.port);
     text += port.is_gue() ? std::string(" gue") : fmt::format(" ipproto {}", port.protocol);
+    text += port.is_ipv6 ? " -6" : "";
     if (!port.local.is_unspecified()) {
         text += fmt::format(" local {}", port.local.to_string());
     }
@@ -78,7 +89,7 @@ Json port_json(const Context& context, const encap::FouPort& port) {
     } else {
         json["ipproto"] = port.protocol;
     }
-    json["family"] = "inet";
+    json["family"] = port.is_ipv6 ? "inet6" : "inet";
     if (!port.local.is_unspecified()) {
         json["local"] = port.local.to_string();
     }

@@ -124,7 +124,7 @@ inline constexpr Keyword kNextHops = {
 inline constexpr Keyword kRouteEncap = {
     .name = "encap",
     .kind = Kind::choice,
-    .words = "ip",
+    .words = "ip ip6",
     .complaint = "\"encap type\" value is invalid",
     .help = "into an external tunnel: the outer header's words follow, and among them `src`"};
 
@@ -171,7 +171,7 @@ inline constexpr auto kRouteAdd = std::to_array<Keyword>({
      .value = "N",
      .complaint = "\"id\" value is invalid",
      .help = "encap: GRE's key, if there is `key`, too"},
-    {.name = "dst", .kind = Kind::address4, .value = "ADDR", .help = "encap: outer destination"},
+    {.name = "dst", .kind = Kind::address, .value = "ADDR", .help = "encap: outer destination"},
     {.name = "tos",
      .aliases = "dsfield",
      .kind = Kind::hex,
@@ -187,7 +187,13 @@ inline constexpr auto kRouteAdd = std::to_array<Keyword>({
      .value = "N",
      .max = kMax8,
      .complaint = "\"ttl\" value is invalid",
-     .help = "encap: outer TTL; 0: the inner packet's"},
+     .help = "encap: outer TTL or hop limit; 0: the inner packet's"},
+    {.name = "tc",
+     .kind = Kind::hex,
+     .value = "HEX",
+     .max = kMax8,
+     .complaint = "\"tc\" value is invalid",
+     .help = "encap ip6: outer traffic class"},
     {.name = "key", .help = "encap: GRE with a key"},
     {.name = "csum", .help = "encap: GRE with a checksum"},
     {.name = "seq", .help = "encap: GRE with sequence numbers"},

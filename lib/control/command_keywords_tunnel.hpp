@@ -69,7 +69,7 @@ inline constexpr Keyword kTunnelOseq = tunnel_toggle("oseq", "packets sent have 
 
 inline constexpr Keyword kTunnelExternal = {
     .name = "external",
-    .help = "each packet's route says the outer header (`route add ... encap ip`)"};
+    .help = "each packet's route says the outer header (`route add ... encap ip` or `ip6`)"};
 inline constexpr Keyword kTunnelFwmark = {
     .name = "fwmark",
     .kind = Kind::number,
@@ -101,7 +101,11 @@ inline constexpr Keyword kTunnelEncapDport = {
     .complaint = "Invalid destination port.",
     .help = "UDP destination port"};
 inline constexpr Keyword kTunnelEncapCsum = tunnel_toggle("encap-csum", "UDP checksum over IPv4");
-inline constexpr Keyword kTunnelEncapCsum6 = tunnel_toggle("encap-csum6", "UDP checksum over IPv6");
+inline constexpr Keyword kTunnelEncapCsum6 = {
+    .name = "encap-csum6",
+    .aliases = "encap-udp6-csum",
+    .kind = Kind::toggle,
+    .help = "UDP checksum over IPv6; on there if not said"};
 inline constexpr Keyword kTunnelEncapRemcsum = tunnel_toggle(
     "encap-remcsum", "room for GUE's remote checksum offload, which forwarded packets never have"
 );
@@ -247,7 +251,7 @@ inline constexpr auto kIp6tnl = std::to_array<Keyword>({
     kTunnelEncapSport,
     kTunnelEncapDport,
     kTunnelEncapCsum,
-    off_toggle("encap-udp6-csum", "UDP checksum of encap over IPv6"),
+    kTunnelEncapCsum6,
     kTunnelEncapRemcsum,
 });
 
@@ -279,16 +283,17 @@ inline constexpr auto kIp6gre = std::to_array<Keyword>({
     kTunnelEncapSport,
     kTunnelEncapDport,
     kTunnelEncapCsum,
-    off_toggle("encap-udp6-csum", "UDP checksum of encap over IPv6"),
+    kTunnelEncapCsum6,
     kTunnelEncapRemcsum,
 });
 
 inline constexpr Keyword kTunnelMode = {
     .name = "mode",
     .kind = Kind::choice,
-    .words = "ipip gre sit ip/ip gre/ip ipv6/ip",
+    .words = "ipip gre sit ip/ip gre/ip ipv6/ip ip6ip6 ipip6 ip6gre any ipv6/ipv6 ip4ip6 ipv4/ipv6 "
+             "ip/ipv6 gre/ipv6 any/ipv6 isatap vti vti6",
     .complaint = "Unknown tunnel mode",
-    .help = "the kind of tunnel"};
+    .help = "the kind of tunnel; the first three, or with -6 ip6ip6, ipip6, ip6gre, any"};
 inline constexpr Keyword kTunnelName = {
     .name = "name",
     .kind = Kind::text,
@@ -296,15 +301,28 @@ inline constexpr Keyword kTunnelName = {
     .positional = true,
     .help = "the tunnel's name"};
 
-// ip-tunnel(8): one list for both kinds, as there.
+// Of either family, as `-6` says.
+inline constexpr Keyword tunnel_address(std::string_view name, std::string_view help_text) {
+    return {
+        .name = name, .kind = Kind::address, .value = "ADDR", .words = "any", .help = help_text};
+}
+
+// ip-tunnel(8): one list for all kinds, as there.
 inline constexpr auto kTunnelAdd = std::to_array<Keyword>({
     kTunnelName,
     kTunnelMode,
-    kTunnelRemote,
-    kTunnelLocal,
+    tunnel_address("remote", kTunnelRemote.help),
+    tunnel_address("local", kTunnelLocal.help),
     kTunnelDev,
     kTunnelTtl,
-    kTunnelTos,
+    {.name = "tos",
+     .aliases = "tclass tc dsfield",
+     .kind = Kind::hex,
+     .value = "HEX",
+     .words = "inherit",
+     .max = kMax8,
+     .complaint = "bad TOS value",
+     .help = "outer TOS or traffic class, hexadecimal; inherit: the inner packet's"},
     kTunnelPmtudisc,
     kTunnelKey,
     kTunnelIkey,
@@ -315,6 +333,10 @@ inline constexpr auto kTunnelAdd = std::to_array<Keyword>({
     kTunnelSeq,
     kTunnelIseq,
     kTunnelOseq,
+    kTunnel6EncapLimit,
+    kTunnel6Label,
+    kTunnel6Dscp,
+    kTunnel6LocalRemote,
 });
 
 inline constexpr auto kTunnelDel = std::to_array<Keyword>({kTunnelName, kTunnelMode});
@@ -323,11 +345,11 @@ inline constexpr auto kTunnelShow = std::to_array<Keyword>({
     kTunnelName,
     kTunnelMode,
     {.name = "remote",
-     .kind = Kind::address4,
+     .kind = Kind::address,
      .value = "ADDR",
      .help = "only tunnels to this address"},
     {.name = "local",
-     .kind = Kind::address4,
+     .kind = Kind::address,
      .value = "ADDR",
      .help = "only tunnels from this address"},
     kDevFilter,
@@ -341,13 +363,14 @@ inline constexpr Keyword kFouPort = {
     .min = 1,
     .complaint = "invalid port",
     .help = "the UDP port"};
+inline constexpr Keyword kFouFamily = {.name = "-6", .help = "IPv6; as `-6` before the command"};
 inline constexpr Keyword kFouLocal = {
     .name = "local",
-    .kind = Kind::address4,
+    .kind = Kind::address,
     .value = "ADDR",
     .help = "only what is for this address"};
 inline constexpr Keyword kFouPeer = {
-    .name = "peer", .kind = Kind::address4, .value = "ADDR", .help = "only what comes from there"};
+    .name = "peer", .kind = Kind::address, .value = "ADDR", .help = "only what comes from there"};
 inline constexpr Keyword kFouPeerPort = {
     .name = "peer_port",
     .kind = Kind::number,
@@ -370,6 +393,7 @@ inline constexpr auto kFouAdd = std::to_array<Keyword>({
      .complaint = "invalid ipproto",
      .help = "FOU: what is inside"},
     {.name = "gue", .help = "GUE: its header says what is inside"},
+    kFouFamily,
     kFouLocal,
     kFouPeer,
     kFouPeerPort,
@@ -377,6 +401,6 @@ inline constexpr auto kFouAdd = std::to_array<Keyword>({
 });
 
 inline constexpr auto kFouDel =
-    std::to_array<Keyword>({kFouPort, kFouLocal, kFouPeer, kFouPeerPort, kFouDev});
+    std::to_array<Keyword>({kFouPort, kFouFamily, kFouLocal, kFouPeer, kFouPeerPort, kFouDev});
 
 }  // namespace culvert::control

@@ -72,11 +72,16 @@ bool is_tos_of_encap(const Arguments& arguments) {
     return false;
 }
 
-// The words of `encap ip`, which end with the first that is none of them (TUN-MD-02). False: there
-// are none.
+// Equal addresses must look equal: any is always the same.
+net::IpAddress any_as_one(const std::optional<net::IpAddress>& given) {
+    return given && !given->is_unspecified() ? *given : net::IpAddress{};
+}
+
+// The words of `encap ip` and `encap ip6`, which end with the first that is none of them
+// (TUN-MD-02). False: there are none.
 bool read_encap(const Arguments& arguments, encap::IpTunnelMetadata& metadata) {
-    constexpr std::array<std::string_view, 8> kWords{
-        "id", "dst", "src", "tos", "ttl", "key", "csum", "seq"};
+    constexpr std::array<std::string_view, 9> kWords{
+        "id", "dst", "src", "tos", "tc", "ttl", "key", "csum", "seq"};
     const auto given = arguments.given();
     auto at = std::find_if(given.begin(), given.end(), [](const Argument& one) {
         return one.keyword->name == "encap";
@@ -90,13 +95,17 @@ bool read_encap(const Arguments& arguments, encap::IpTunnelMetadata& metadata) {
             break;
         }
         if (name == "src") {
-            metadata.source = arguments.get<net::IpAddress>("src").value_or(net::IpAddress{});
+            metadata.source = any_as_one(arguments.get<net::IpAddress>("src"));
         } else if (name == "tos") {
             metadata.tos = tos_of(arguments);
         }
     }
+    metadata.is_ipv6 = arguments.text("encap") == "ip6";
     metadata.id = arguments.get<std::uint64_t>("id").value_or(0);
-    metadata.destination = arguments.get<net::IpAddress>("dst").value_or(net::IpAddress{});
+    metadata.destination = any_as_one(arguments.get<net::IpAddress>("dst"));
+    if (metadata.is_ipv6) {
+        metadata.tos = arguments.number<std::uint8_t>("tc").value_or(0);
+    }
     metadata.ttl = arguments.number<std::uint8_t>("ttl").value_or(0);
     metadata.key = arguments.has("key");
     metadata.checksum = arguments.has("csum");
@@ -114,23 +123,50 @@ Result<void> check_offered(const Arguments& arguments) {
     return {};
 }
 
+// Of one family, and none of the other's words.
+Result<void> check_encap_words(
+    Context& context, const Arguments& arguments, const encap::IpTunnelMetadata& metadata
+) {
+    const std::string_view other = metadata.is_ipv6 ? "tos" : "tc";
+    if (other == "tos" ? is_tos_of_encap(arguments) : arguments.has(other)) {
+        return syntax_error(
+            context, fmt::format("\"{}\" is no word of encap {}", other, arguments.text("encap"))
+        );
+    }
+    for (const net::IpAddress& address : {metadata.source, metadata.destination}) {
+        if (!address.is_unspecified() && address.is_v4() == metadata.is_ipv6) {
+            return syntax_error(
+                context,
+                fmt::format(
+                    "{} address is expected rather than \"{}\"",
+                    metadata.is_ipv6 ? "inet6" : "inet",
+                    address.to_string()
+                )
+            );
+        }
+    }
+    return {};
+}
+
 // The route's gateway is what stands for the outer header.
 Result<void> apply_encap(Context& context, const Arguments& arguments, route::Route& route) {
     encap::IpTunnelMetadata metadata;
     if (!read_encap(arguments, metadata)) {
-        for (const std::string_view word : {"id", "dst", "ttl", "key", "csum", "seq"}) {
+        for (const std::string_view word : {"id", "dst", "tc", "ttl", "key", "csum", "seq"}) {
             if (arguments.has(word)) {
                 return syntax_error(context, fmt::format("\"{}\" is one of encap's words", word));
             }
         }
         return {};
     }
+    CULVERT_CHECK(check_encap_words(context, arguments, metadata));
     const LinkRecord* device = context.core.links().find(route.link);
     if (device == nullptr || !device->ip_tunnel.external || route.gateway ||
         pipeline::has_link_layer(device->kind)) {
         return Error{
             std::errc::operation_not_supported,
-            "encap ip is for routes to an external ipip or gre link, and without a gateway"};
+            "encap is for routes to an external ipip, gre, ip6tnl or ip6gre link, and without a "
+            "gateway"};
     }
     if (!metadata.source.is_unspecified()) {
         route.preferred_source.reset();

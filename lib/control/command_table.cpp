@@ -16,7 +16,7 @@ namespace {
 constexpr auto kObjects = std::to_array<Object>({
     {"link", "", "Network devices: ports, bridges, tunnels (ip-link(8))."},
     {"bridge link", "", "Bridge ports' flags (bridge(8)); the first word is needed."},
-    {"tunnel", "tunl", "ipip and gre links in their older words (ip-tunnel(8))."},
+    {"tunnel", "tunl", "Tunnels of packets in their older words; -6 over IPv6 (ip-tunnel(8))."},
     {"addr", "address", "IP addresses of links (ip-address(8))."},
     {"route", "", "Routes (ip-route(8))."},
     {"neigh", "neighbour neighbor", "Neighbours: the ARP table (ip-neighbour(8))."},
@@ -62,7 +62,7 @@ constexpr auto kCommands = std::to_array<Command>({
      false,
      bridge_link_show,
      "lists bridge ports; -d with flags"},
-    {"tunnel", "add", "", kTunnelAdd, false, tunnel_add, "makes an ipip or gre link"},
+    {"tunnel", "add", "", kTunnelAdd, false, tunnel_add, "makes a tunnel link"},
     {"tunnel", "change", "chg", kTunnelAdd, false, tunnel_change, "changes one"},
     {"tunnel", "del", "delete", kTunnelDel, false, tunnel_del, "deletes one"},
     {"tunnel", "show", "list lst", kTunnelShow, false, tunnel_show, "lists them; -s with counters"},

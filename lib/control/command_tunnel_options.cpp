@@ -186,25 +186,13 @@ void apply_ip6(const Arguments& arguments, IpTunnelOptions& options) {
     }
 }
 
-// UDP around a tunnel, and outer headers that routes say, are IPv4's here.
-Result<void> check_over_ipv6(const IpTunnelOptions& options) {
-    using Udp = encap::UdpEncap::Kind;
-    if (options.external) {
-        return Error{std::errc::operation_not_supported, "external is not supported over IPv6"};
-    }
-    if (options.udp.value_or(Udp::none) != Udp::none) {
-        return Error{
-            std::errc::operation_not_supported, "encap fou and gue are not supported over IPv6"};
-    }
-    return {};
-}
-
 }  // namespace
 
 Result<IpTunnelOptions> ip_tunnel_options(Context& context, const Arguments& arguments) {
     IpTunnelOptions options;
     if (arguments.has("external")) {
-        options.external = true;  // ip(8) sends nothing besides
+        options.external = true;  // ip(8) sends nothing but the mode besides
+        apply_mode(arguments, options);
         return options;
     }
     options.remote = address(arguments, "remote");
@@ -250,7 +238,7 @@ Result<void> check_ip_tunnel_options(
         options.remote.reset();
     }
     if (is_over_ipv6) {
-        return check_over_ipv6(options);
+        return {};
     }
     if (!encap::traits(now.kind).has_gre) {
         return check_ttl_with_pmtudisc(context, now, options);

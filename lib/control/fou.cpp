@@ -17,14 +17,16 @@ bool collide(const encap::FouPort& a, const encap::FouPort& b) {
     const bool same_address =
         a.local.is_unspecified() || b.local.is_unspecified() || a.local == b.local;
     const bool same_link = a.dev == kNoLink || b.dev == kNoLink || a.dev == b.dev;
-    return a.port == b.port && same_address && same_link;
+    return a.is_ipv6 == b.is_ipv6 && a.port == b.port && same_address && same_link;
 }
 
 }  // namespace
 
 Result<void> Fou::add(const encap::FouPort& port) {
     std::uint64_t flags = 0;
-    const bool is_vxlans = core_.vxlan_demux().find(encap::VxlanKey::socket(port.port), flags);
+    const auto socket =
+        port.is_ipv6 ? encap::VxlanKey::socket_ipv6(port.port) : encap::VxlanKey::socket(port.port);
+    const bool is_vxlans = core_.vxlan_demux().find(socket, flags);
     const bool is_taken = std::any_of(ports_.begin(), ports_.end(), [&](const auto& other) {
         return collide(port, other);
     });
@@ -64,14 +66,15 @@ void Fou::link_gone(LinkId link) {
     }
 }
 
-bool Fou::is_open(std::uint16_t port) const {
+bool Fou::is_open(std::uint16_t port, bool is_ipv6) const {
     return std::any_of(ports_.begin(), ports_.end(), [&](const auto& one) {
-        return one.port == port;
+        return one.port == port && one.is_ipv6 == is_ipv6;
     });
 }
 
 void Fou::publish() {
     core_.ip_tunnels().fou.publish(core_.domain(), ports_);
+    core_.ip_tunnels().fou6.publish(core_.domain(), ports_);
 }
 
 }  // namespace culvert::control

@@ -25,8 +25,8 @@ public:
     // Ports that were bound to it take nothing any more.
     void link_gone(LinkId link);
 
-    // Whether a socket on all addresses would be in the way of one of these.
-    [[nodiscard]] bool is_open(std::uint16_t port) const;
+    // Whether a socket on all addresses of the family would be in the way of one of these.
+    [[nodiscard]] bool is_open(std::uint16_t port, bool is_ipv6) const;
 
     // Newest first, as in Linux.
     [[nodiscard]] const std::vector<encap::FouPort>& ports() const noexcept { return ports_; }

@@ -3,11 +3,13 @@
 
 #include "lib/control/core.hpp"
 #include "lib/control/tunnel_faults.hpp"
+#include "lib/control/tunnels.hpp"
 #include "lib/encap/ip_tunnel_push6.hpp"
 #include "lib/net/gre.hpp"
 #include "lib/net/header.hpp"
 #include "lib/net/ip_protocol.hpp"
 #include "lib/net/parse.hpp"
+#include "lib/net/udp.hpp"
 
 #include <rte_mbuf.h>
 
@@ -43,7 +45,29 @@ bool Icmp6Input::read(const rte_mbuf* packet, std::size_t ip_offset, Quote& quot
     quote.offset = ip_offset;
     quote.payload = parsed.l4_offset;
     quote.protocol = parsed.protocol;
+    skip_udp(packet, quote);
     return true;
+}
+
+// What a tunnel in UDP sent is quoted with UDP and GUE in between (gue6_err).
+void Icmp6Input::skip_udp(const rte_mbuf* packet, Quote& quote) const {
+    const auto* data = rte_pktmbuf_mtod(packet, const std::uint8_t*);
+    const auto* udp = net::header_at<net::UdpHeader>(data, packet->data_len, quote.payload);
+    if (quote.payload == 0 || quote.protocol != net::ip_protocol::kUdp || udp == nullptr) {
+        return;
+    }
+    const LinkRecord* device = core_.links().find(core_.tunnels().find_in_udp(
+        net::IpAddress::from_v6(quote.ip.destination), udp->destination.host()
+    ));
+    if (device == nullptr) {
+        return;
+    }
+    const std::size_t inside = quote.payload + encap::header_len_bytes(device->ip_tunnel.udp);
+    const auto* first = net::header_at<std::uint8_t>(data, packet->data_len, inside);
+    const encap::IpTunnelTraits& kind = encap::traits(device->ip_tunnel.kind);
+    const bool is_ipv4 = !kind.has_gre && first != nullptr && *first >> 4 == 4;
+    quote.payload = inside;
+    quote.protocol = is_ipv4 ? net::ip_protocol::kIpip : kind.protocol;
 }
 
 bool Icmp6Input::take(rte_mbuf* packet, std::size_t icmp_offset) {

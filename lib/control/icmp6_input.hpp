@@ -50,6 +50,7 @@ private:
     };
 
     [[nodiscard]] bool read(const rte_mbuf* packet, std::size_t ip_offset, Quote& quote) const;
+    void skip_udp(const rte_mbuf* packet, Quote& quote) const;
     [[nodiscard]] bool learn_mtu(const Quote& quote);
     // The device that would take an answer to what was sent, or nullptr.
     [[nodiscard]] const LinkRecord* device_of(encap::IpTunnelKey6 key, LinkId link_in) const;

@@ -128,7 +128,8 @@ Result<void> LinkManager::check_ip_tunnel(
     if (kind.carries_frames && options.remote && options.remote->is_unspecified()) {
         return invalid("a gretap's remote is an address");  // GRETAP-CRE-01
     }
-    if (kind.carries_frames && kind.is_over_ipv6 && config.remote.is_unspecified()) {
+    const bool needs_remote = kind.carries_frames && kind.is_over_ipv6 && !config.external;
+    if (needs_remote && config.remote.is_unspecified()) {
         return invalid("an ip6gretap needs a remote");  // ip6gre_tap_validate()
     }
     if (kind.is_over_ipv6) {
@@ -210,7 +211,6 @@ LinkManager::insert_ip_tunnel(LinkRecord next, const std::optional<std::uint32_t
     if (encap::traits(next.ip_tunnel.kind).has_gre) {
         next.sequences = std::make_shared<encap::IpTunnelSequences>();
     }
-    next.faults = std::make_shared<encap::IpTunnelFaults>();
     CULVERT_TRY(id, insert(std::move(next)));
     const LinkRecord& kept = *find(id);
     // A device that is down needs no room.
@@ -228,8 +228,12 @@ Result<LinkId> LinkManager::add_ip_tunnel(const LinkAddRequest& request, LinkRec
         CULVERT_CHECK(check_no_mac(attempt, request.kind, request.address));
         next.mac = {};
     }
+    config.external = options.external;
     if (encap::traits(config.kind).is_over_ipv6) {
-        config.ttl = encap::IpTunnelConfig6::kDefaultHopLimit;  // as ip(8) says it
+        // As ip(8) says it; of an external device it says nothing.
+        config.ttl = config.external ? 0 : encap::IpTunnelConfig6::kDefaultHopLimit;
+        config.ip6.encap_limit = config.external ? 0 : encap::IpTunnelConfig6::kDefaultEncapLimit;
+        config.udp.checksum6 = !config.external;
     }
     merge(options, config);
     CULVERT_CHECK(check_ip_tunnel(attempt, options, config));
@@ -238,7 +242,6 @@ Result<LinkId> LinkManager::add_ip_tunnel(const LinkAddRequest& request, LinkRec
         config.lower = lower;
         config.vrf = vrf_over(lower);
     }
-    config.external = options.external;
     CULVERT_CHECK(
         config.external ? check_external(attempt, config.kind)
                         : check_duplicate(attempt, kNoLink, config)
@@ -262,7 +265,7 @@ Result<void> LinkManager::check_no_mac(
 // IPIP-CRE-06
 Result<void>
 LinkManager::check_external(const std::string& attempt, encap::IpTunnelKind kind) const {
-    const LinkId other = core_.ip_tunnels().lookup.find_external(kind);
+    const LinkId other = core_.ip_tunnels().find_external(kind);
     if (other == kNoLink) {
         return {};
     }
@@ -323,14 +326,7 @@ Result<void> LinkManager::plan_ip_tunnel_lower(
         config.vrf = kNoLink;
         return {};
     }
-    CULVERT_TRY(lower, find_lower(attempt, dev));
-    if (depends_on(lower, old.id)) {
-        return refuse(
-            std::errc::device_or_resource_busy,
-            attempt,
-            fmt::format("{} stands on {} itself", dev, old.name)
-        );
-    }
+    CULVERT_TRY(lower, find_lower(attempt, dev, old.id));
     config.lower = lower;
     config.vrf = vrf_over(lower);
     return {};
@@ -368,6 +364,15 @@ Result<void> LinkManager::plan_ip_tunnel(
     next.max_mtu = kMaxLinkMtu - encap::overhead_bytes(config);
     next.mtu = std::min(changed_mtu(old, config), next.max_mtu);
     return {};
+}
+
+encap::IpTunnelFaults& LinkManager::open_faults(LinkId link) {
+    LinkRecord& tunnel = *record(link);
+    if (tunnel.faults == nullptr) {
+        tunnel.faults = std::make_shared<encap::IpTunnelFaults>();
+        publish(tunnel);
+    }
+    return *tunnel.faults;
 }
 
 // What workers find the link by. May fail, and then nothing has changed.

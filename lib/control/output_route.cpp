@@ -148,17 +148,23 @@ std::string tos_text(std::uint8_t tos) {
     return tos == 0 ? "" : fmt::format("tos {} ", dsfield_name(tos));
 }
 
-std::string number_text(const net::IpAddress& address) {
-    return address.is_unspecified() ? "0.0.0.0" : address.to_string();
+std::string number_text(const encap::IpTunnelMetadata& encap, const net::IpAddress& address) {
+    if (address.is_unspecified()) {
+        return encap.is_ipv6 ? "::" : "0.0.0.0";
+    }
+    return address.to_string();
 }
 
 std::string encap_text(const encap::IpTunnelMetadata& encap) {
     return fmt::format(
-        " encap ip id {} src {} dst {} ttl {} tos {} {}{}{}",
+        " encap {} id {} src {} dst {} {} {} {} {} {}{}{}",
+        encap.is_ipv6 ? "ip6" : "ip",
         encap.id,
-        number_text(encap.source),
-        number_text(encap.destination),
+        number_text(encap, encap.source),
+        number_text(encap, encap.destination),
+        encap.is_ipv6 ? "hoplimit" : "ttl",
         encap.ttl,
+        encap.is_ipv6 ? "tc" : "tos",
         encap.tos,
         encap.key ? "key " : "",
         encap.checksum ? "csum " : "",
@@ -169,12 +175,12 @@ std::string encap_text(const encap::IpTunnelMetadata& encap) {
 // ip(8) has two members `dst` here, of which a JSON reader sees one: the outer one has a name of
 // its own.
 void put_encap(Json& json, const encap::IpTunnelMetadata& encap) {
-    json["encap"] = "ip";
+    json["encap"] = encap.is_ipv6 ? "ip6" : "ip";
     json["id"] = encap.id;
-    json["src"] = number_text(encap.source);
-    json["encap_dst"] = number_text(encap.destination);
-    json["ttl"] = encap.ttl;
-    json["tos"] = encap.tos;
+    json["src"] = number_text(encap, encap.source);
+    json["encap_dst"] = number_text(encap, encap.destination);
+    json[encap.is_ipv6 ? "hoplimit" : "ttl"] = encap.ttl;
+    json[encap.is_ipv6 ? "tc" : "tos"] = encap.tos;
     for (const auto& [word, is_on] :
          {std::pair("key", encap.key),
           std::pair("csum", encap.checksum),

@@ -67,21 +67,26 @@ constexpr auto kTunnelFlags = std::to_array<GreFlag>({
     {"", "tx_csum", "Checksum output packets.", &encap::IpTunnelConfig::out_checksum},
 });
 
-std::string tunnel_mode(const encap::IpTunnelConfig& tunnel) {
+std::string_view tunnel_payload(const encap::IpTunnelConfig& tunnel) {
     if (encap::traits(tunnel.kind).has_gre) {
-        return "gre/ip";
+        return "gre";
     }
     switch (tunnel.mode) {
     case encap::IpTunnelMode::ipip:
-        return "ip/ip";
+        return "ip";
     case encap::IpTunnelMode::ip6ip:
-        return "ipv6/ip";
+        return "ipv6";
     case encap::IpTunnelMode::mplsip:
-        return "mpls/ip";
+        return "mpls";
     case encap::IpTunnelMode::any:
         break;
     }
-    return "any/ip";
+    return "any";
+}
+
+std::string tunnel_mode(const encap::IpTunnelConfig& tunnel) {
+    const bool is_over_ipv6 = encap::traits(tunnel.kind).is_over_ipv6;
+    return fmt::format("{}/{}", tunnel_payload(tunnel), is_over_ipv6 ? "ipv6" : "ip");
 }
 
 // TOS 0x11 is "inherit" for IP packets and 0x10 for others (TUN-TX-07).
@@ -163,60 +168,6 @@ void add_gre(const encap::IpTunnelConfig& tunnel, Json& json) {
     }
 }
 
-std::string ip_tunnel6_info_text(const Context& context, const encap::IpTunnelConfig& tunnel) {
-    const encap::IpTunnelTraits& kind = encap::traits(tunnel.kind);
-    const encap::IpTunnelConfig6& ip6 = tunnel.ip6;
-    std::string text = fmt::format("{} ", kind.name);
-    text += kind.has_gre ? "" : fmt::format("{} ", mode_name6(tunnel.mode));
-    text += fmt::format(
-        "remote {} local {} {}",
-        address6(tunnel, tunnel.remote),
-        address6(tunnel, tunnel.local),
-        lower_text(context, tunnel)
-    );
-    text += tunnel.ttl == 0 ? "hoplimit inherit " : fmt::format("hoplimit {} ", tunnel.ttl);
-    text += ip6.encap_limit ? fmt::format("encaplimit {} ", *ip6.encap_limit) : "encaplimit none ";
-    text += ip6.class_inherit ? "tclass inherit " : fmt::format("tclass {:#04x} ", tunnel.tos);
-    text += ip6.label_inherit ? "flowlabel inherit "
-                              : fmt::format("flowlabel {:#07x} ", ip6.flow_label);
-    text += ip6.dscp_copy ? "dscp inherit " : "";
-    return text + gre_text(tunnel);
-}
-
-Json ip_tunnel6_info_json(const Context& context, const encap::IpTunnelConfig& tunnel) {
-    const encap::IpTunnelConfig6& ip6 = tunnel.ip6;
-    Json json;
-    if (!encap::traits(tunnel.kind).has_gre) {
-        json["proto"] = mode_name6(tunnel.mode);
-    }
-    json["remote"] = address6(tunnel, tunnel.remote);
-    json["local"] = address6(tunnel, tunnel.local);
-    if (std::string lower = context.core.links().name_of(tunnel.lower); !lower.empty()) {
-        json["link"] = lower;
-    }
-    json["ttl"] = tunnel.ttl;
-    if (ip6.encap_limit) {
-        json["encap_limit"] = *ip6.encap_limit;
-    } else {
-        json["ip6_tnl_f_ign_encap_limit"] = true;
-    }
-    if (ip6.class_inherit) {
-        json["ip6_tnl_f_use_orig_tclass"] = true;
-    } else {
-        json["tclass"] = fmt::format("{:#04x}", tunnel.tos);
-    }
-    if (ip6.label_inherit) {
-        json["ip6_tnl_f_use_orig_flowlabel"] = true;
-    } else {
-        json["flowlabel"] = fmt::format("{:#07x}", ip6.flow_label);
-    }
-    if (ip6.dscp_copy) {
-        json["ip6_tnl_f_rcv_dscp_copy"] = true;
-    }
-    add_gre(tunnel, json);
-    return json;
-}
-
 std::string_view kind_name(encap::UdpEncap::Kind kind) {
     return kind == encap::UdpEncap::Kind::fou ? "fou" : "gue";
 }
@@ -249,6 +200,64 @@ void add_encap(Json& json, const encap::UdpEncap& udp) {
     encap["csum"] = udp.checksum;
     encap["csum6"] = udp.checksum6;
     encap["remcsum"] = udp.remote_checksum;
+}
+
+std::string ip_tunnel6_info_text(const Context& context, const encap::IpTunnelConfig& tunnel) {
+    const encap::IpTunnelTraits& kind = encap::traits(tunnel.kind);
+    const encap::IpTunnelConfig6& ip6 = tunnel.ip6;
+    std::string text = fmt::format("{} {}", kind.name, tunnel.external ? "external " : "");
+    text += kind.has_gre ? "" : fmt::format("{} ", mode_name6(tunnel.mode));
+    text += fmt::format(
+        "remote {} local {} {}",
+        address6(tunnel, tunnel.remote),
+        address6(tunnel, tunnel.local),
+        lower_text(context, tunnel)
+    );
+    text += tunnel.ttl == 0 ? "hoplimit inherit " : fmt::format("hoplimit {} ", tunnel.ttl);
+    text += ip6.encap_limit ? fmt::format("encaplimit {} ", *ip6.encap_limit) : "encaplimit none ";
+    text += ip6.class_inherit ? "tclass inherit " : fmt::format("tclass {:#04x} ", tunnel.tos);
+    text += ip6.label_inherit ? "flowlabel inherit "
+                              : fmt::format("flowlabel {:#07x} ", ip6.flow_label);
+    text += ip6.dscp_copy ? "dscp inherit " : "";
+    return text + gre_text(tunnel) + encap_text(tunnel.udp);
+}
+
+Json ip_tunnel6_info_json(const Context& context, const encap::IpTunnelConfig& tunnel) {
+    const encap::IpTunnelConfig6& ip6 = tunnel.ip6;
+    Json json;
+    if (tunnel.external) {
+        json["external"] = true;
+    }
+    if (!encap::traits(tunnel.kind).has_gre) {
+        json["proto"] = mode_name6(tunnel.mode);
+    }
+    json["remote"] = address6(tunnel, tunnel.remote);
+    json["local"] = address6(tunnel, tunnel.local);
+    if (std::string lower = context.core.links().name_of(tunnel.lower); !lower.empty()) {
+        json["link"] = lower;
+    }
+    json["ttl"] = tunnel.ttl;
+    if (ip6.encap_limit) {
+        json["encap_limit"] = *ip6.encap_limit;
+    } else {
+        json["ip6_tnl_f_ign_encap_limit"] = true;
+    }
+    if (ip6.class_inherit) {
+        json["ip6_tnl_f_use_orig_tclass"] = true;
+    } else {
+        json["tclass"] = fmt::format("{:#04x}", tunnel.tos);
+    }
+    if (ip6.label_inherit) {
+        json["ip6_tnl_f_use_orig_flowlabel"] = true;
+    } else {
+        json["flowlabel"] = fmt::format("{:#07x}", ip6.flow_label);
+    }
+    if (ip6.dscp_copy) {
+        json["ip6_tnl_f_rcv_dscp_copy"] = true;
+    }
+    add_gre(tunnel, json);
+    add_encap(json, tunnel.udp);
+    return json;
 }
 
 }  // namespace
@@ -314,51 +323,9 @@ Json ip_tunnel_info_json(const Context& context, const encap::IpTunnelConfig& tu
     return json;
 }
 
-std::string tunnel_text(const Context& context, const LinkRecord& link) {
-    const encap::IpTunnelConfig& tunnel = link.ip_tunnel;
-    std::string text = fmt::format(
-        "{}: {} remote {} local {} {}{}{}{}{}\n",
-        link.name,
-        tunnel_mode(tunnel),
-        address_or_any(tunnel.remote),
-        address_or_any(tunnel.local),
-        lower_text(context, tunnel),
-        ttl_text(tunnel),
-        tunnel_tos_text(tunnel.tos),
-        tunnel.pmtudisc ? "" : " nopmtudisc",
-        tunnel_keys_text(tunnel)
-    );
-    for (const GreFlag& flag : kTunnelFlags) {
-        text += tunnel.*flag.member ? fmt::format("  {}\n", flag.tunnel_line) : "";
-    }
-    if (context.options.statistics > 0) {
-        text += tunnel_stats_text(context.core.stats(link.id));
-    }
-    return text;
-}
+namespace {
 
-Json tunnel_json(const Context& context, const LinkRecord& link) {
-    const encap::IpTunnelConfig& tunnel = link.ip_tunnel;
-    auto number = [](const net::IpAddress& address) {
-        return address.is_unspecified() ? "0.0.0.0" : address.to_string();
-    };
-    Json json;
-    json["ifname"] = link.name;
-    json["mode"] = tunnel_mode(tunnel);
-    json["remote"] = number(tunnel.remote);
-    json["local"] = number(tunnel.local);
-    if (std::string lower = context.core.links().name_of(tunnel.lower); !lower.empty()) {
-        json["dev"] = lower;
-    }
-    if (tunnel.ttl != 0) {
-        json["ttl"] = tunnel.ttl;
-    }
-    if (tunnel.tos > 1) {
-        json["tos"] = fmt::format("{:#04x}", tunnel.tos);
-    }
-    if (!tunnel.pmtudisc) {
-        json["nopmtudisc"] = nullptr;
-    }
+void add_tunnel_keys(const encap::IpTunnelConfig& tunnel, Json& json) {
     if (tunnel.in_key && tunnel.in_key == tunnel.out_key) {
         json["key"] = *tunnel.in_key;
     } else {
@@ -377,6 +344,128 @@ Json tunnel_json(const Context& context, const LinkRecord& link) {
             }
         }
     }
+}
+
+// Class and label as `-6 tunnel show` has them, together and each.
+std::uint32_t flow_info(const encap::IpTunnelConfig& tunnel) {
+    constexpr unsigned kClassShift = 20;
+    return std::uint32_t{tunnel.tos} << kClassShift | tunnel.ip6.flow_label;
+}
+
+// Behind name and mode, as ip6tunnel.c prints it.
+std::string tunnel6_text(const Context& context, const encap::IpTunnelConfig& tunnel) {
+    const encap::IpTunnelConfig6& ip6 = tunnel.ip6;
+    const std::string lower = context.core.links().name_of(tunnel.lower);
+    return fmt::format(
+        "remote {} local {}{}{}{}{}{} (flowinfo {:#010x}){}",
+        tunnel.remote.to_string(),
+        tunnel.local.to_string(),
+        lower.empty() ? "" : fmt::format(" dev {}", lower),
+        ip6.encap_limit ? fmt::format(" encaplimit {}", *ip6.encap_limit) : " encaplimit none",
+        tunnel.ttl == 0 ? " hoplimit inherit" : fmt::format(" hoplimit {}", tunnel.ttl),
+        ip6.class_inherit ? " tclass inherit" : fmt::format(" tclass {:#04x}", tunnel.tos),
+        ip6.label_inherit ? " flowlabel inherit"
+                          : fmt::format(" flowlabel {:#07x}", ip6.flow_label),
+        flow_info(tunnel),
+        ip6.dscp_copy ? " dscp inherit" : ""
+    );
+}
+
+void add_tunnel6(const Context& context, const encap::IpTunnelConfig& tunnel, Json& json) {
+    const encap::IpTunnelConfig6& ip6 = tunnel.ip6;
+    json["remote"] = tunnel.remote.to_string();
+    json["local"] = tunnel.local.to_string();
+    if (std::string lower = context.core.links().name_of(tunnel.lower); !lower.empty()) {
+        json["link"] = lower;
+    }
+    if (ip6.encap_limit) {
+        json["encap_limit"] = *ip6.encap_limit;
+    } else {
+        json["ip6_tnl_f_ign_encap_limit"] = nullptr;
+    }
+    if (tunnel.ttl != 0) {
+        json["hoplimit"] = tunnel.ttl;
+    }
+    if (ip6.class_inherit) {
+        json["ip6_tnl_f_use_orig_tclass"] = nullptr;
+    } else {
+        json["tclass"] = fmt::format("{:#04x}", tunnel.tos);
+    }
+    if (ip6.label_inherit) {
+        json["ip6_tnl_f_use_orig_flowlabel"] = nullptr;
+    } else {
+        json["flowlabel"] = fmt::format("{:#07x}", ip6.flow_label);
+    }
+    json["flowinfo"] = fmt::format("{:#010x}", flow_info(tunnel));
+    if (ip6.dscp_copy) {
+        json["ip6_tnl_f_rcv_dscp_copy"] = nullptr;
+    }
+}
+
+std::string tunnel4_text(const Context& context, const encap::IpTunnelConfig& tunnel) {
+    return fmt::format(
+        "remote {} local {} {}{}{}{}",
+        address_or_any(tunnel.remote),
+        address_or_any(tunnel.local),
+        lower_text(context, tunnel),
+        ttl_text(tunnel),
+        tunnel_tos_text(tunnel.tos),
+        tunnel.pmtudisc ? "" : " nopmtudisc"
+    );
+}
+
+void add_tunnel4(const Context& context, const encap::IpTunnelConfig& tunnel, Json& json) {
+    auto number = [](const net::IpAddress& address) {
+        return address.is_unspecified() ? "0.0.0.0" : address.to_string();
+    };
+    json["remote"] = number(tunnel.remote);
+    json["local"] = number(tunnel.local);
+    if (std::string lower = context.core.links().name_of(tunnel.lower); !lower.empty()) {
+        json["dev"] = lower;
+    }
+    if (tunnel.ttl != 0) {
+        json["ttl"] = tunnel.ttl;
+    }
+    if (tunnel.tos > 1) {
+        json["tos"] = fmt::format("{:#04x}", tunnel.tos);
+    }
+    if (!tunnel.pmtudisc) {
+        json["nopmtudisc"] = nullptr;
+    }
+}
+
+}  // namespace
+
+std::string tunnel_text(const Context& context, const LinkRecord& link) {
+    const encap::IpTunnelConfig& tunnel = link.ip_tunnel;
+    const bool is_over_ipv6 = encap::traits(tunnel.kind).is_over_ipv6;
+    std::string text = fmt::format(
+        "{}: {} {}{}\n",
+        link.name,
+        tunnel_mode(tunnel),
+        is_over_ipv6 ? tunnel6_text(context, tunnel) : tunnel4_text(context, tunnel),
+        tunnel_keys_text(tunnel)
+    );
+    for (const GreFlag& flag : kTunnelFlags) {
+        text += tunnel.*flag.member ? fmt::format("  {}\n", flag.tunnel_line) : "";
+    }
+    if (context.options.statistics > 0) {
+        text += tunnel_stats_text(context.core.stats(link.id));
+    }
+    return text;
+}
+
+Json tunnel_json(const Context& context, const LinkRecord& link) {
+    const encap::IpTunnelConfig& tunnel = link.ip_tunnel;
+    Json json;
+    json["ifname"] = link.name;
+    json["mode"] = tunnel_mode(tunnel);
+    if (encap::traits(tunnel.kind).is_over_ipv6) {
+        add_tunnel6(context, tunnel, json);
+    } else {
+        add_tunnel4(context, tunnel, json);
+    }
+    add_tunnel_keys(tunnel, json);
     if (context.options.statistics > 0) {
         json["stats64"] = stats_json(context.core.stats(link.id), context.options.statistics);
     }

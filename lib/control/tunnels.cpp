@@ -77,9 +77,9 @@ Tunnels::metadata_of(const LinkRecord& device, const Key& key) const {
     return device.ip_tunnel.external ? core_.tunnel_metadata().find(key.second.address) : nullptr;
 }
 
-const net::IpAddress& Tunnels::local_of(const LinkRecord& device, const Key& key) const {
+net::IpAddress Tunnels::local_of(const LinkRecord& device, const Key& key) const {
     if (const encap::IpTunnelMetadata* metadata = metadata_of(device, key); metadata != nullptr) {
-        return metadata->source;
+        return encap::source_of(device.ip_tunnel, *metadata);
     }
     return pipeline::is_ip_tunnel(device.kind) ? device.ip_tunnel.local : device.vxlan.local;
 }
@@ -248,12 +248,18 @@ void Tunnels::forget(LinkId device) {
 bool Tunnels::learn_remote(LinkId device, const net::IpAddress& remote) {
     const LinkRecord* record = core_.links().find(device);
     const bool goes_there = record != nullptr && pipeline::is_ip_tunnel(record->kind) &&
-                            record->admin_up && !pipeline::is_ip_tunnel6(record->kind) &&
-                            remote.is_v4() && !remote.is_unspecified() && !remote.is_multicast();
+                            record->admin_up && remote.is_v4() && !remote.is_unspecified() &&
+                            !remote.is_multicast();
     if (!goes_there) {
         return false;
     }
-    if (record->ip_tunnel.external && core_.tunnel_metadata().find(remote) == nullptr) {
+    const bool is_over_ipv6 = pipeline::is_ip_tunnel6(record->kind);
+    if (record->ip_tunnel.external) {
+        const encap::IpTunnelMetadata* metadata = core_.tunnel_metadata().find(remote);
+        if (metadata == nullptr || metadata->is_ipv6 != is_over_ipv6) {
+            return false;
+        }
+    } else if (is_over_ipv6) {
         return false;
     }
     const bool has_one = !record->ip_tunnel.remote.is_unspecified();
@@ -311,24 +317,20 @@ bool Tunnels::build(
     const std::optional<route::Adjacency>& neighbour
 ) {
     const fdb::Remote& remote = tunnel.key->second;
+    const encap::IpTunnelMetadata* metadata = metadata_of(device, *tunnel.key);
+    const encap::IpTunnelConfig& config =
+        metadata != nullptr ? with_metadata(device.ip_tunnel, *metadata) : device.ip_tunnel;
     if (tunnel.is_ip6) {
-        auto outer = encap::build_ip_tunnel_template6(
-            device.ip_tunnel, device.id, remote.address, path, neighbour
-        );
+        auto outer =
+            encap::build_ip_tunnel_template6(config, device.id, tunnel.remote, path, neighbour);
         if (outer.state == TunnelState::ready && core_.tunnel_faults().has(device.id)) {
-            outer.state = TunnelState::failing;
+            outer.become(TunnelState::failing);
         }
         return publish(tunnel, outer, core_.ip_tunnels().templates6);
     }
     if (tunnel.is_ip) {
-        const encap::IpTunnelMetadata* metadata = metadata_of(device, *tunnel.key);
-        auto outer = encap::build_ip_tunnel_template(
-            metadata != nullptr ? with_metadata(device.ip_tunnel, *metadata) : device.ip_tunnel,
-            device.id,
-            tunnel.remote,
-            path,
-            neighbour
-        );
+        auto outer =
+            encap::build_ip_tunnel_template(config, device.id, tunnel.remote, path, neighbour);
         if (outer.state == TunnelState::ready && core_.tunnel_faults().has(device.id)) {
             outer.become(TunnelState::failing);  // by one way, while it lasts
         }
@@ -381,7 +383,7 @@ TunnelView Tunnels::view_of(const Tunnel& tunnel) const {
     if (device == nullptr || tunnel.id == 0) {
         return view;
     }
-    const net::IpAddress& local = local_of(*device, *tunnel.key);
+    const net::IpAddress local = local_of(*device, *tunnel.key);
     view.next_hop = tunnel.path.next_hop;
     view.source = local.is_unspecified() ? tunnel.path.source : local;
     view.mtu = tunnel.path.mtu;
@@ -418,7 +420,7 @@ Tunnels::reason(const LinkRecord& device, const TunnelView& view, const route::P
             view.source,
             {remote.address, remote.vni, remote.port, via_of(device, remote)},
             path,
-            pipeline::is_ip_tunnel6(device.kind)
+            pipeline::is_ip_tunnel6(device.kind) && !device.ip_tunnel.external
         );
     case TunnelState::loop:
         return fmt::format("the way to {} leads back into {}", address, device.name);

@@ -63,11 +63,11 @@ public:
     void follow(const LinkRecord& device);
     // Such a link is going.
     void forget(LinkId device);
-    // A worker has a packet to this remote of a link without one of its own (TUN-TX-03). False =
-    // the link does not go there.
+    // A worker has a packet to this remote of a link without one of its own (TUN-TX-03), or to what
+    // stands for it (TUN-MD-01). False = the link does not go there.
     [[nodiscard]] bool learn_remote(LinkId device, const net::IpAddress& remote);
 
-    // An ipip, gre or gretap link that sends to this remote and UDP port, or kNoLink.
+    // An ipip or gre link, or one like these, that sends to this remote and UDP port, or kNoLink.
     [[nodiscard]] LinkId find_in_udp(const net::IpAddress& remote, std::uint16_t port) const;
 
     // Looks again at what a change since the last time may concern. Cheap when nothing changed.
@@ -113,7 +113,7 @@ private:
 
     [[nodiscard]] Range tunnels_of(LinkId device);
     // What a tunnel's outer header says, where the device or its packets' metadata does.
-    [[nodiscard]] const net::IpAddress& local_of(const LinkRecord& device, const Key& key) const;
+    [[nodiscard]] net::IpAddress local_of(const LinkRecord& device, const Key& key) const;
     [[nodiscard]] const net::IpAddress& remote_of(const LinkRecord* device, const Key& key) const;
     [[nodiscard]] const encap::IpTunnelMetadata*
     metadata_of(const LinkRecord& device, const Key& key) const;

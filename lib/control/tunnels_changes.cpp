@@ -197,7 +197,9 @@ void Tunnels::find_way(Tunnel& tunnel) {
 void Tunnels::find_path(const LinkRecord& device, Tunnel& tunnel, LinkId via) {
     route::Routing& routing = core_.routing();
     const std::optional<std::uint8_t> tos = tos_of(device, tunnel);
-    const net::IpAddress& local = local_of(device, *tunnel.key);
+    // Over IPv6 what a packet's metadata says need not be an address of ours.
+    const bool is_any_source = tunnel.is_ip6 && device.ip_tunnel.external;
+    const auto local = is_any_source ? net::IpAddress{} : local_of(device, *tunnel.key);
     tunnel.path = routing.lookup(tunnel.remote, via, local, tos.value_or(0));
     const bool by_flow = chooses_by_flow(device, tunnel);
     if (tunnel.is_ip6 || (!by_flow && tos.has_value())) {

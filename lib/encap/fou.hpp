@@ -27,7 +27,7 @@ struct UdpEncap {
     std::uint16_t source_port = 0;  // 0 = by the inner flow
     std::uint16_t destination_port = 0;
     bool checksum = false;         // over IPv4 (FOU-05)
-    bool checksum6 = false;        // over IPv6
+    bool checksum6 = false;        // over IPv6 (FOU-05)
     bool remote_checksum = false;  // GUE: see kMaxRemoteChecksum
     friend bool operator==(const UdpEncap&, const UdpEncap&) = default;
 };
@@ -64,16 +64,19 @@ struct FouPort {
     net::IpAddress peer;        // unspecified = any; else peer_port counts, too
     std::uint16_t peer_port = 0;
     LinkId dev = kNoLink;
+    bool is_ipv6 = false;  // which of the two families' ports it is
 
     [[nodiscard]] bool is_gue() const noexcept { return protocol == 0; }
 
     friend bool operator==(const FouPort&, const FouPort&) = default;
 };
 
-// The same as workers see it, in host order.
-struct FouTaker {
-    std::uint32_t local = 0;  // 0 = any
-    std::uint32_t peer = 0;   // 0 = any; else peer_port counts, too
+// The same as workers see it. `Address`: of IPv4 a number in host order, else net::IpAddress; as it
+// is by itself = any.
+template <typename Address>
+struct BasicFouTaker {
+    Address local{};
+    Address peer{};  // if not any, peer_port counts, too
     std::uint16_t port = 0;
     std::uint16_t peer_port = 0;
     LinkId dev = kNoLink;
@@ -83,17 +86,21 @@ struct FouTaker {
 };
 
 // What of a packet decides which port takes it.
-struct FouAddresses {
-    std::uint32_t local = 0;
-    std::uint32_t peer = 0;
+template <typename Address>
+struct BasicFouAddresses {
+    Address local{};
+    Address peer{};
     std::uint16_t port = 0;
     std::uint16_t peer_port = 0;
     LinkId link_in = kNoLink;
 };
 
-// The open ports. Readers: any number of workers. Writer: control.
-class FouPorts {
+// The open ports of a family. Readers: any number of workers. Writer: control.
+template <typename AddressType>
+class BasicFouPorts {
 public:
+    using Address = AddressType;
+
     // reader: are there any? While not, who looks at UDP has nothing else to ask.
     [[nodiscard]] bool any() const noexcept { return takers_.read() != nullptr; }
 
@@ -104,14 +111,19 @@ public:
     }
 
     // reader: who takes the packet, the one that says most; nullptr = nobody.
-    [[nodiscard]] const FouTaker* find(const FouAddresses& packet) const noexcept;
-    // writer: all of them, as they are from now on.
+    [[nodiscard]] const BasicFouTaker<Address>* find(const BasicFouAddresses<Address>& packet
+    ) const noexcept;
+    // writer: all that are open from now on; those of the other family do not count.
     void publish(rcu::Domain& domain, const std::vector<FouPort>& ports);
 
 private:
     static constexpr std::size_t kBits = 64;
     std::array<std::atomic<std::uint64_t>, 65536 / kBits> open_{};  // worker: ro, control: wo
-    rcu::Published<std::vector<FouTaker>> takers_;  // who says most in front; nullptr = none
+    // Who says most in front; nullptr = none.
+    rcu::Published<std::vector<BasicFouTaker<Address>>> takers_;
 };
+
+using FouPorts = BasicFouPorts<std::uint32_t>;
+using FouPorts6 = BasicFouPorts<net::IpAddress>;
 
 }  // namespace culvert::encap

@@ -8,6 +8,7 @@
 
 #include <rte_mbuf.h>
 
+#include <cstddef>
 #include <cstdint>
 
 namespace culvert::encap {
@@ -21,13 +22,29 @@ enum class FouVerdict : std::uint8_t {
     refused,  // GUE: truncated, of version 2 or 3, with unknown flags, or a control message
 };
 
-// Takes the headers off. Precondition: at `l3_offset` lies an IPv4 header that was validated,
-// options and all, the packet ends where its total length says, and it is UDP.
-[[nodiscard]] FouVerdict
-fou_open(rte_mbuf* packet, std::uint16_t l3_offset, LinkId link_in, const FouPorts& ports) noexcept;
+// What is inside, and over IPv6 where the header says so, from its begin.
+// NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): who opens sets what is read
+struct FouInside {
+    std::size_t said_at;
+    std::uint8_t protocol;
+};
+
+// Takes the headers off; `inside` is set if good. Precondition: at `l3_offset` lies
+// an IP header of the ports' family that was validated, options or extension headers and all, the
+// packet ends where its length says, and it is UDP.
+template <typename Address>
+[[nodiscard]] FouVerdict fou_open(
+    rte_mbuf* packet,
+    std::uint16_t l3_offset,
+    LinkId link_in,
+    const BasicFouPorts<Address>& ports,
+    FouInside& inside
+) noexcept;
 
 // Whether it might be for one of the ports. The same precondition.
-[[nodiscard]] bool
-is_perhaps_fou(const rte_mbuf* packet, std::uint16_t l3_offset, const FouPorts& ports) noexcept;
+template <typename Address>
+[[nodiscard]] bool is_perhaps_fou(
+    const rte_mbuf* packet, std::uint16_t l3_offset, const BasicFouPorts<Address>& ports
+) noexcept;
 
 }  // namespace culvert::encap

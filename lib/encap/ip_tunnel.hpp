@@ -100,14 +100,20 @@ struct IpTunnelMetadata {
     std::uint64_t id = 0;   // GRE's key: its lower half
     net::IpAddress source;  // unspecified = chosen by route
     net::IpAddress destination;
-    std::uint8_t tos = 0;  // 1 = inherit
+    std::uint8_t tos = 0;  // over IPv4: 1 = inherit
     std::uint8_t ttl = 0;  // 0 = inherit
+    bool is_ipv6 = false;  // `encap ip6`: for devices over IPv6
     bool key = false;
     bool checksum = false;
     bool sequence = false;
     // NOLINTNEXTLINE(modernize-use-nullptr): the tool takes the comparison with 0 for a pointer
     friend auto operator<=>(const IpTunnelMetadata&, const IpTunnelMetadata&) = default;
 };
+
+// The outer source address that they say, to any device but ip6gre: that one does not look
+// (__gre6_xmit).
+[[nodiscard]] net::IpAddress
+source_of(const IpTunnelConfig& device, const IpTunnelMetadata& metadata);
 
 // The device as it is for a packet with this metadata.
 [[nodiscard]] IpTunnelConfig
@@ -172,12 +178,12 @@ inline constexpr std::uint8_t kEncapLimitLen = 8;
 // Bytes that outer IP, UDP and GRE headers may take: t_hlen (TUN-MTU-01, -11); over IPv6 with the
 // encapsulation limit.
 [[nodiscard]] constexpr std::uint32_t outer_len_bytes(const IpTunnelConfig& config) noexcept {
-    const std::uint32_t gre = gre_len_bytes(config);
+    const std::uint32_t behind_ip = gre_len_bytes(config) + reserved_len_bytes(config.udp);
     if (!traits(config.kind).is_over_ipv6) {
-        return std::uint32_t{sizeof(net::Ipv4Header)} + reserved_len_bytes(config.udp) + gre;
+        return std::uint32_t{sizeof(net::Ipv4Header)} + behind_ip;
     }
     const std::uint32_t limit = config.ip6.encap_limit.has_value() ? kEncapLimitLen : 0U;
-    return std::uint32_t{sizeof(net::Ipv6Header)} + limit + gre;
+    return std::uint32_t{sizeof(net::Ipv6Header)} + limit + behind_ip;
 }
 
 // What tunnel and inner link header take from the lower MTU (TUN-MTU-06, -07).

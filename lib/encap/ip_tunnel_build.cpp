@@ -38,17 +38,6 @@ net::Ipv4Header ip_header(
     return ip;
 }
 
-// FOU-02, -03: all but lengths, checksum and the flow's port.
-void write_udp(const IpTunnelConfig& config, std::uint8_t* bytes) {
-    const net::UdpHeader udp{
-        net::Be16{config.udp.source_port}, net::Be16{config.udp.destination_port}, {}, {}};
-    std::memcpy(bytes, &udp, sizeof(udp));
-    if (config.udp.kind == UdpEncap::Kind::gue) {
-        const net::GueHeader gue{0, traits(config.kind).protocol, {}};
-        std::memcpy(bytes + sizeof(udp), &gue, sizeof(gue));
-    }
-}
-
 // What of a packet decides nothing, and what is copied (IpTunnelTemplate's last fields).
 void find_plain(const IpTunnelConfig& config, IpTunnelTemplate& outer) {
     const std::uint8_t stripped = outer.carries_frames ? 0 : IpTunnelTemplate::kLinkHeaderLen;
@@ -89,14 +78,35 @@ void write_gre(const IpTunnelConfig& config, std::uint8_t* bytes) {
     }
 }
 
-// TUN-MD-01: DF is neither configured nor the inner packet's; of `tos` 1 alone is special.
+void write_udp(const IpTunnelConfig& config, std::uint8_t* bytes) {
+    const net::UdpHeader udp{
+        net::Be16{config.udp.source_port}, net::Be16{config.udp.destination_port}, {}, {}};
+    std::memcpy(bytes, &udp, sizeof(udp));
+    if (config.udp.kind == UdpEncap::Kind::gue) {
+        const net::GueHeader gue{0, traits(config.kind).protocol, {}};
+        std::memcpy(bytes + sizeof(udp), &gue, sizeof(gue));
+    }
+}
+
+net::IpAddress source_of(const IpTunnelConfig& device, const IpTunnelMetadata& metadata) {
+    const IpTunnelTraits& kind = traits(device.kind);
+    return kind.has_gre && kind.is_over_ipv6 ? net::IpAddress{} : metadata.source;
+}
+
+// TUN-MD-01: DF is neither configured nor the inner packet's; of `tos` 1 alone is special. Over
+// IPv6 nothing is, and there is no encapsulation limit (ipxip6_tnl_xmit).
 IpTunnelConfig with_metadata(const IpTunnelConfig& device, const IpTunnelMetadata& metadata) {
+    const bool is_over_ipv6 = traits(device.kind).is_over_ipv6;
     IpTunnelConfig one = device;
-    one.local = metadata.source;
+    one.local = source_of(device, metadata);
     one.lower = kNoLink;
     one.ttl = metadata.ttl;
-    one.tos = metadata.tos == kInheritTos ? kInheritTos
-                                          : static_cast<std::uint8_t>(metadata.tos & ~kEcnMask);
+    one.tos = metadata.tos;
+    if (is_over_ipv6) {
+        one.ip6 = {.encap_limit = std::nullopt};
+    } else if (metadata.tos != kInheritTos) {
+        one.tos &= static_cast<std::uint8_t>(~kEcnMask);
+    }
     one.pmtudisc = false;
     one.ignore_df = true;
     one.out_key =

@@ -25,5 +25,7 @@ namespace culvert::encap {
 // The GRE header that a device sends, gre_len_bytes(config) long, but for checksum and sequence
 // number (GRE-HDR-03). Of gre and ip6gre the protocol is what most packets are.
 void write_gre(const IpTunnelConfig& config, std::uint8_t* bytes);
+// FOU-02, -03: UDP and GUE headers, but for lengths, checksum and the flow's port.
+void write_udp(const IpTunnelConfig& config, std::uint8_t* bytes);
 
 }  // namespace culvert::encap

@@ -25,23 +25,31 @@ encap_limit_header(std::uint8_t next_header, std::uint8_t limit) {
 
 // Where the array ends is where the payload begins.
 void write_headers(
-    const IpTunnelConfig& config, const net::IpAddress& remote, IpTunnelTemplate6& outer
+    const IpTunnelConfig& config,
+    const net::IpAddress& local,
+    const net::IpAddress& remote,
+    IpTunnelTemplate6& outer
 ) {
     std::uint8_t* const end = outer.bytes.data() + IpTunnelTemplate6::kRoom;
-    const std::uint8_t protocol = traits(config.kind).protocol;
+    std::uint8_t* const behind_limit = end - outer.gre_len - outer.udp_len;
+    const std::uint8_t protocol =
+        outer.udp_len != 0 ? net::ip_protocol::kUdp : traits(config.kind).protocol;
     net::Ipv6Header ip{};
     ip.version_class_flow = net::Be32{outer.first_word};
     ip.next_header = protocol;
     ip.hop_limit = config.ttl;
-    ip.source = config.local.bytes();
+    ip.source = local.bytes();
     ip.destination = remote.bytes();
     if (outer.gre_len != 0) {
         write_gre(config, end - outer.gre_len);
         outer.gre_sum = net::sum_fold(net::sum_bytes(end - outer.gre_len, outer.gre_len));
     }
+    if (outer.udp_len != 0) {
+        write_udp(config, behind_limit);
+    }
     if (outer.limit_len != 0) {
         const auto limit = encap_limit_header(protocol, *config.ip6.encap_limit);
-        std::memcpy(end - outer.gre_len - limit.size(), limit.data(), limit.size());
+        std::memcpy(behind_limit - limit.size(), limit.data(), limit.size());
         ip.next_header = net::ip_protocol::kDestinationOptions;
     }
     const net::Be16 type{net::ether_type::kIpv6};
@@ -52,7 +60,7 @@ void write_headers(
 // ip6_tnl_xmit_ctl(): whoever has no local address does not send, nor does it to ourselves, unless
 // that was allowed.
 TunnelState judge(
-    const IpTunnelConfig& config,
+    const net::IpAddress& local,
     LinkId device,
     const net::IpAddress& remote,
     const route::Path& path,
@@ -61,9 +69,8 @@ TunnelState judge(
     if (remote.is_unspecified()) {
         return TunnelState::no_remote;
     }
-    return config.local.is_unspecified()
-               ? TunnelState::no_route
-               : judge_path(device, config.local, remote, path, neighbour);
+    return local.is_unspecified() ? TunnelState::no_route
+                                  : judge_path(device, local, remote, path, neighbour);
 }
 
 }  // namespace
@@ -77,7 +84,10 @@ IpTunnelTemplate6 build_ip_tunnel_template6(
 ) {
     const IpTunnelTraits& kind = traits(config.kind);
     IpTunnelTemplate6 outer;
-    outer.state = judge(config, device, remote, path, neighbour);
+    // Where packets bring their metadata, and no source among it, the route chooses one.
+    const bool is_chosen = config.external && config.local.is_unspecified();
+    const net::IpAddress& local = is_chosen ? path.source : config.local;
+    outer.state = judge(local, device, remote, path, neighbour);
     outer.device = device;
     outer.kind = config.kind;
     outer.carries_frames = kind.carries_frames;
@@ -88,6 +98,11 @@ IpTunnelTemplate6 build_ip_tunnel_template6(
     outer.link_out = path.link;
     outer.next_hop = path.next_hop;
     outer.mtu = path.mtu == 0 ? kMaxOuterIp : std::min(path.mtu, kMaxOuterIp);
+    outer.udp_len = header_len_bytes(config.udp);
+    const std::uint32_t unused = reserved_len_bytes(config.udp) - outer.udp_len;
+    outer.mtu = std::max(outer.mtu, unused) - unused;
+    outer.udp_checksum = outer.udp_len != 0 && config.udp.checksum6;
+    outer.is_flow_port = outer.udp_len != 0 && config.udp.source_port == 0;
     outer.checksum = kind.has_gre && config.out_checksum;
     outer.sequence = kind.has_gre && config.out_sequence;
     outer.hop_limit_inherit = config.ttl == 0;
@@ -105,8 +120,11 @@ IpTunnelTemplate6 build_ip_tunnel_template6(
                            .host();
     outer.gre_len = gre_len_bytes(config);
     outer.limit_len = config.ip6.encap_limit.has_value() ? kEncapLimitLen : std::uint8_t{0};
-    outer.length = static_cast<std::uint8_t>(IpTunnelTemplate6::kLinkHeaderLen + outer.ip_len());
-    write_headers(config, remote, outer);
+    outer.length = static_cast<std::uint8_t>(
+        IpTunnelTemplate6::kLinkHeaderLen + sizeof(net::Ipv6Header) + outer.limit_len +
+        outer.udp_len + outer.gre_len
+    );
+    write_headers(config, local, remote, outer);
     if (outer.state == TunnelState::ready) {
         outer.link_out = neighbour->link_out;
         std::memcpy(
@@ -115,6 +133,7 @@ IpTunnelTemplate6 build_ip_tunnel_template6(
             IpTunnelTemplate6::kLinkHeaderLen
         );
     }
+    outer.become(outer.state);
     return outer;
 }
 

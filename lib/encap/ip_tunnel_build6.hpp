@@ -10,7 +10,8 @@
 namespace culvert::encap {
 
 // `path`: the answer for `remote`. `neighbour`: the next hop's complete link header, if its MAC is
-// known. As in Linux a device without a local address has no way to send (ip6_tnl_xmit_ctl).
+// known. As in Linux a device without a local address has no way to send (ip6_tnl_xmit_ctl), but
+// an external one has.
 [[nodiscard]] IpTunnelTemplate6 build_ip_tunnel_template6(
     const IpTunnelConfig& config,
     LinkId device,

@@ -194,7 +194,7 @@ bool BasicIpTunnelLookup<Key>::publish(const Key& key, Group& group) {
 
 template <typename Key>
 bool BasicIpTunnelLookup<Key>::publish_last_resort(LinkId id, const Device& device) {
-    const auto kind = device.key.kind_and_flags & kKindMask;
+    const auto kind = Key::resort_kind(device.key.kind_and_flags & kKindMask);
     const Key key{Key::kAny, Key::kAny, 0, kind | device.last_resort};
     if (!device.up) {
         table_.erase(key);
@@ -321,9 +321,10 @@ void BasicIpTunnelLookup<Key>::erase(LinkId device) {
 
 template <typename Key>
 LinkId BasicIpTunnelLookup<Key>::find_external(IpTunnelKind kind) const {
+    const std::uint32_t resort = Key::resort_kind(static_cast<std::uint32_t>(kind));
     const auto found = std::find_if(devices_.begin(), devices_.end(), [&](const auto& entry) {
         return entry.second.last_resort == Key::kExternal &&
-               (entry.second.key.kind_and_flags & kKindMask) == static_cast<std::uint32_t>(kind);
+               Key::resort_kind(entry.second.key.kind_and_flags & kKindMask) == resort;
     });
     return found == devices_.end() ? kNoLink : found->first;
 }

@@ -71,6 +71,11 @@ struct IpTunnelKey {
 
     static constexpr bool kJoinsGroups = true;
 
+    // Under which kind a device of the kind is found as the last resort (TUN-LKP-07).
+    [[nodiscard]] static constexpr std::uint32_t resort_kind(std::uint32_t kind) noexcept {
+        return kind;
+    }
+
     // Which of the passes with one address comes first, and whether the last of several devices
     // with both counts (TUN-LKP-03, -04).
     [[nodiscard]] static constexpr bool asks_remote_first(std::uint32_t) noexcept { return true; }
@@ -133,6 +138,13 @@ struct IpTunnelKey6 {
     }
 
     static constexpr bool kJoinsGroups = false;
+
+    // ip6gre and ip6gretap have one external device together, which is asked for behind all of
+    // either (ip6gre_newlink, ip6gre_tunnel_lookup).
+    [[nodiscard]] static constexpr std::uint32_t resort_kind(std::uint32_t kind) noexcept {
+        constexpr auto kFrames = static_cast<std::uint32_t>(IpTunnelKind::ip6gretap);
+        return kind == kFrames ? static_cast<std::uint32_t>(IpTunnelKind::ip6gre) : kind;
+    }
 
     // ip6_tnl_lookup() asks for the local address first, ip6gre_tunnel_lookup() for the remote; and
     // it takes the first of those on other links.
@@ -301,14 +313,18 @@ struct IpTunnelTables {
                                                 : lookup.find_same(config);
     }
 
+    [[nodiscard]] LinkId find_external(IpTunnelKind kind) const {
+        return traits(kind).is_over_ipv6 ? lookup6.find_external(kind) : lookup.find_external(kind);
+    }
+
     IpTunnelLookup lookup;        // packet -> link
     IpTunnelOwnTemplates own;     // link -> template of the remote it was given
     IpTunnelRemotes remotes;      // link and any other remote -> template
     IpTunnelTemplates templates;  // numbers wait for a grace period: more than are in use
-    // Over IPv6 a link sends to the remote it was given, and to no other.
     IpTunnelLookup6 lookup6;
     IpTunnelTemplates6 templates6;
     FouPorts fou;  // UDP ports with tunnels' packets
+    FouPorts6 fou6;
 };
 
 }  // namespace culvert::encap

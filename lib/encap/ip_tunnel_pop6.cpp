@@ -92,11 +92,14 @@ ip_tunnel_parse6(const rte_mbuf* packet, std::uint16_t l3_offset, IpTunnelOuter6
 }
 
 bool find_second_key(const IpTunnelOuter6& outer, IpTunnelKey6& key) noexcept {
-    if (outer.key.kind_and_flags != static_cast<std::uint32_t>(IpTunnelKind::ip6gretap)) {
+    constexpr auto kKinds = ~(IpTunnelKey6::kHasKey - 1);
+    const auto kind = static_cast<IpTunnelKind>(outer.key.kind_and_flags & ~kKinds);
+    if (kind != IpTunnelKind::ip6gretap) {
         return false;
     }
     key = outer.key;
-    key.kind_and_flags = static_cast<std::uint32_t>(IpTunnelKind::ip6gre);
+    key.kind_and_flags =
+        (key.kind_and_flags & kKinds) | static_cast<std::uint32_t>(IpTunnelKind::ip6gre);
     return true;
 }
 

@@ -93,9 +93,9 @@ IpTunnelTemplate6 with_encap_limit(const IpTunnelTemplate6& outer, std::uint8_t 
     constexpr std::uint8_t kPadN = 1;
     IpTunnelTemplate6 changed = outer;
     std::uint8_t* const end = changed.bytes.data() + IpTunnelTemplate6::kRoom;
-    std::uint8_t* const option = end - outer.gre_len - kEncapLimitLen;
+    std::uint8_t* const option = end - outer.gre_len - outer.udp_len - kEncapLimitLen;
     if (outer.limit_len == 0) {
-        // Everything in front of GRE moves to make room.
+        // Everything in front of UDP and GRE moves to make room.
         std::memmove(option - kFront, option - kFront + kEncapLimitLen, kFront);
         auto& ip = *reinterpret_cast<net::Ipv6Header*>(option - sizeof(net::Ipv6Header));
         const std::array<std::uint8_t, kEncapLimitLen> header{

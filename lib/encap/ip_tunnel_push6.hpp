@@ -7,6 +7,7 @@
 #include "lib/encap/inner_frame.hpp"
 #include "lib/encap/ip_tunnel6.hpp"
 #include "lib/encap/ip_tunnel_push.hpp"
+#include "lib/net/udp.hpp"
 
 #include <rte_mbuf.h>
 
@@ -100,13 +101,42 @@ inline void patch_gre6(
     }
 }
 
+// UDP's length, port and checksum, and GUE's protocol, of a packet that has all its other headers
+// (fou6_build_udp, udp6_set_csum).
+inline void patch_udp6(
+    const net::Ipv6Header& ip,
+    std::uint8_t* udp,
+    const IpTunnelTemplate6& outer,
+    net::Be16 port,
+    std::uint32_t length,
+    std::uint64_t payload_sum
+) noexcept {
+    net::UdpHeader header{};
+    std::memcpy(&header, udp, sizeof(header));
+    header.length = net::Be16{static_cast<std::uint16_t>(length)};
+    if (outer.is_flow_port) {
+        header.source = port;
+    }
+    std::memcpy(udp, &header, sizeof(header));
+    if (!outer.udp_checksum) {
+        return;
+    }
+    const std::uint32_t headers_len = std::uint32_t{outer.udp_len} + outer.gre_len;
+    const std::uint64_t pseudo =
+        net::pseudo_header_sum_v6(ip.source, ip.destination, net::ip_protocol::kUdp, length);
+    const std::uint64_t sum = net::sum_add(net::sum_bytes(udp, headers_len), payload_sum);
+    header.checksum = net::udp_checksum_from_sum(net::sum_add(sum, pseudo));
+    std::memcpy(udp, &header, sizeof(header));
+}
+
 }  // namespace detail
 
 // Puts `outer` in front of the frame at the packet's data, in place of its link header if the
 // device carries packets. The packet is unchanged unless `done`; too_big: its sender is to send
 // less; needs_fragments: it would have to be cut. Preconditions: outer.state is ready, failing or
-// unresolved (then the Ethernet addresses are 0); `inner` is what inspection said, not truncated,
-// and of a type that the device sends.
+// unresolved (then the Ethernet addresses are 0), and there is UDP if InUdp; `inner` is what
+// inspection said, not truncated, and of a type that the device sends.
+template <bool InUdp>
 [[nodiscard]] inline IpTunnelPushed ip_tunnel_push6(
     rte_mbuf* packet,
     const IpTunnelTemplate6& outer,
@@ -114,7 +144,8 @@ inline void patch_gre6(
     std::uint32_t sequence
 ) noexcept {
     constexpr std::uint16_t kLink = IpTunnelTemplate6::kLinkHeaderLen;
-    constexpr std::uint32_t kRoom = IpTunnelTemplate6::kRoom;
+    constexpr std::uint32_t kRoom =
+        InUdp ? IpTunnelTemplate6::kRoom : IpTunnelTemplate6::kPlainRoom;
     constexpr std::uint32_t kIp = sizeof(net::Ipv6Header);
     const std::uint16_t stripped = outer.carries_frames ? std::uint16_t{0} : kLink;
     const std::uint32_t room = std::uint32_t{rte_pktmbuf_headroom(packet)} + stripped;
@@ -128,13 +159,18 @@ inline void patch_gre6(
                    ? IpTunnelPushed::too_big
                    : IpTunnelPushed::needs_fragments;
     }
-    const std::uint64_t payload_sum =
-        outer.checksum ? sum_packet(packet, stripped) : std::uint64_t{0};
+    const bool sums = outer.checksum || (InUdp && outer.udp_checksum);
+    const std::uint64_t payload_sum = sums ? sum_packet(packet, stripped) : std::uint64_t{0};
+    net::Be16 port{};
+    if constexpr (InUdp) {
+        const auto* frame = rte_pktmbuf_mtod(packet, const std::uint8_t*);
+        port = ip_tunnel_source_port(frame, packet->data_len);
+    }
     const net::Be32 first{detail::first_word(outer, inner)};
     const net::Be16 payload_length{static_cast<std::uint16_t>(total_length - kIp)};
 
     auto* const payload = rte_pktmbuf_mtod(packet, std::uint8_t*) + stripped;
-    std::memcpy(payload - kRoom, outer.bytes.data(), kRoom);
+    std::memcpy(payload - kRoom, &outer.bytes[IpTunnelTemplate6::kRoom - kRoom], kRoom);
     auto& ip = *reinterpret_cast<net::Ipv6Header*>(payload - outer.ip_len());
     ip.version_class_flow = first;
     ip.payload_length = payload_length;
@@ -144,9 +180,23 @@ inline void patch_gre6(
     if (outer.gre_len != 0) {
         detail::patch_gre6(payload - outer.gre_len, outer, inner.type, sequence, payload_sum);
     } else if (inner.l3 == net::L3::ipv4) {
-        // In the limit's header or in IPv6's own, where the template says IPv6.
-        auto& next_header = outer.limit_len != 0 ? *(payload - kEncapLimitLen) : ip.next_header;
-        next_header = net::ip_protocol::kIpip;
+        // In GUE's header, the limit's or IPv6's own, where the template says IPv6; FOU's port says
+        // it already.
+        if constexpr (InUdp) {
+            if (outer.udp_len != sizeof(net::UdpHeader)) {
+                *(payload - sizeof(net::GueHeader) + offsetof(net::GueHeader, protocol)) =
+                    net::ip_protocol::kIpip;
+            }
+        } else {
+            auto& next_header = outer.limit_len != 0 ? *(payload - kEncapLimitLen) : ip.next_header;
+            next_header = net::ip_protocol::kIpip;
+        }
+    }
+    if constexpr (InUdp) {
+        const std::uint32_t behind = std::uint32_t{outer.udp_len} + outer.gre_len;
+        detail::patch_udp6(
+            ip, payload - behind, outer, port, total_length - kIp - outer.limit_len, payload_sum
+        );
     }
 
     packet->data_off = static_cast<std::uint16_t>(packet->data_off - added);
@@ -154,6 +204,17 @@ inline void patch_gre6(
     packet->pkt_len += added;
     forget_offloads(packet);
     return IpTunnelPushed::done;
+}
+
+// The same, where the template says whether there is UDP.
+[[nodiscard]] inline IpTunnelPushed ip_tunnel_push6(
+    rte_mbuf* packet,
+    const IpTunnelTemplate6& outer,
+    const IpTunnelInner6& inner,
+    std::uint32_t sequence
+) noexcept {
+    return outer.udp_len != 0 ? ip_tunnel_push6<true>(packet, outer, inner, sequence)
+                              : ip_tunnel_push6<false>(packet, outer, inner, sequence);
 }
 
 // What most packets are, without a call: untagged IPv4, whole TCP or UDP. False: not such a one.

@@ -261,7 +261,7 @@ enum class Direction : std::uint8_t { rx, tx };
     X(gre_no_metadata,                                                                             \
       tx,                                                                                          \
       tx_dropped,                                                                                  \
-      "an external gre or gretap link, and the packet's route has no encap ip (GRE-TX-07)")        \
+      "an external gre, gretap or ip6gre link, and no encap in the packet's route (GRE-TX-07)")    \
     X(ip_tunnel_no_route,                                                                          \
       tx,                                                                                          \
       tx_carrier_errors | KernelCounters::tx_errors,                                               \
@@ -286,6 +286,10 @@ enum class Direction : std::uint8_t { rx, tx };
       tx,                                                                                          \
       none,                                                                                        \
       "a copy, to tell its sender that routers report errors; the packet itself went (TUN-TX-15)") \
+    X(ip_tunnel6_no_metadata,                                                                      \
+      tx,                                                                                          \
+      tx_errors | KernelCounters::tx_dropped,                                                      \
+      "an external ip6tnl link, and the packet's route has no encap ip6 (TUN-TX-06)")              \
     X(ip_tunnel6_payload,                                                                          \
       tx,                                                                                          \
       tx_errors | KernelCounters::tx_dropped,                                                      \

@@ -6,6 +6,8 @@
 namespace culvert::pipeline {
 
 // Moves what comes to a port that `fou add` opened from the vector of UDP packets to fou_pop's.
-void divert_fou(Worker& worker, Vector& udp) noexcept;
+// `Ports`: of the packets' family.
+template <typename Ports>
+void divert_fou(Worker& worker, Vector& udp, const Ports& ports) noexcept;
 
 }  // namespace culvert::pipeline

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Frames to ip6tnl, ip6gre and ip6gretap links: link -> template, then the outer headers in front
-// (ip6_tnl_start_xmit, ip6gre_tunnel_xmit). Such a link sends to the remote it was given, and to
-// no other. The twin of stage_ip_tunnel_push.cpp.
+// (ip6_tnl_start_xmit, ip6gre_tunnel_xmit). Such a link sends to the remote it was given, or if it
+// is external to the one that stands at a packet's front, as of the links over IPv4. The twin of
+// stage_ip_tunnel_push.cpp.
 #include "lib/encap/ip_tunnel_push6.hpp"
 #include "lib/net/icmp.hpp"
+#include "lib/pipeline/ip_tunnel_nbma.hpp"
 #include "lib/pipeline/out_counters.hpp"
 #include "lib/pipeline/scratch.hpp"
 #include "lib/pipeline/tally.hpp"
@@ -20,11 +22,12 @@ namespace {
 using encap::IpTunnelPushed;
 using encap::TunnelState;
 
-// Neighbours in the burst that go to one link. Never constructed: it lies in a Scratch.
+// Neighbours in the burst that go to one remote of one link. Never constructed: it lies in a
+// Scratch.
 // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init)
 struct Run {
     const Link* device;                     // nullptr = gone, or down
-    const encap::IpTunnelTemplate6* outer;  // nullptr = it has no remote
+    const encap::IpTunnelTemplate6* outer;  // nullptr = it has no remote, or none that is known
     encap::IpTunnelTemplates6::Id id;
     std::uint32_t first;  // packet
 };
@@ -43,9 +46,14 @@ public:
 
 private:
     void find_runs(rte_mbuf* const* packets, std::uint32_t count) noexcept;
+    std::uint32_t
+    cut_by_remote(rte_mbuf* const* packets, std::uint32_t count, std::uint32_t runs) noexcept;
     void find_templates() noexcept;
     [[nodiscard]] bool is_direct(const Run& run) noexcept;
+    [[nodiscard]] bool is_direct_in_udp(const Run& run) noexcept;
+    template <bool InUdp>
     void push_run(rte_mbuf* const* packets, std::uint32_t count, const Run& run) noexcept;
+    void ask_for_remote(rte_mbuf* packet, const Link& device) noexcept;
     bool push(rte_mbuf* packet, const Run& run, std::uint32_t sequence) noexcept;
     bool push_limited(
         rte_mbuf* packet, const Run& run, const encap::IpTunnelInner6& inner, std::uint32_t sequence
@@ -91,9 +99,45 @@ void IpTunnelPush6::find_runs(rte_mbuf* const* packets, std::uint32_t count) noe
         run.id = worker_.tables.ip_tunnels.own.read(id);
         run.first = i;
         rte_prefetch0(run.device);
+        if (run.id == encap::IpTunnelTemplates6::kNone) [[unlikely]] {
+            runs = cut_by_remote(packets, count, runs);
+        }
     }
     runs_[runs].first = count;
     run_count_ = runs;
+}
+
+// Packets of the last of `runs`, whose link has no remote of its own: what its metadata says is the
+// same for a run (TUN-MD-01). How many runs there are then.
+[[gnu::noinline]] std::uint32_t IpTunnelPush6::cut_by_remote(
+    rte_mbuf* const* packets, std::uint32_t count, std::uint32_t runs
+) noexcept {
+    const Run first = runs_[runs - 1];
+    const bool is_external = first.device != nullptr && is_ip_tunnel6(first.device->kind) &&
+                             first.device->ip_tunnel.external;
+    if (!is_external) {
+        return runs;
+    }
+    const encap::IpTunnelRemotes::View remotes = worker_.tables.ip_tunnels.remotes.view();
+    const LinkId id = note(packets[first.first]).link_out;
+    encap::IpTunnelRemote last{0, id};
+    for (std::uint32_t i = first.first; i < count && note(packets[i]).link_out == id; ++i) {
+        const encap::IpTunnelRemote remote{metadata_of(*first.device, packets[i]), id};
+        if (i != first.first) {
+            if (remote == last) {
+                continue;
+            }
+            ++runs;
+        }
+        Run& run = runs_[runs - 1];
+        run = first;
+        run.first = i;
+        if (!remotes.find(remotes.prefetch(remote), remote, run.id)) {
+            run.id = encap::IpTunnelTemplates6::kNone;
+        }
+        last = remote;
+    }
+    return runs;
 }
 
 void IpTunnelPush6::find_templates() noexcept {
@@ -113,8 +157,14 @@ void IpTunnelPush6::find_templates() noexcept {
     }
 }
 
-// The remote is ready, and its way ends at a port.
+// The remote is ready, there is no UDP, and its way ends at a port.
 bool IpTunnelPush6::is_direct(const Run& run) noexcept {
+    return run.outer != nullptr && run.outer->is_direct &&
+           way_.leads_to_port(worker_, run.outer->link_out);
+}
+
+// The same, with UDP.
+[[gnu::noinline]] bool IpTunnelPush6::is_direct_in_udp(const Run& run) noexcept {
     return run.outer != nullptr && run.outer->state == TunnelState::ready &&
            run.outer->cast == encap::Cast::unicast &&
            way_.leads_to_port(worker_, run.outer->link_out);
@@ -223,7 +273,9 @@ IpTunnelPush6::push(rte_mbuf* packet, const Run& run, std::uint32_t sequence) no
     return true;
 }
 
-// To a port. Precondition: is_direct(run), and there is room for all of them.
+// To a port. Precondition: is_direct(run) or is_direct_in_udp(run), and there is room for all of
+// them.
+template <bool InUdp>
 void IpTunnelPush6::push_run(
     rte_mbuf* const* packets, std::uint32_t count, const Run& run
 ) noexcept {
@@ -239,7 +291,7 @@ void IpTunnelPush6::push_run(
         const std::uint32_t len = packet->pkt_len;
         encap::IpTunnelInner6 inner;
         const bool is_plain = takes_ipv4 && encap::inspect_plain_inner6(packet, inner);
-        if (is_plain && encap::ip_tunnel_push6(packet, outer, inner, sequence) ==
+        if (is_plain && encap::ip_tunnel_push6<InUdp>(packet, outer, inner, sequence) ==
                             IpTunnelPushed::done) [[likely]] {
             bytes += len - sizeof(net::EtherHeader);
             ++plain;
@@ -253,6 +305,18 @@ void IpTunnelPush6::push_run(
     tx_.add(outer.device, bytes, plain);
 }
 
+// To an external link: nothing, or what control has not met yet. It sends the packet then.
+[[gnu::cold]] void IpTunnelPush6::ask_for_remote(rte_mbuf* packet, const Link& device) noexcept {
+    const std::uint32_t metadata = metadata_of(device, packet);
+    if (metadata == 0) {
+        worker_.drop(packet, device.id, no_metadata(device.kind));
+        return;
+    }
+    note(packet).link_out = device.id;
+    next_hop_of(packet) = net::IpAddress::from_v4(net::Be32::from_raw(metadata).host());
+    worker_.punt(packet, Punt::tunnel_remote);
+}
+
 // Precondition: room behind Worker::output.
 [[gnu::noinline]] void IpTunnelPush6::dispatch(rte_mbuf* packet, const Run& run) noexcept {
     if (run.device == nullptr) {
@@ -262,6 +326,10 @@ void IpTunnelPush6::push_run(
         return;
     }
     const LinkId device = run.device->id;
+    if (run.outer == nullptr && run.device->ip_tunnel.external) {
+        ask_for_remote(packet, *run.device);
+        return;
+    }
     switch (run.outer != nullptr ? run.outer->state : TunnelState::no_remote) {
     case TunnelState::ready:
         send(packet, run);
@@ -307,11 +375,16 @@ std::uint32_t IpTunnelPush6::run(std::uint32_t first, std::uint32_t count) noexc
     for (std::uint32_t k = 0; k < run_count_; ++k) {
         const Run& run = runs_[k];
         const std::uint32_t end = runs_[k + 1].first;
-        if (is_direct(run)) [[likely]] {
+        const bool in_udp = !is_direct(run);
+        if (!in_udp || is_direct_in_udp(run)) [[likely]] {
             if (worker_.vector(Stage::port_tx).room() < end - run.first) [[unlikely]] {
                 return run.first;
             }
-            push_run(packets + run.first, end - run.first, run);
+            if (in_udp) [[unlikely]] {
+                push_run<true>(packets + run.first, end - run.first, run);
+            } else {
+                push_run<false>(packets + run.first, end - run.first, run);
+            }
             continue;
         }
         for (std::uint32_t i = run.first; i < end; ++i) {

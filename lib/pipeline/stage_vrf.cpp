@@ -123,6 +123,7 @@ void take_run(
     if (kind.is_ip6) {
         route_ip6(worker, packets, n);
         vxlan_pop6_stage(worker);
+        fou_pop_stage(worker);
         ip_tunnel_pop6_stage(worker);
     } else {
         route_ip4(worker, packets, n);

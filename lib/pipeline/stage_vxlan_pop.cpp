@@ -298,13 +298,16 @@ void run_stage(Worker& worker) noexcept {
 }  // namespace
 
 void vxlan_pop_stage(Worker& worker) noexcept {
-    if (worker.tables.ip_tunnels.fou.any()) [[unlikely]] {
-        divert_fou(worker, worker.vector(Stage::vxlan_pop));
+    if (const auto& ports = worker.tables.ip_tunnels.fou; ports.any()) [[unlikely]] {
+        divert_fou(worker, worker.vector(Stage::vxlan_pop), ports);
     }
     run_stage<VxlanOverIpv4>(worker);
 }
 
 void vxlan_pop6_stage(Worker& worker) noexcept {
+    if (const auto& ports = worker.tables.ip_tunnels.fou6; ports.any()) [[unlikely]] {
+        divert_fou(worker, worker.vector(Stage::vxlan_pop6), ports);
+    }
     run_stage<VxlanOverIpv6>(worker);
 }
 

@@ -189,3 +189,22 @@ def ip6tnl_mtu():
                 is_told = "mtu" in result.stdout.lower() and "1452" in result.stdout
                 assert is_told if length == 1500 else "2 received" in result.stdout, (words, result.stdout)
         assert tunnel.culvert.drops()["ip_tunnel6_too_big"] >= 2, tunnel.culvert.drops()
+
+
+@case("UI-TUN-02 -6 tunnel: Linux shows the same of the same words", peer=True)
+def old_words():
+    words = {
+        "l1": f"local {OURS} remote 2001:db8:9::6",
+        "l2": f"mode ipip6 local {OURS} remote 2001:db8:9::7 ttl 9 tclass 2c flowlabel 12345 encaplimit 7",
+        "l3": f"mode any local {OURS} remote 2001:db8:9::8 encaplimit none tclass inherit flowlabel inherit dscp inherit",
+        "l4": f"mode ip6gre local {OURS} remote 2001:db8:9::9 key 5 csum iseq",
+        "l5": f"mode ip6gre local {OURS} remote 2001:db8:9::a ikey 5 okey 1.2.3.4",
+    }
+    with Lab() as lab:
+        tunnel = Ip6Tunnel(lab, "ip6tnl")
+        for name, options in words.items():
+            tunnel.culvert.do(f"-6 tunnel add {name} {options}")
+            tunnel.far.ip(f"-6 tunnel add {name} {options}")
+            ours = tunnel.culvert.do(f"-6 tunnel show {name}").strip()
+            theirs = tunnel.far.ip(f"-6 tunnel show {name}").stdout.strip()
+            assert ours == theirs, f"culvert {ours}\nLinux   {theirs}"

@@ -129,7 +129,7 @@ TEST_CASE_METHOD(Lab, "TUN-MD-02 routes that say the outer header", "[control][e
     CHECK(route["seq"] == true);
     CHECK_THAT(run("-6 route show dev t8"), Catch::Contains("encap ip id 7 src 0.0.0.0 dst "));
     refused("route add 10.9.4.0/24 encap ip id 7 dst 192.0.2.9 dev port0", 2);
-    refused("route add 10.9.4.0/24 encap ip6 id 7 dev t8", 1);
+    refused("route add 10.9.4.0/24 encap ip7 id 7 dev t8", 1);
     refused("route add 10.9.4.0/24 id 7 dev t8", 1);
     run("route del 10.9.0.0/24 dev t8");
 }

@@ -233,4 +233,32 @@ TEST_CASE("GRE-ERR-04 errors about an ip6gre's packets make it fail for a while"
     CHECK(node.core->tunnel_faults().has(node.ip6gre));
 }
 
+TEST_CASE("TUN-PMTU-05 GRE-ERR-04 errors about packets in UDP", "[control][fou]") {
+    TunnelNode node;
+    for (const auto& [link, port] : {std::pair(node.ip6tnl, 5555), std::pair(node.ip6gre, 5556)}) {
+        LinkSetRequest in_udp;
+        in_udp.ip_tunnel.emplace();
+        in_udp.ip_tunnel->udp = encap::UdpEncap::Kind::gue;
+        in_udp.ip_tunnel->udp_destination_port = static_cast<std::uint16_t>(port);
+        REQUIRE(node.core->links().set(link, in_udp));
+    }
+    const auto quoted = [](std::uint8_t port, std::uint8_t inside, const Bytes& behind) {
+        Bytes bytes{0x9c, 0x40, 0x15, port, 0, 0, 0, 0, 0, inside, 0, 0};
+        bytes.insert(bytes.end(), behind.begin(), behind.end());
+        return bytes;
+    };
+    node.hear_error(1, 0, 0, 17, quoted(0xb3, 41, TunnelNode::inner6()));
+    CHECK(node.told() == 1);
+    node.hear_error(2, 0, 1380, 17, quoted(0xb3, 41, TunnelNode::inner6()));
+    CHECK(node.told() == 2);
+    CHECK(node.core->routing().lookup(ip("3fff::7")).mtu == 1380);
+    CHECK_FALSE(node.core->tunnel_faults().has(node.ip6gre));
+    node.hear_error(1, 0, 0, 17, quoted(0xb5, 47, {0, 0, 0x86, 0xdd}));  // nobody's port
+    CHECK_FALSE(node.core->tunnel_faults().has(node.ip6gre));
+    node.hear_error(1, 0, 0, 17, quoted(0xb4, 47, {0, 0, 0x86, 0xdd}));
+    CHECK(node.core->tunnel_faults().has(node.ip6gre));
+    node.hear_error(1, 0, 0, 17, Bytes{0x9c, 0x40, 0x15, 0xb3});  // cut off
+    CHECK(node.told() == 2);
+}
+
 }  // namespace culvert::control::test

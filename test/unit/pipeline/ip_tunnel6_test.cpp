@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Tunnels over IPv6: ip6tnl, ip6gre and ip6gretap, both ways. Port 0 is the underlay with
-// 2001:db8::1, behind port 1 are 10.0.2.0/24's and 2001:db8:2::/48's stations.
-#include "lib/encap/ip_tunnel_build6.hpp"
-#include "lib/encap/ip_tunnel_push6.hpp"
-#include "lib/net/ipv6.hpp"
-#include "test/unit/pipeline/ip_tunnel_machine.hpp"
+// Tunnels over IPv6: ip6tnl, ip6gre and ip6gretap, both ways.
+#include "test/unit/pipeline/ip_tunnel6_machine.hpp"
 
 namespace culvert::pipeline::test {
 
@@ -13,141 +9,12 @@ namespace {
 using encap::IpTunnelKind;
 using encap::IpTunnelMode;
 
-constexpr const char* kOurs = "2001:db8::1";
-constexpr const char* kTheirs = "2001:db8::2";
-constexpr std::uint8_t kOptions = 60;
-const Bytes kLimit4{0, 4, 1, 4, 1, 1, 0};  // behind the next header
-
-net::IpAddress address(const char* text) {
-    return net::IpAddress::parse(text).value();
-}
-
-Bytes ip6(
-    const char* from,
-    const char* to,
-    std::uint8_t next_header,
-    const Bytes& payload,
-    std::uint8_t traffic_class = 0,
-    std::uint32_t label = 0
-) {
-    net::Ipv6Header ip{};
-    ip.version_class_flow = net::Ipv6Header::make_first_word(traffic_class, label);
-    ip.payload_length = net::Be16{static_cast<std::uint16_t>(payload.size())};
-    ip.next_header = next_header;
-    ip.hop_limit = 33;
-    ip.source = address(from).bytes();
-    ip.destination = address(to).bytes();
-    const auto* raw = reinterpret_cast<const std::uint8_t*>(&ip);
-    Bytes bytes(raw, raw + sizeof(ip));
-    bytes.insert(bytes.end(), payload.begin(), payload.end());
-    return bytes;
-}
-
-Bytes operator+(Bytes front, const Bytes& back) {
-    front.insert(front.end(), back.begin(), back.end());
-    return front;
-}
-
-encap::IpTunnelConfig config_of(IpTunnelKind kind) {
-    encap::IpTunnelConfig config;
-    config.kind = kind;
-    config.local = address(kOurs);
-    config.remote = address(kTheirs);
-    config.ttl = 64;
-    return config;
-}
-
-struct Tunnel6 : IpTunnelMachine {
-    explicit Tunnel6(const encap::IpTunnelConfig& config, std::uint32_t mtu = 1500) {
-        add_local("2001:db8::1/128");
-        add_next_hop("2001:db8:2::/48", access, mac(0x22));
-        Link next;
-        next.kind = link_kind(config.kind);
-        next.up = true;
-        next.mtu = 9000;
-        next.mac = has_link_layer(next.kind) ? mac(0x1000) : net::MacAddress{};
-        next.ip_tunnel = config;
-        next.sequences = std::make_shared<encap::IpTunnelSequences>();
-        tunnel = add_link(next);
-        REQUIRE(ip_tunnels.set(tunnel, config, true));
-        if (has_link_layer(next.kind)) {
-            add_next_hop("10.0.3.0/24", tunnel, mac(0x99), 9000);
-        } else {
-            route_into(tunnel, "10.0.3.0/24");
-            route6_into("2001:db8:3::/48");
-        }
-        set_way(mtu);
-    }
-
-    void route6_into(const char* prefix) {
-        route::Adjacency adjacency;
-        adjacency.kind = route::AdjacencyKind::rewrite;
-        adjacency.link_out = tunnel;
-        adjacency.mtu = 9000;
-        adjacency.header_len = 14;
-        adjacency.header[12] = 0x86;
-        adjacency.header[13] = 0xdd;
-        add_route(prefix, adjacency);
-    }
-
-    void set_way(std::uint32_t mtu, route::AdjacencyKind kind = route::AdjacencyKind::rewrite) {
-        route::Path path;
-        path.kind = kind;
-        path.link = underlay;
-        path.next_hop = address(kTheirs);
-        path.source = address(kOurs);
-        path.mtu = mtu;
-        route::Adjacency neighbour;
-        neighbour.link_out = underlay;
-        neighbour.header_len = 14;
-        const net::EtherHeader ether{
-            kUnderlayHop, link(underlay).mac, net::Be16{net::ether_type::kIpv6}};
-        std::memcpy(neighbour.header.data(), &ether, sizeof(ether));
-        const auto id = ip_tunnels.templates6.allocate();
-        ip_tunnels.templates6.publish(
-            id,
-            std::make_unique<encap::IpTunnelTemplate6>(encap::build_ip_tunnel_template6(
-                link(tunnel).ip_tunnel, tunnel, address(kTheirs), path, neighbour
-            ))
-        );
-        ip_tunnels.own.publish(tunnel, id);
-    }
-
-    std::vector<Bytes> forward(const Bytes& frame) {
-        forget_drops();
-        receive(access, frame);
-        run();
-        return sent(underlay);
-    }
-
-    std::vector<Bytes> forward6(const Bytes& ip) {
-        return forward(
-            Packet().ether(port_mac(1), mac(0x22), net::ether_type::kIpv6).raw(ip).bytes()
-        );
-    }
-
-    // What comes out behind the tunnel of an outer packet with this protocol and payload.
-    std::vector<Bytes> take(std::uint8_t protocol, const Bytes& payload, std::uint8_t tos = 0) {
-        forget_drops();
-        const Bytes outer = ip6(kTheirs, kOurs, protocol, payload, tos);
-        receive(
-            underlay,
-            Packet().ether(port_mac(0), kUnderlayHop, net::ether_type::kIpv6).raw(outer).bytes(),
-            true
-        );
-        run();
-        return sent(access);
-    }
-
-    LinkId tunnel = kNoLink;
-};
-
 const Bytes kInner6 = ip6("2001:db8:3::2", "2001:db8:2::2", 6, Bytes(30, 0x5a));
 
 }  // namespace
 
 TEST_CASE("ip6tnl: IPv4 and IPv6 in IPv6, behind an encapsulation limit", "[ip_tunnel6]") {
-    Tunnel6 machine(config_of(IpTunnelKind::ip6tnl));
+    Tunnel6 machine(config6_of(IpTunnelKind::ip6tnl));
     const Bytes inner = ip6("2001:db8:2::2", "2001:db8:3::2", 6, Bytes(30, 0x5a), 0, 0x12345);
     const auto sent6 = machine.forward6(inner);
     REQUIRE(sent6.size() == 1);
@@ -167,7 +34,7 @@ TEST_CASE("ip6tnl: IPv4 and IPv6 in IPv6, behind an encapsulation limit", "[ip_t
 }
 
 TEST_CASE("ip6tnl: what an option says goes into the outer header", "[ip_tunnel6]") {
-    encap::IpTunnelConfig config = config_of(IpTunnelKind::ip6tnl);
+    encap::IpTunnelConfig config = config6_of(IpTunnelKind::ip6tnl);
     config.ip6.encap_limit.reset();
     config.ttl = 0;
     config.ip6.class_inherit = true;
@@ -184,7 +51,7 @@ TEST_CASE("ip6tnl: what an option says goes into the outer header", "[ip_tunnel6
 }
 
 TEST_CASE("ip6tnl: the inner packet's encapsulation limit counts", "[ip_tunnel6]") {
-    encap::IpTunnelConfig config = config_of(IpTunnelKind::ip6tnl);
+    encap::IpTunnelConfig config = config6_of(IpTunnelKind::ip6tnl);
     if (GENERATE(false, true)) {
         config.ip6.encap_limit.reset();
     }
@@ -212,7 +79,7 @@ TEST_CASE("ip6tnl: the inner packet's encapsulation limit counts", "[ip_tunnel6]
 }
 
 TEST_CASE("ip6tnl: what is too big, and no way", "[ip_tunnel6]") {
-    Tunnel6 machine(config_of(IpTunnelKind::ip6tnl), 1400);
+    Tunnel6 machine(config6_of(IpTunnelKind::ip6tnl), 1400);
     const auto sized = [](std::size_t bytes) {
         return ip6("2001:db8:2::2", "2001:db8:3::2", 6, Bytes(bytes - 40, 0x5a));
     };
@@ -246,7 +113,7 @@ TEST_CASE("ip6tnl: what is too big, and no way", "[ip_tunnel6]") {
 }
 
 TEST_CASE("GRE-HDR-03 ip6gre: key, checksum and sequence number", "[ip_tunnel6]") {
-    encap::IpTunnelConfig config = config_of(IpTunnelKind::ip6gre);
+    encap::IpTunnelConfig config = config6_of(IpTunnelKind::ip6gre);
     config.out_key = 0x01020304;
     config.out_checksum = true;
     config.out_sequence = true;
@@ -269,7 +136,7 @@ TEST_CASE("GRE-HDR-03 ip6gre: key, checksum and sequence number", "[ip_tunnel6]"
 TEST_CASE(
     "ip6tnl: out of IPv6, behind any headers; whatever is cut off is dropped", "[ip_tunnel6]"
 ) {
-    Tunnel6 machine(config_of(IpTunnelKind::ip6tnl));
+    Tunnel6 machine(config6_of(IpTunnelKind::ip6tnl));
     const Bytes inner4 = IpTunnelMachine::inner_packet();
     const Bytes options4 = Bytes{4} + kLimit4;
     const Bytes options6 = Bytes{41} + kLimit4;
@@ -318,7 +185,7 @@ TEST_CASE(
 }
 
 TEST_CASE("TUN-ECN-01 TUN-ECN-02 ip6tnl: congestion outside and `dscp inherit`", "[ip_tunnel6]") {
-    encap::IpTunnelConfig config = config_of(IpTunnelKind::ip6tnl);
+    encap::IpTunnelConfig config = config6_of(IpTunnelKind::ip6tnl);
     config.ip6.dscp_copy = true;
     Tunnel6 machine(config);
     const Bytes capable = ip6("2001:db8:3::2", "2001:db8:2::2", 6, Bytes(30, 0x5a), 2);
@@ -330,7 +197,7 @@ TEST_CASE("TUN-ECN-01 TUN-ECN-02 ip6tnl: congestion outside and `dscp inherit`",
 }
 
 TEST_CASE("ip6tnl: mode, and nobody's packets", "[ip_tunnel6]") {
-    encap::IpTunnelConfig config = config_of(IpTunnelKind::ip6tnl);
+    encap::IpTunnelConfig config = config6_of(IpTunnelKind::ip6tnl);
     config.mode = IpTunnelMode::ip6ip;
     Tunnel6 machine(config);
     CHECK(machine.take(4, IpTunnelMachine::inner_packet()).empty());
@@ -345,7 +212,7 @@ TEST_CASE("ip6tnl: mode, and nobody's packets", "[ip_tunnel6]") {
 }
 
 TEST_CASE("GRE-RX-02 GRE-RX-03 GRE-RX-05 TUN-RX-02 TUN-RX-03 ip6gre receives", "[ip_tunnel6]") {
-    encap::IpTunnelConfig config = config_of(IpTunnelKind::ip6gre);
+    encap::IpTunnelConfig config = config6_of(IpTunnelKind::ip6gre);
     config.in_key = 7;
     config.in_sequence = true;
     Tunnel6 machine(config);
@@ -376,7 +243,7 @@ TEST_CASE("GRE-RX-02 GRE-RX-03 GRE-RX-05 TUN-RX-02 TUN-RX-03 ip6gre receives", "
 }
 
 TEST_CASE("GRETAP-TX-01 GRE-RX-15 ip6gretap as a bridge's member", "[ip_tunnel6]") {
-    Tunnel6 machine(config_of(IpTunnelKind::ip6gretap));
+    Tunnel6 machine(config6_of(IpTunnelKind::ip6gretap));
     const LinkId bridge = machine.add_bridge(mac(0xb0));
     machine.enslave(machine.tunnel, bridge);
     machine.enslave(machine.access, bridge);
