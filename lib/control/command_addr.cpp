@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include <optional>
+#include <utility>
 #include <vector>
 
 namespace culvert::control {
@@ -18,13 +20,52 @@ net::IpAddress broadcast_of(const net::Prefix& prefix) {
     return net::IpAddress::from_v4(prefix.address.v4() | hosts);
 }
 
+struct Local {
+    net::Prefix prefix;
+    std::optional<net::IpAddress> peer;
+};
+
+// With a peer it is this that has the length.
+Local local_of(const Arguments& arguments) {
+    Local local{*arguments.get<net::Prefix>("local"), std::nullopt};
+    if (const auto peer = arguments.get<net::Prefix>("peer")) {
+        local.prefix.length = peer->length;
+        local.peer = peer->address;
+    }
+    return local;
+}
+
+// Both or none of them; forever is 32 bits of ones to the kernel.
+Result<void> read_lifetimes(Context& context, const Arguments& arguments, route::Address& address) {
+    constexpr std::uint64_t kForever = 0xffffffff;
+    for (const auto& [one, other] :
+         {std::pair("valid_lft", "preferred_lft"), std::pair("preferred_lft", "valid_lft")}) {
+        if (arguments.has(one) && !arguments.has(other)) {
+            return syntax_error(context, fmt::format("{} is missing", other));
+        }
+    }
+    const auto valid_s = arguments.get<std::uint64_t>("valid_lft").value_or(kForever);
+    const auto preferred_s = arguments.get<std::uint64_t>("preferred_lft").value_or(kForever);
+    if (preferred_s > valid_s) {
+        return syntax_error(context, "preferred_lft is greater than valid_lft");
+    }
+    const std::uint64_t now_ms = context.core.now_ms();
+    address.valid_until_ms = valid_s == kForever ? 0 : now_ms + valid_s * 1000;
+    address.preferred_until_ms = preferred_s == kForever ? 0 : now_ms + preferred_s * 1000;
+    address.deprecated = preferred_s == 0;
+    return {};
+}
+
 Result<void> add(Context& context, const Arguments& arguments, bool replace) {
     route::Address address;
     address.link = *arguments.get<LinkId>("dev");
-    address.prefix = *arguments.get<net::Prefix>("local");
+    const Local local = local_of(arguments);
+    address.prefix = local.prefix;
+    address.peer = local.peer;
+    CULVERT_CHECK(read_lifetimes(context, arguments, address));
     const bool is_v4 = address.prefix.address.is_v4();
     if (is_v4 && arguments.text("broadcast") == "+" && address.prefix.length < 31) {
-        address.broadcast = broadcast_of(address.prefix);
+        address.broadcast = broadcast_of(address.network());
     } else {
         address.broadcast = arguments.get<net::IpAddress>("broadcast");
     }
@@ -65,7 +106,8 @@ Result<void> addr_replace(Context& context, const Arguments& arguments) {
 
 Result<void> addr_del(Context& context, const Arguments& arguments) {
     LinkId link = *arguments.get<LinkId>("dev");
-    return context.core.routing().del_address(link, *arguments.get<net::Prefix>("local"));
+    const Local local = local_of(arguments);
+    return context.core.routing().del_address(link, local.prefix, local.peer);
 }
 
 Result<void> addr_flush(Context& context, const Arguments& arguments) {
@@ -73,7 +115,7 @@ Result<void> addr_flush(Context& context, const Arguments& arguments) {
     route::Routing& routing = context.core.routing();
     const std::vector<route::Address> gone = addresses_on(routing, link, context.options.family);
     for (const route::Address& address : gone) {
-        CULVERT_CHECK(routing.del_address(link, address.prefix));
+        CULVERT_CHECK(routing.del_address(link, address.prefix, address.peer));
     }
     if (context.options.statistics > 0 && !context.out.is_json()) {
         context.out.text(
@@ -103,7 +145,7 @@ Result<void> addr_show(Context& context, const Arguments& arguments) {
             Json json = link_head_json(context, link, false);
             json["addr_info"] = Json::array();
             for (const ShownAddress& address : addresses) {
-                json["addr_info"].push_back(address_json(address));
+                json["addr_info"].push_back(address_json(context, address));
             }
             if (statistics > 0) {
                 json["stats64"] = stats_json(context.core.stats(link.id), statistics);
@@ -116,7 +158,7 @@ Result<void> addr_show(Context& context, const Arguments& arguments) {
             context.out.text(link_address_text(context, link));
         }
         for (const ShownAddress& address : addresses) {
-            context.out.text(address_text(address));
+            context.out.text(address_text(context, address));
         }
         if (statistics > 0) {
             context.out.text(stats_text(context.core.stats(link.id), statistics));

@@ -47,10 +47,10 @@ Parts link_parts(const Context& context, const Event& event) {
 Parts address_parts(const Context& context, const Event& event) {
     const ShownAddress shown{event.address, false};
     std::string name = context.core.links().name_of(event.address.link);
-    Json json = address_json(shown);
+    Json json = address_json(context, shown);
     json["dev"] = name;
     return {
-        fmt::format("{}: {} {}", event.address.link, name, address_text(shown)),
+        fmt::format("{}: {} {}", event.address.link, name, address_text(context, shown)),
         Json::array({std::move(json)})};
 }
 

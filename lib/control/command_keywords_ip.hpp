@@ -3,6 +3,7 @@
 #pragma once
 
 #include "lib/control/command_keywords.hpp"
+#include "lib/control/dsfield.hpp"
 
 #include <array>
 
@@ -30,11 +31,35 @@ inline constexpr auto kAddrAdd = std::to_array<Keyword>({
      .words = "global link host",
      .help = "where it is valid"},
     {.name = "label", .kind = Kind::text, .value = "LABEL", .help = "what listings show it with"},
+    {.name = "peer",
+     .aliases = "remote",
+     .kind = Kind::prefix,
+     .value = "PREFIX",
+     .help = "who is on the other end, or the network there; the length is this one's"},
+    {.name = "valid_lft",
+     .kind = Kind::number,
+     .value = "SECONDS",
+     .words = "forever",
+     .min = 1,
+     .help = "how long it is there; with preferred_lft"},
+    {.name = "preferred_lft",
+     .kind = Kind::number,
+     .value = "SECONDS",
+     .words = "forever",
+     .help = "how long packets are sent from it; with valid_lft"},
     {.name = "noprefixroute", .help = "without the route to its prefix"},
     {.name = "nodad", .help = "IPv6: in use at once, without duplicate address detection"},
 });
 
-inline constexpr auto kAddrDel = std::to_array<Keyword>({kAddress, kDevRequired});
+inline constexpr auto kAddrDel = std::to_array<Keyword>({
+    kAddress,
+    kDevRequired,
+    {.name = "peer",
+     .aliases = "remote",
+     .kind = Kind::prefix,
+     .value = "PREFIX",
+     .help = "who is on the other end, or the network there"},
+});
 inline constexpr auto kAddrShow =
     std::to_array<Keyword>({kShowDev, {.name = "up", .help = "only links that are up"}});
 inline constexpr auto kAddrFlush = std::to_array<Keyword>({kDevPositional});
@@ -65,6 +90,15 @@ inline constexpr Keyword kMetric = {
     .kind = Kind::number,
     .value = "N",
     .help = "the lowest wins"};
+inline constexpr Keyword kRouteTos = {
+    .name = "tos",
+    .aliases = "dsfield",
+    .kind = Kind::hex,
+    .value = "HEX",
+    .words = kDsfieldWords,
+    .max = kMax8,
+    .complaint = "\"tos\" value is invalid",
+    .help = "IPv4: for packets with this TOS alone, of which the bits 0x1c count"};
 inline constexpr Keyword kVia = {
     .name = "via",
     .kind = Kind::address,
@@ -94,6 +128,12 @@ inline constexpr Keyword kRouteEncap = {
     .complaint = "\"encap type\" value is invalid",
     .help = "into an external tunnel: the outer header's words follow, and among them `src`"};
 
+inline constexpr Keyword kNextHopId = {
+    .name = "nhid",
+    .kind = Kind::number,
+    .value = "N",
+    .help = "refused: there are no next hop objects; say via, dev, nexthop"};
+
 inline constexpr auto kRouteAdd = std::to_array<Keyword>({
     {.name = "to",
      .kind = Kind::prefix,
@@ -115,6 +155,7 @@ inline constexpr auto kRouteAdd = std::to_array<Keyword>({
      .words = "medium",
      .help = "IPv6: as `route show` prints it"},
     {.name = "onlink", .help = "the gateway is on the link, whatever routes say"},
+    kNextHopId,
     kProtocol,
     kRouteScope,
     kTable,
@@ -132,11 +173,14 @@ inline constexpr auto kRouteAdd = std::to_array<Keyword>({
      .help = "encap: GRE's key, if there is `key`, too"},
     {.name = "dst", .kind = Kind::address, .value = "ADDR", .help = "encap: outer destination"},
     {.name = "tos",
+     .aliases = "dsfield",
      .kind = Kind::hex,
      .value = "HEX",
+     .words = kDsfieldWords,
      .max = kMax8,
      .complaint = "\"tos\" value is invalid",
-     .help = "encap: outer TOS; 1: the inner packet's"},
+     .help = "IPv4: for packets with this TOS alone, of which the bits 0x1c count; "
+             "behind encap: the outer TOS, and 1 is the inner packet's"},
     {.name = "ttl",
      .aliases = "hoplimit hlim",
      .kind = Kind::number,
@@ -166,6 +210,7 @@ inline constexpr auto kRouteDel = std::to_array<Keyword>({
     kVia,
     {.name = "dev", .kind = Kind::link, .value = "NAME", .help = "the link it sends on"},
     kRouteSource,
+    kRouteTos,
     kMetric,
     kProtocol,
     kRouteScope,
@@ -194,7 +239,7 @@ inline constexpr auto kRouteDel = std::to_array<Keyword>({
          .value = "PREFIX",                                                                        \
          .help = "only prefixes that this one is within"},                                         \
         {.name = "exact", .kind = Kind::prefix, .value = "PREFIX", .help = "only this prefix"},    \
-        kDevFilter, kVia, kProtocol, kRouteScope, kTableOfVrf, {                                   \
+        kDevFilter, kVia, kRouteTos, kProtocol, kRouteScope, kTableOfVrf, {                        \
         .name = "table", .kind = Kind::number, .value = "T", .words = "main default local all",    \
         .complaint = "\"table\" value is invalid", .help = "local: our own addresses"              \
     }
@@ -219,6 +264,7 @@ inline constexpr auto kRouteGet = std::to_array<Keyword>({
      .kind = Kind::link,
      .value = "NAME",
      .help = "as if bound to this link"},
+    kRouteTos,
     kTableOfVrf,
 });
 

@@ -3,6 +3,7 @@
 #include "lib/control/command_context.hpp"
 #include "lib/control/command_next_hops.hpp"
 #include "lib/control/command_tables.hpp"
+#include "lib/control/dsfield.hpp"
 #include "lib/control/output_route.hpp"
 #include "lib/control/tunnel_metadata.hpp"
 
@@ -54,6 +55,23 @@ Result<route::RouteType> type_of(Context& context, const Arguments& arguments) {
     return type;
 }
 
+std::uint8_t tos_of(const Arguments& arguments) {
+    const auto named = dsfield_of(arguments.text("tos"));
+    return named ? *named : arguments.number<std::uint8_t>("tos").value_or(0);
+}
+
+// Before `encap` it is the route's.
+bool is_tos_of_encap(const Arguments& arguments) {
+    bool is_behind = false;
+    for (const Argument& one : arguments.given()) {
+        is_behind = is_behind || one.keyword->name == "encap";
+        if (one.keyword->name == "tos") {
+            return is_behind;
+        }
+    }
+    return false;
+}
+
 // Equal addresses must look equal: any is always the same.
 net::IpAddress any_as_one(const std::optional<net::IpAddress>& given) {
     return given && !given->is_unspecified() ? *given : net::IpAddress{};
@@ -78,12 +96,16 @@ bool read_encap(const Arguments& arguments, encap::IpTunnelMetadata& metadata) {
         }
         if (name == "src") {
             metadata.source = any_as_one(arguments.get<net::IpAddress>("src"));
+        } else if (name == "tos") {
+            metadata.tos = tos_of(arguments);
         }
     }
     metadata.is_ipv6 = arguments.text("encap") == "ip6";
     metadata.id = arguments.get<std::uint64_t>("id").value_or(0);
     metadata.destination = any_as_one(arguments.get<net::IpAddress>("dst"));
-    metadata.tos = arguments.number<std::uint8_t>(metadata.is_ipv6 ? "tc" : "tos").value_or(0);
+    if (metadata.is_ipv6) {
+        metadata.tos = arguments.number<std::uint8_t>("tc").value_or(0);
+    }
     metadata.ttl = arguments.number<std::uint8_t>("ttl").value_or(0);
     metadata.key = arguments.has("key");
     metadata.checksum = arguments.has("csum");
@@ -91,12 +113,22 @@ bool read_encap(const Arguments& arguments, encap::IpTunnelMetadata& metadata) {
     return true;
 }
 
+// UI-RT-01: what ip(8) knows and there is nothing for.
+Result<void> check_offered(const Arguments& arguments) {
+    if (arguments.has("nhid")) {
+        return Error{
+            std::errc::operation_not_supported,
+            "nhid: there are no next hop objects; say via, dev or nexthop"};
+    }
+    return {};
+}
+
 // Of one family, and none of the other's words.
 Result<void> check_encap_words(
     Context& context, const Arguments& arguments, const encap::IpTunnelMetadata& metadata
 ) {
     const std::string_view other = metadata.is_ipv6 ? "tos" : "tc";
-    if (arguments.has(other)) {
+    if (other == "tos" ? is_tos_of_encap(arguments) : arguments.has(other)) {
         return syntax_error(
             context, fmt::format("\"{}\" is no word of encap {}", other, arguments.text("encap"))
         );
@@ -120,8 +152,7 @@ Result<void> check_encap_words(
 Result<void> apply_encap(Context& context, const Arguments& arguments, route::Route& route) {
     encap::IpTunnelMetadata metadata;
     if (!read_encap(arguments, metadata)) {
-        for (const std::string_view word :
-             {"id", "dst", "tos", "tc", "ttl", "key", "csum", "seq"}) {
+        for (const std::string_view word : {"id", "dst", "tc", "ttl", "key", "csum", "seq"}) {
             if (arguments.has(word)) {
                 return syntax_error(context, fmt::format("\"{}\" is one of encap's words", word));
             }
@@ -167,12 +198,18 @@ Result<route::Route> route_of(Context& context, const Arguments& arguments) {
     }
     route.preferred_source = arguments.get<net::IpAddress>("src");
     route.metric = arguments.number<std::uint32_t>("metric").value_or(0);
+    route.tos = is_tos_of_encap(arguments) ? std::uint8_t{0} : tos_of(arguments);
+    if (route.tos != 0 && !is_v4) {
+        return Error{
+            std::errc::invalid_argument, "Invalid dsfield (tos): option not available for IPv6"};
+    }
     CULVERT_TRY(table, routing_table(context, arguments));
     route.table = table.value_or(route::kMainTable);
     return route;
 }
 
 Result<void> modify(Context& context, const Arguments& arguments, route::RouteVerb verb) {
+    CULVERT_CHECK(check_offered(arguments));
     CULVERT_TRY(route, route_of(context, arguments));
     const bool is_unicast = route.type == route::RouteType::unicast;
     const bool has_way = route.gateway || route.link != kNoLink || !route.next_hops.empty();
@@ -213,6 +250,7 @@ struct Filter {
         , gateway(arguments.get<net::IpAddress>("via"))
         , protocol(arguments.text("proto"))
         , scope(arguments.text("scope"))
+        , tos(arguments.has("tos") ? std::optional(tos_of(arguments)) : std::nullopt)
         , all_tables(arguments.text("table") == "all") {
         for (const std::string_view keyword : {"exact", "to"}) {
             if (arguments.has(keyword)) {
@@ -236,7 +274,7 @@ struct Filter {
                (!match || (prefix.length <= match->length && prefix.contains(match->address))) &&
                (!link || route.leaves_by(*link)) && (!gateway || goes_to(route, *gateway)) &&
                (protocol.empty() || route.protocol == protocol) &&
-               (scope.empty() || route.scope == scope);
+               (scope.empty() || route.scope == scope) && (!tos || route.tos == *tos);
     }
 
     static bool goes_to(const route::Route& route, const net::IpAddress& gateway) {
@@ -255,6 +293,7 @@ struct Filter {
     std::optional<net::IpAddress> gateway;
     std::string_view protocol;
     std::string_view scope;
+    std::optional<std::uint8_t> tos;
     bool all_tables = false;
     route::TableId table = route::kMainTable;
     bool is_ip6 = false;
@@ -359,6 +398,7 @@ Result<void> route_get(Context& context, const Arguments& arguments) {
     query.destination = *arguments.get<net::IpAddress>("to");
     query.from = arguments.get<net::IpAddress>("from");
     query.link_in = arguments.get<LinkId>("iif").value_or(kNoLink);
+    query.tos = tos_of(arguments) & route::kTosMask;
     const route::Routing& routing = context.core.routing();
     const net::IpAddress source = query.from.value_or(net::IpAddress());
     if (is_no_source(source)) {
@@ -372,9 +412,10 @@ Result<void> route_get(Context& context, const Arguments& arguments) {
         out = out == kNoLink ? vrf : out;
     }
     // A packet that comes in need not have a source of ours.
-    route::Path path = query.link_in != kNoLink && out == kNoLink
-                           ? routing.lookup_forward(query.destination, source, query.link_in)
-                           : routing.lookup(query.destination, out, source);
+    route::Path path =
+        query.link_in != kNoLink && out == kNoLink
+            ? routing.lookup_forward(query.destination, source, query.link_in, query.tos)
+            : routing.lookup(query.destination, out, source, query.tos);
     switch (path.kind) {
     case route::AdjacencyKind::no_route:
         return Error{std::errc::network_unreachable, "Network is unreachable"};

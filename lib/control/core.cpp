@@ -218,12 +218,24 @@ const std::vector<pipeline::Worker*>& Core::workers() const noexcept {
     return impl_->workers;
 }
 
+void Core::set_ip_filters(const pipeline::IpFilters* filters) {
+    impl_->ip_filters = filters;
+    for (pipeline::Worker* worker : impl_->workers) {
+        worker->ip_filters.store(filters, std::memory_order_release);
+    }
+}
+
+const pipeline::IpFilters* Core::ip_filters() const noexcept {
+    return impl_->ip_filters;
+}
+
 pipeline::Doorbell& Core::doorbell() noexcept {
     return impl_->doorbell;
 }
 
 void Core::attach_worker(pipeline::Worker& worker) {
     worker.multipath_settings = &impl_->routing->multipath_settings();
+    worker.ip_filters.store(impl_->ip_filters, std::memory_order_release);
     impl_->workers.push_back(&worker);
 }
 

@@ -102,6 +102,10 @@ public:
     // Their objects outlive the core's use of them: attach after construction, before traffic.
     void attach_worker(pipeline::Worker& worker);
     void detach_workers();  // none is running
+    // What IP packets pass on their way out (pipeline/ip_filter.hpp): nullptr = nothing. The last
+    // ones are in use until a grace period has passed.
+    void set_ip_filters(const pipeline::IpFilters* filters);
+    [[nodiscard]] const pipeline::IpFilters* ip_filters() const noexcept;
     [[nodiscard]] const std::vector<pipeline::Worker*>& workers() const noexcept;
     [[nodiscard]] pipeline::Doorbell& doorbell() noexcept;
 

@@ -58,6 +58,7 @@ struct Core::Impl {
     pipeline::CounterBlock own_counters;
     std::deque<pipeline::CounterBlock> worker_counters;
     std::vector<pipeline::Worker*> workers;
+    const pipeline::IpFilters* ip_filters = nullptr;
     std::vector<std::function<void(const Event&)>> listeners;
     std::uint64_t start_tsc;
     std::uint64_t tsc_hz;

@@ -39,6 +39,7 @@ void add_block(const CounterBlock& block, LinkId link, LinkStats& sum) {
     sum.rx_bytes += counters.rx_bytes.read();
     sum.tx_packets += counters.tx_packets.read();
     sum.tx_bytes += counters.tx_bytes.read();
+    sum.multicast += block.multicasts(link);
     for (std::size_t i = 0; i < pipeline::kDropCount; ++i) {
         const auto reason = static_cast<Drop>(i);
         const std::uint64_t packets = block.drops(link, reason);

@@ -265,7 +265,12 @@ void GroupReports::send(
     core_.own_counters().originated.add(1);
     path.link = link;
     path.next_hop = group;
-    send_by(core_, packet, path);
+    core_.own_counters().count(pipeline::IpCounter::out_requests);
+    core_.own_counters().count(pipeline::IpCounter::out_octets, packet->pkt_len);
+    pipeline::note(packet).l3_offset = 0;
+    if (passes_filters(core_, packet, path)) {
+        send_by(core_, packet, path);
+    }
 }
 
 }  // namespace culvert::control

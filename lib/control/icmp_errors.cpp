@@ -94,7 +94,8 @@ bool IcmpErrors::address(const Quote& quote, Answer& answer) const {
     const route::Routing& routing = core_.routing();
     const auto sender = net::IpAddress::from_v4(quote.ip.source.host());
     const auto target = net::IpAddress::from_v4(quote.ip.destination.host());
-    answer.back = routing.lookup(sender, routing.vrf_of(quote.link_in));
+    answer.back =
+        routing.lookup(sender, routing.vrf_of(quote.link_in), {}, quote.ip.type_of_service);
     if (!route::leads_on(answer.back.kind)) {
         return false;
     }

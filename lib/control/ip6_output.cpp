@@ -106,6 +106,10 @@ void Ip6Output::send(rte_mbuf* packet, LinkId link) {
         return;
     }
     pipeline::note(packet).l3_offset = 0;
+    core_.own_counters().count(IpCounter::ip6_out_octets, packet->pkt_len);
+    if (!passes_filters(core_, packet, path)) {
+        return;
+    }
     if (packet->pkt_len <= path.mtu) {
         send_by(core_, packet, path);
     } else if (pipeline::may_fragment6(packet, path.mtu)) {

@@ -2,8 +2,10 @@
 #include "lib/control/ip_output.hpp"
 
 #include "lib/control/core.hpp"
+#include "lib/encap/mbuf.hpp"
 #include "lib/net/ether.hpp"
 #include "lib/pipeline/ip_fragment.hpp"
+#include "lib/pipeline/out_counters.hpp"
 
 #include <rte_mbuf.h>
 
@@ -52,13 +54,24 @@ IpOutput::header(std::uint8_t protocol, std::size_t len, net::Be32 source, net::
 void IpOutput::send(rte_mbuf* packet, LinkId link_in) {
     const auto& ip = *rte_pktmbuf_mtod(packet, const net::Ipv4Header*);
     const route::Routing& routing = core_.routing();
-    const route::Path path =
-        routing.lookup(net::IpAddress::from_v4(ip.destination.host()), routing.vrf_of(link_in));
+    const route::Path path = routing.lookup(
+        net::IpAddress::from_v4(ip.destination.host()),
+        routing.vrf_of(link_in),
+        {},
+        ip.type_of_service
+    );
     core_.own_counters().count(IpCounter::out_requests);
     if (!route::leads_on(path.kind)) {
         core_.own_counters().count(IpCounter::out_no_routes);
         core_.drop(packet, path.link, refusal_of(path.kind));
-    } else if (packet->pkt_len <= path.mtu) {
+        return;
+    }
+    pipeline::note(packet).l3_offset = 0;
+    core_.own_counters().count(IpCounter::out_octets, packet->pkt_len);
+    if (!passes_filters(core_, packet, path)) {
+        return;
+    }
+    if (packet->pkt_len <= path.mtu) {
         send_by(core_, packet, path);
     } else if (pipeline::may_fragment(ip, path.mtu)) {
         send_in_fragments(core_, packet, path, 0);
@@ -68,9 +81,23 @@ void IpOutput::send(rte_mbuf* packet, LinkId link_in) {
     }
 }
 
+bool passes_filters(Core& core, rte_mbuf* packet, const route::Path& path) {
+    const pipeline::IpFilters* filters = core.ip_filters();
+    const pipeline::IpVerdict verdict =
+        filters != nullptr ? filters->ask_own(packet, path.link) : pipeline::IpVerdict::accept;
+    if (verdict == pipeline::IpVerdict::drop) {
+        core.drop(packet, path.link, Drop::ip_filtered);
+    } else if (verdict == pipeline::IpVerdict::consumed) {
+        core.own_counters().consumed.add(1);
+    }
+    return verdict == pipeline::IpVerdict::accept;
+}
+
 void send_by(Core& core, rte_mbuf* packet, const route::Path& path) {
     const bool is_ip6 = *rte_pktmbuf_mtod(packet, const std::uint8_t*) >> 4 == 6;
-    if (rte_pktmbuf_prepend(packet, kEtherLen) == nullptr) {
+    pipeline::count_out(core.own_counters(), packet, 0);
+    if (!encap::make_headroom(packet, kEtherLen, core.pool()) ||
+        rte_pktmbuf_prepend(packet, kEtherLen) == nullptr) {
         core.drop(packet, path.link, is_ip6 ? Drop::ip6_no_headroom : Drop::ip4_no_headroom);
         return;
     }

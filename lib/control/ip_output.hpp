@@ -34,6 +34,9 @@ private:
 
 // What both families end with. `packet` begins at its IP header, and `path` leads on. Both take it.
 void send_by(Core& core, rte_mbuf* packet, const route::Path& path);
+// IPO-LO-01, IPO-OUT-02: at local-out and post-routing, whole; note(packet).l3_offset says where
+// its IP header lies. False: a filter has kept it.
+[[nodiscard]] bool passes_filters(Core& core, rte_mbuf* packet, const route::Path& path);
 // Precondition: may_fragment() or may_fragment6(). `identification`: IPv6's, of all fragments.
 void send_in_fragments(
     Core& core, rte_mbuf* packet, const route::Path& path, std::uint32_t identification

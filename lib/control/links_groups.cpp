@@ -28,7 +28,9 @@ std::optional<std::pair<LinkId, net::IpAddress>> group_of(Core& core, const Link
         return std::nullopt;
     }
     if (lower == kNoLink) {
-        lower = core.routing().lookup(remote, kNoLink, record.ip_tunnel.local).link;
+        lower = core.routing()
+                    .lookup(remote, kNoLink, record.ip_tunnel.local, record.ip_tunnel.tos)
+                    .link;
     }
     return std::pair{lower, remote};
 }

@@ -146,7 +146,8 @@ std::uint32_t LinkManager::ip_tunnel_mtu(const encap::IpTunnelConfig& config) co
     LinkId lower = config.lower;
     const bool is_over_ipv6 = encap::traits(config.kind).is_over_ipv6;
     if (!config.remote.is_unspecified() && !(is_over_ipv6 && config.local.is_unspecified())) {
-        const route::Path path = core_.routing().lookup(config.remote, config.lower, config.local);
+        const route::Path path =
+            core_.routing().lookup(config.remote, config.lower, config.local, config.tos);
         lower = leads_somewhere(path) ? path.link : lower;
     }
     const LinkRecord* below = find(lower);

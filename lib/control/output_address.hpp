@@ -16,7 +16,7 @@ struct ShownAddress {
 
 std::vector<ShownAddress> addresses_of(const Context& context, LinkId link, int family);
 // The two lines of `ip addr show`.
-std::string address_text(const ShownAddress& shown);
-Json address_json(const ShownAddress& shown);
+std::string address_text(const Context& context, const ShownAddress& shown);
+Json address_json(const Context& context, const ShownAddress& shown);
 
 }  // namespace culvert::control

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "lib/control/output_route.hpp"
 
+#include "lib/control/dsfield.hpp"
 #include "lib/control/tunnel_metadata.hpp"
 
 #include <fmt/format.h>
@@ -143,6 +144,10 @@ encap_of(const Context& context, LinkId link, const std::optional<net::IpAddress
                : nullptr;
 }
 
+std::string tos_text(std::uint8_t tos) {
+    return tos == 0 ? "" : fmt::format("tos {} ", dsfield_name(tos));
+}
+
 std::string number_text(const encap::IpTunnelMetadata& encap, const net::IpAddress& address) {
     if (address.is_unspecified()) {
         return encap.is_ipv6 ? "::" : "0.0.0.0";
@@ -196,8 +201,9 @@ std::string route_text(const Context& context, const route::Route& route, RouteC
     }
     text += destination_name(route.prefix) + " ";
     const encap::IpTunnelMetadata* encap = encap_of(context, route.link, route.gateway);
-    text += encap != nullptr ? encap_text(*encap)
-                             : gateway_text(route.gateway, route.prefix.address.family());
+    text += encap != nullptr ? encap_text(*encap) : "";
+    text += tos_text(route.tos);
+    text += encap != nullptr ? "" : gateway_text(route.gateway, route.prefix.address.family());
     if (std::string device = device_name(context, route); !device.empty() && columns.device) {
         text += fmt::format("dev {} ", device);
     }
@@ -232,6 +238,9 @@ Json route_json(const Context& context, const route::Route& route, RouteColumns 
     }
     json["dst"] = destination_name(route.prefix);
     const encap::IpTunnelMetadata* encap = encap_of(context, route.link, route.gateway);
+    if (route.tos != 0) {
+        json["tos"] = dsfield_name(route.tos);
+    }
     if (encap != nullptr) {
         put_encap(json, *encap);
     } else {
@@ -348,6 +357,7 @@ std::string path_text(const Context& context, const RouteQuery& query, const rou
     if (query.from || is_ip6) {
         text += fmt::format("from {} ", query.from.value_or(net::IpAddress()).to_string());
     }
+    text += is_ip6 ? "" : tos_text(query.tos);
     if (const auto* encap = encap_of(context, path.link, path.next_hop); encap != nullptr) {
         text += encap_text(*encap);
     } else if (path.via_gateway) {
@@ -386,6 +396,9 @@ Json path_json(const Context& context, const RouteQuery& query, const route::Pat
     const bool is_ip6 = !query.destination.is_v4();
     if (query.from || is_ip6) {
         json["from"] = query.from.value_or(net::IpAddress()).to_string();
+    }
+    if (query.tos != 0 && !is_ip6) {
+        json["tos"] = dsfield_name(query.tos);
     }
     if (const auto* encap = encap_of(context, path.link, path.next_hop); encap != nullptr) {
         put_encap(json, *encap);

@@ -29,6 +29,7 @@ struct RouteQuery {
     net::IpAddress destination;
     std::optional<net::IpAddress> from;
     LinkId link_in = kNoLink;
+    std::uint8_t tos = 0;  // as far as routes are asked for it
 };
 
 // `ip route get`; and the bytes that would stand in front of the packet.

@@ -123,6 +123,9 @@ private:
     void release(const Key& key);
     [[nodiscard]] static LinkId via_of(const LinkRecord& device, const fdb::Remote& remote);
     void find_way(Tunnel& tunnel);
+    void find_path(const LinkRecord& device, Tunnel& tunnel, LinkId via);
+    [[nodiscard]] std::optional<std::uint8_t>
+    tos_of(const LinkRecord& device, const Tunnel& tunnel) const;
     [[nodiscard]] bool chooses_by_flow(const LinkRecord& device, const Tunnel& tunnel) const;
     void enter(Tunnel& tunnel);
     void leave(Tunnel& tunnel);

@@ -187,15 +187,47 @@ void Tunnels::find_way(Tunnel& tunnel) {
     tunnel.ways = nullptr;
     if (device != nullptr && !tunnel.remote.is_unspecified()) {
         const LinkId via = via_of(*device, remote);
-        // Over IPv6 what a packet's metadata says need not be an address of ours.
-        const bool is_any_source = tunnel.is_ip6 && device->ip_tunnel.external;
-        const auto local = is_any_source ? net::IpAddress{} : local_of(*device, *tunnel.key);
-        tunnel.path = core_.routing().lookup(tunnel.remote, via, local);
-        if (tunnel.path.link != kNoLink && chooses_by_flow(*device, tunnel)) {
-            tunnel.ways = core_.routing().ways(tunnel.remote, via);
-        }
+        find_path(*device, tunnel, via);
     }
     enter(tunnel);
+}
+
+// TUN-TX-08: of what packets bring their own TOS to, some way stands for all if the one without TOS
+// leads nowhere.
+void Tunnels::find_path(const LinkRecord& device, Tunnel& tunnel, LinkId via) {
+    route::Routing& routing = core_.routing();
+    const std::optional<std::uint8_t> tos = tos_of(device, tunnel);
+    // Over IPv6 what a packet's metadata says need not be an address of ours.
+    const bool is_any_source = tunnel.is_ip6 && device.ip_tunnel.external;
+    const auto local = is_any_source ? net::IpAddress{} : local_of(device, *tunnel.key);
+    tunnel.path = routing.lookup(tunnel.remote, via, local, tos.value_or(0));
+    const bool by_flow = chooses_by_flow(device, tunnel);
+    if (tunnel.is_ip6 || (!by_flow && tos.has_value())) {
+        return;
+    }
+    tunnel.ways = routing.ways(tunnel.remote, via, tos);
+    if (tunnel.ways == nullptr || !tunnel.ways->by_tos) {
+        if (!by_flow || tunnel.path.link == kNoLink) {
+            tunnel.ways = nullptr;
+        }
+        return;
+    }
+    for (std::size_t kind = 1; kind < route::kTosKinds && !route::leads_on(tunnel.path.kind);
+         ++kind) {
+        const auto other = static_cast<std::uint8_t>(kind << 2);
+        tunnel.path = routing.lookup(tunnel.remote, via, local, other);
+    }
+}
+
+// What all of its outer packets have; nullopt: each its own.
+std::optional<std::uint8_t> Tunnels::tos_of(const LinkRecord& device, const Tunnel& tunnel) const {
+    std::uint8_t tos = tunnel.is_ip ? device.ip_tunnel.tos : device.vxlan.tos;
+    if (const auto* metadata = metadata_of(device, *tunnel.key); metadata != nullptr) {
+        tos = metadata->tos;
+    }
+    constexpr std::uint8_t kInherit = 1;
+    const bool is_inherited = tunnel.is_ip ? (tos & kInherit) != 0 : tos == kInherit;
+    return is_inherited ? std::nullopt : std::optional(tos);
 }
 
 // RT-09: whether the outer packets of one tunnel may take several next hops. Those of an ip6tnl

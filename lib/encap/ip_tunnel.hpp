@@ -244,12 +244,13 @@ struct alignas(64) IpTunnelTemplate {
     bool ttl_inherit : 1 = false;
     bool tos_inherit : 1 = false;
     bool df_inherit : 1 = false;       // the inner DF is copied
-    bool is_direct : 1 = false;        // ready, and without UDP: what most tunnels are
+    bool is_direct : 1 = false;        // ready, without UDP, to one station: what most tunnels are
     bool df : 1 = false;               // DF is in bytes
     bool inner_df_counts : 1 = false;  // TUN-TX-13: not with ignore-df
     bool is_sit : 1 = false;           // the protocol in bytes is IPv6's
     bool udp_checksum : 1 = false;
     bool is_flow_port : 1 = false;  // UDP's source port is the inner flow's
+    Cast cast : 2 = Cast::unicast;
     route::AdjacencyId ways = route::AdjacencyTable::kNone;  // `several`: what to choose from
     // For ip_tunnel_push_plain(), all as the machine loads it:
     std::uint16_t plain_data_off = kNoPlain;  // least offset of the data in its buffer
@@ -268,7 +269,7 @@ struct alignas(64) IpTunnelTemplate {
 
     void become(TunnelState next) noexcept {
         state = next;
-        is_direct = state == TunnelState::ready && behind_ip == gre_len;
+        is_direct = state == TunnelState::ready && behind_ip == gre_len && cast == Cast::unicast;
     }
 
     // Where the Ethernet header lies.

@@ -37,7 +37,7 @@ struct alignas(64) IpTunnelTemplate6 {
     std::uint8_t gre_len = 0;    // bytes of GRE header
     std::uint8_t limit_len = 0;  // 0, or kEncapLimitLen
     std::uint8_t udp_len = 0;    // bytes of UDP and GUE header
-    bool is_direct = false;      // ready, and without UDP: what most tunnels are
+    bool is_direct = false;      // ready, without UDP, to one station: what most tunnels are
     bool carries_frames = false;
     bool checksum = false;
     bool sequence = false;
@@ -46,6 +46,7 @@ struct alignas(64) IpTunnelTemplate6 {
     bool label_inherit = false;
     bool label_of_flow = false;     // where nobody says another
     bool marks_congestion = false;  // the inner ECN is copied: ip6tnl alone
+    Cast cast = Cast::unicast;
     // From here on: not for most packets.
     bool udp_checksum = false;
     bool is_flow_port = false;  // UDP's source port is the inner flow's
@@ -59,7 +60,7 @@ struct alignas(64) IpTunnelTemplate6 {
 
     void become(TunnelState next) noexcept {
         state = next;
-        is_direct = state == TunnelState::ready && udp_len == 0;
+        is_direct = state == TunnelState::ready && udp_len == 0 && cast == Cast::unicast;
     }
 };
 

@@ -131,6 +131,7 @@ IpTunnelTemplate build_ip_tunnel_template(
     if (outer.state != TunnelState::ready && outer.state != TunnelState::unresolved) {
         return outer;
     }
+    outer.cast = cast_of(remote, path);
     outer.link_out = path.link;
     outer.next_hop = path.next_hop;
     outer.mtu = path.mtu == 0 ? kMaxOuterIp : std::min(path.mtu, kMaxOuterIp);

@@ -94,6 +94,7 @@ IpTunnelTemplate6 build_ip_tunnel_template6(
     if (outer.state != TunnelState::ready && outer.state != TunnelState::unresolved) {
         return outer;
     }
+    outer.cast = cast_of(remote, path);
     outer.link_out = path.link;
     outer.next_hop = path.next_hop;
     outer.mtu = path.mtu == 0 ? kMaxOuterIp : std::min(path.mtu, kMaxOuterIp);

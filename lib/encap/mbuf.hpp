@@ -34,6 +34,12 @@ inline void strip_front(rte_mbuf* packet, std::uint16_t len) noexcept {
 // pool. Precondition: len <= pkt_len.
 void trim_to(rte_mbuf* packet, std::uint32_t len) noexcept;
 
+// IPO-F2-01: makes the headroom at least `len` bytes, where it is not: the bytes move towards the
+// buffer's end, and the last of them into a segment of their own if there is too little room. Only
+// a packet that has several already gets one more: ports whose packets have but one may not know
+// how to send others. Who pointed into the packet points elsewhere. False: it is unchanged.
+[[nodiscard]] bool make_headroom(rte_mbuf* packet, std::uint16_t len, rte_mempool* pool) noexcept;
+
 // The checksum sum of everything from `offset` to the packet's end, as if `offset` were even; any
 // segment may have an odd length. Precondition: offset <= data_len of the first segment.
 [[nodiscard]] inline std::uint64_t

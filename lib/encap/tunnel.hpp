@@ -18,4 +18,7 @@ enum class TunnelState : std::uint8_t {
     no_remote,   // remote address 0: VXLAN-TX-21, TUN-TX-02
 };
 
+// What kind of address the outer packets go to.
+enum class Cast : std::uint8_t { unicast, multicast, broadcast };
+
 }  // namespace culvert::encap

@@ -31,6 +31,7 @@ TunnelState judge_path(
     case route::AdjacencyKind::prohibit:
     case route::AdjacencyKind::blackhole:
     case route::AdjacencyKind::multipath:
+    case route::AdjacencyKind::by_tos:
         return TunnelState::no_route;
     }
     // Nothing to send from yet: addresses that are being looked at for duplicates.

@@ -20,4 +20,12 @@ namespace culvert::encap {
     const std::optional<route::Adjacency>& neighbour
 );
 
+// What kind of address `remote` is.
+[[nodiscard]] inline Cast cast_of(const net::IpAddress& remote, const route::Path& path) noexcept {
+    if (remote.is_multicast()) {
+        return Cast::multicast;
+    }
+    return path.kind == route::AdjacencyKind::broadcast ? Cast::broadcast : Cast::unicast;
+}
+
 }  // namespace culvert::encap

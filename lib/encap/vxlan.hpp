@@ -94,8 +94,9 @@ struct alignas(64) VxlanTemplate {
     bool tos_inherit = false;
     DontFragment df = DontFragment::unset;
     bool is_ipv6 = false;
-    bool inherits = false;  // any of TTL, TOS and DF
+    bool inherits = false;  // any of TTL, TOS and DF; or it goes to a group
     bool is_plain = true;   // IPv4, and inherits nothing: what most are
+    Cast cast = Cast::unicast;
     // Ethernet | IPv4 or IPv6 | UDP | VXLAN. What a packet decides is 0: lengths, id, source port
     // and checksums, TTL and DF if inherited, the DSCP if inherited, and the ECN bits.
     alignas(64) std::array<std::uint8_t, 128> bytes{};

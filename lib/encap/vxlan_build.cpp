@@ -148,7 +148,9 @@ VxlanTemplate build_vxlan_template(
     outer.ttl_inherit = config.ttl_inherit;
     outer.tos_inherit = config.tos == kInheritTos;
     outer.df = outer.is_ipv6 ? DontFragment::unset : dont_fragment(config, path);
-    outer.inherits = outer.ttl_inherit || outer.tos_inherit || outer.df == DontFragment::inherit;
+    outer.cast = cast_of(remote.address, path);
+    outer.inherits = outer.ttl_inherit || outer.tos_inherit || outer.df == DontFragment::inherit ||
+                     outer.cast != Cast::unicast;
     outer.is_plain = !outer.inherits && !outer.is_ipv6;
     set_source_ports(config, outer);
     write_headers(config, remote, path, outer);

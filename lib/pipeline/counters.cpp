@@ -26,11 +26,13 @@ void* reserve_rows(std::size_t bytes) {
 
 CounterBlock::CounterBlock()
     : links_(static_cast<LinkCounters*>(reserve_rows(kMaxLinks * sizeof(LinkCounters))))
-    , drops_(static_cast<DropRow*>(reserve_rows(kMaxLinks * sizeof(DropRow)))) {}
+    , drops_(static_cast<DropRow*>(reserve_rows(kMaxLinks * sizeof(DropRow))))
+    , multicasts_(static_cast<Counter*>(reserve_rows(kMaxLinks * sizeof(Counter)))) {}
 
 CounterBlock::~CounterBlock() {
     ::munmap(links_, kMaxLinks * sizeof(LinkCounters));
     ::munmap(drops_, kMaxLinks * sizeof(DropRow));
+    ::munmap(multicasts_, kMaxLinks * sizeof(Counter));
 }
 
 void CounterBlock::reset_link(LinkId link) noexcept {
@@ -39,6 +41,9 @@ void CounterBlock::reset_link(LinkId link) noexcept {
     row.rx_bytes.reset();
     row.tx_packets.reset();
     row.tx_bytes.reset();
+    if (multicasts_[link].read() != 0) {
+        multicasts_[link].reset();
+    }
     for (Counter& counter : drops_[link].reasons) {
         // A row that never counted stays untouched memory.
         if (counter.read() != 0) {

@@ -51,6 +51,11 @@ public:
 
     [[nodiscard]] LinkCounters& link(LinkId link) noexcept { return links_[link]; }
 
+    // Received in outer packets to a group (TUN-RX-01). Seldom, and so not among a link's others.
+    void count_multicast(LinkId link, std::uint64_t packets) noexcept {
+        multicasts_[link].add(packets);
+    }
+
     void count(IpCounter counter, std::uint64_t n = 1) noexcept {
         ip_[static_cast<std::size_t>(counter)].add(n);
     }
@@ -66,6 +71,10 @@ public:
 
     // anyone
     [[nodiscard]] const LinkCounters& link(LinkId link) const noexcept { return links_[link]; }
+
+    [[nodiscard]] std::uint64_t multicasts(LinkId link) const noexcept {
+        return multicasts_[link].read();
+    }
 
     [[nodiscard]] std::uint64_t drops(LinkId link, Drop reason) const noexcept {
         return drops_[link].reasons[static_cast<std::size_t>(reason)].read();
@@ -86,6 +95,7 @@ private:
 
     LinkCounters* links_;
     DropRow* drops_;
+    Counter* multicasts_;
     Counter ip_[kIpCounterCount];
 };
 

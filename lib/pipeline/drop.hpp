@@ -94,6 +94,7 @@ enum class Direction : std::uint8_t { rx, tx };
       none,                                                                                        \
       "larger than the MTU of the way out, and not to be fragmented (FRAG-02)")                    \
     X(ip4_no_headroom, tx, tx_dropped, "no room for the link header")                              \
+    X(ip_filtered, tx, none, "a filter at local-out or post-routing refused it")                   \
     X(fragment_ring_full, rx, none, "a fragment for this processor, and control had too many")     \
     X(fragment_malformed, rx, none, "a fragment without payload, or beside its datagram's end")    \
     X(fragment_duplicate, rx, none, "a fragment that was there already")                           \

@@ -14,8 +14,16 @@ namespace culvert::pipeline {
 #define CULVERT_IP_COUNTERS(X)                                                                     \
     X(out_requests, "IpOutRequests", "packets of our own that were to be sent")                    \
     X(out_no_routes, "IpOutNoRoutes", "of these, those that had no way")                           \
+    X(out_octets, "IpExtOutOctets", "bytes of these, as far as they had a way")                    \
+    X(out_mcast, "IpExtOutMcastPkts", "packets and fragments of our own that went to a group")     \
+    X(out_mcast_octets, "IpExtOutMcastOctets", "bytes of these")                                   \
+    X(out_bcast, "IpExtOutBcastPkts", "the same that went to a broadcast address")                 \
+    X(out_bcast_octets, "IpExtOutBcastOctets", "bytes of these")                                   \
     X(ip6_out_requests, "Ip6OutRequests", "IPv6 packets of our own that were to be sent")          \
     X(ip6_out_no_routes, "Ip6OutNoRoutes", "of these, those that had no way")                      \
+    X(ip6_out_octets, "Ip6OutOctets", "bytes of these, as far as they had a way")                  \
+    X(ip6_out_mcast, "Ip6OutMcastPkts", "packets and fragments of our own that went to a group")   \
+    X(ip6_out_mcast_octets, "Ip6OutMcastOctets", "bytes of these")                                 \
     X(frag_oks, "IpFragOKs", "datagrams cut into fragments")                                       \
     X(frag_fails, "IpFragFails", "datagrams too large for the way out that were not cut")          \
     X(frag_creates, "IpFragCreates", "fragments made")                                             \

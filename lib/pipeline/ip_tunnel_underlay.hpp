@@ -44,6 +44,10 @@ struct IpTunnelOverIpv4 {
     }
 
     static void inherit(const Link&, const Outer&, std::uint8_t*, std::size_t) noexcept {}
+
+    static bool is_to_group(const Key& key) noexcept {
+        return net::Be32::from_raw(key.local).host() >> 28 == 0xe;
+    }
 };
 
 struct IpTunnelOverIpv6 {
@@ -70,6 +74,9 @@ struct IpTunnelOverIpv6 {
     static bool differs_by_key(const rte_mbuf*, std::uint16_t, Words&, Key&) noexcept {
         return false;
     }
+
+    // ip6_tunnel does not count them.
+    static bool is_to_group(const Key&) noexcept { return false; }
 
     // `dscp inherit`: what the outer header says counts inside, too (ip4ip6_dscp_ecn_decapsulate).
     static void

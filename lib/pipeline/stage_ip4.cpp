@@ -8,6 +8,7 @@
 #include "lib/net/ipv4.hpp"
 #include "lib/net/udp.hpp"
 #include "lib/pipeline/ip4_input.hpp"
+#include "lib/pipeline/ip_by_tos.hpp"
 #include "lib/pipeline/ip_chunk.hpp"
 #include "lib/pipeline/ip_fragment.hpp"
 #include "lib/pipeline/ip_multipath.hpp"
@@ -28,7 +29,7 @@ struct Way {
     const route::Adjacency* adjacency = nullptr;
     const Link* link = nullptr;  // of a rewrite; nullptr = gone
     // Where all packets go that nothing in themselves keeps back; nullptr = each has to be looked
-    // at.
+    // at, by filters or for its way's sake.
     Vector* direct = nullptr;
 };
 
@@ -181,8 +182,11 @@ void resolve(
         return;
     }
     decrement_ttl(*header_of(packet));
-    if (!place_link_header(packet, sizeof(net::EtherHeader))) [[unlikely]] {
+    if (!place_link_header(packet, sizeof(net::EtherHeader), worker.pool)) [[unlikely]] {
         worker.drop(packet, adjacency.link_out, Drop::ip4_no_headroom);
+        return;
+    }
+    if (!passes_forwarded(worker, packet, adjacency.link_out)) {
         return;
     }
     note(packet).link_out = adjacency.link_out;
@@ -206,12 +210,15 @@ void resolve(
         return;
     }
     decrement_ttl(*header_of(packet));
-    if (!place_link_header(packet, adjacency.header_len)) {
+    if (!place_link_header(packet, adjacency.header_len, worker.pool)) {
         worker.drop(packet, adjacency.link_out, Drop::ip4_no_headroom);
         return;
     }
     auto* data = rte_pktmbuf_mtod(packet, std::uint8_t*);
     std::memcpy(data, adjacency.header.data(), adjacency.header_len);
+    if (!passes_forwarded(worker, packet, adjacency.link_out)) {
+        return;
+    }
     if (!cut_if_large(worker, packet, adjacency, false)) {
         worker.output(packet, *way.link);
     }
@@ -309,7 +316,7 @@ Way find_way(Worker& worker, route::AdjacencyId id) noexcept {
     // By a port or an ip_tunnel link, under an untagged Ethernet header.
     if (way.link != nullptr && way.link->up &&
         (way.link->kind == LinkKind::port || is_ip_tunnel(way.link->kind)) &&
-        way.adjacency->header_len == sizeof(net::EtherHeader)) {
+        way.adjacency->header_len == sizeof(net::EtherHeader) && worker.filters() == nullptr) {
         way.direct = &worker.vector(output_stage(way.link->kind));
     }
     return way;
@@ -335,6 +342,40 @@ Way find_way(Worker& worker, route::AdjacencyId id) noexcept {
         }
     };
     for_each_next_hop(packets, n, several, MultipathHash(worker, false), leave);
+}
+
+// RT-05: a run to a prefix that has routes by TOS.
+[[gnu::noinline]] void spread_by_tos(
+    Worker& worker,
+    rte_mbuf* const* packets,
+    std::uint32_t n,
+    std::uint32_t destination,
+    route::AdjacencyId all
+) noexcept {
+    const auto tos_of = [&](std::uint32_t i) {
+        return static_cast<std::uint8_t>(header_of(packets[i])->type_of_service & route::kTosMask);
+    };
+    std::uint32_t next = 0;
+    for (std::uint32_t i = 0; i < n; i = next) {
+        const std::uint8_t tos = tos_of(i);
+        for (next = i + 1; next < n && tos_of(next) == tos;) {
+            ++next;
+        }
+        const Way way = find_way(worker, choose_by_tos(worker, all, destination, tos));
+        const route::AdjacencyKind kind =
+            way.adjacency != nullptr ? way.adjacency->kind : route::AdjacencyKind::no_route;
+        if (kind == route::AdjacencyKind::rewrite) {
+            rewrite(worker, packets + i, next - i, is_group(destination), way);
+        } else if (route::is_ours(kind)) {
+            deliver(worker, packets + i, next - i, kind == route::AdjacencyKind::broadcast);
+        } else if (kind == route::AdjacencyKind::multipath) {
+            spread(worker, packets + i, next - i, destination, *way.adjacency->multipath);
+        } else {
+            for (std::uint32_t k = i; k < next; ++k) {
+                finish_here(worker, packets[k], destination, way);
+            }
+        }
+    }
 }
 
 void send_on(Worker& worker, const Chunk& chunk) noexcept {
@@ -365,6 +406,8 @@ void send_on(Worker& worker, const Chunk& chunk) noexcept {
             deliver(worker, packets, n, kind == AdjacencyKind::broadcast);
         } else if (kind == AdjacencyKind::multipath) {
             spread(worker, packets, n, destination, *way.adjacency->multipath);
+        } else if (kind == AdjacencyKind::by_tos) {
+            spread_by_tos(worker, packets, n, destination, way.id);
         } else {
             for (std::uint32_t i = 0; i < n; ++i) {
                 finish_here(worker, packets[i], destination, way);

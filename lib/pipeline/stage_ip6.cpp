@@ -141,8 +141,11 @@ check_forward(Worker& worker, rte_mbuf* packet, const route::Adjacency& adjacenc
         return;
     }
     --ip6_header_of(packet)->hop_limit;
-    if (!place_link_header(packet, kEther)) [[unlikely]] {
+    if (!place_link_header(packet, kEther, worker.pool)) [[unlikely]] {
         worker.drop(packet, adjacency.link_out, Drop::ip6_no_headroom);
+        return;
+    }
+    if (!passes_forwarded(worker, packet, adjacency.link_out)) {
         return;
     }
     note(packet).link_out = adjacency.link_out;
@@ -153,7 +156,9 @@ check_forward(Worker& worker, rte_mbuf* packet, const route::Adjacency& adjacenc
 }
 
 // Packets to a neighbour whose MAC is known. Precondition: room behind Worker::output.
-void rewrite(Worker& worker, rte_mbuf* const* packets, std::uint32_t n, const Way& way) noexcept {
+template <bool Filtered>
+inline void
+rewrite_all(Worker& worker, rte_mbuf* const* packets, std::uint32_t n, const Way& way) noexcept {
     const route::Adjacency& adjacency = *way.adjacency;
     for (std::uint32_t i = 0; i < n; ++i) {
         rte_mbuf* packet = packets[i];
@@ -165,7 +170,7 @@ void rewrite(Worker& worker, rte_mbuf* const* packets, std::uint32_t n, const Wa
             continue;
         }
         --ip6_header_of(packet)->hop_limit;
-        if (!place_link_header(packet, adjacency.header_len)) [[unlikely]] {
+        if (!place_link_header(packet, adjacency.header_len, worker.pool)) [[unlikely]] {
             worker.drop(packet, adjacency.link_out, Drop::ip6_no_headroom);
             continue;
         }
@@ -175,8 +180,27 @@ void rewrite(Worker& worker, rte_mbuf* const* packets, std::uint32_t n, const Wa
         } else {
             std::memcpy(data, adjacency.header.data(), adjacency.header_len);
         }
+        if constexpr (Filtered) {
+            if (!passes_forwarded(worker, packet, adjacency.link_out)) {
+                continue;
+            }
+        }
         worker.output(packet, *way.link);
     }
+}
+
+[[gnu::noinline]] void rewrite_filtered(
+    Worker& worker, rte_mbuf* const* packets, std::uint32_t n, const Way& way
+) noexcept {
+    rewrite_all<true>(worker, packets, n, way);
+}
+
+void rewrite(Worker& worker, rte_mbuf* const* packets, std::uint32_t n, const Way& way) noexcept {
+    if (worker.filters() != nullptr) [[unlikely]] {
+        rewrite_filtered(worker, packets, n, way);
+        return;
+    }
+    rewrite_all<false>(worker, packets, n, way);
 }
 
 Way find_way(const Worker& worker, route::AdjacencyId id) noexcept {

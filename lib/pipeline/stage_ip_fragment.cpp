@@ -4,6 +4,7 @@
 // (IPv6 ones are never cut on their way), tunnels' outer ones of either family from the push
 // stages.
 #include "lib/pipeline/ip_fragment.hpp"
+#include "lib/pipeline/out_counters.hpp"
 #include "lib/pipeline/worker.hpp"
 
 namespace culvert::pipeline {
@@ -36,6 +37,7 @@ bool cut_up(Worker& worker, rte_mbuf* packet) noexcept {
         }
         worker.counters.replicated.add(1);
         worker.counters.count(counters.creates);
+        count_out(worker.counters, fragment, note(packet).l3_offset);
         ++worker.push_progress;
         send(worker, packet, fragment);
     }

@@ -261,6 +261,9 @@ inline void IpTunnelPop<Underlay>::deliver_run(
     const Run& run, rte_mbuf* const* packets, std::uint32_t count
 ) noexcept {
     const Link& link = *run.link;
+    if (Underlay::is_to_group(run.outer.key)) [[unlikely]] {
+        worker_.counters.count_multicast(link.id, count);  // TUN-RX-01
+    }
     Drop reason{};
     if (is_refused(run, reason)) [[unlikely]] {
         drop_all(packets, count, link.id, reason);

@@ -5,6 +5,7 @@
 #include "lib/encap/ip_tunnel_push.hpp"
 #include "lib/net/udp.hpp"
 #include "lib/pipeline/ip_tunnel_nbma.hpp"
+#include "lib/pipeline/out_counters.hpp"
 #include "lib/pipeline/scratch.hpp"
 #include "lib/pipeline/tally.hpp"
 #include "lib/pipeline/tunnel_next_hop.hpp"
@@ -190,6 +191,7 @@ bool IpTunnelPush::is_direct(const Run& run) noexcept {
 // The same, with UDP.
 [[gnu::noinline]] bool IpTunnelPush::is_direct_in_udp(const Run& run) noexcept {
     return run.outer != nullptr && run.outer->state == TunnelState::ready &&
+           run.outer->cast == encap::Cast::unicast &&
            way_.leads_to_port(worker_, run.outer->link_out);
 }
 
@@ -227,14 +229,20 @@ patch_udp(rte_mbuf* packet, const encap::IpTunnelTemplate& outer, net::Be16 port
         return false;
     }
     const std::uint32_t len = packet->pkt_len;
-    const auto result =
-        encap::ip_tunnel_push(packet, outer, inner, worker_.ip_identification, sequence);
+    auto result = encap::ip_tunnel_push(packet, outer, inner, worker_.ip_identification, sequence);
+    if (result == IpTunnelPushed::no_headroom &&
+        encap::make_headroom(packet, outer.length, worker_.pool)) {
+        result = encap::ip_tunnel_push(packet, outer, inner, worker_.ip_identification, sequence);
+    }
     if (result != IpTunnelPushed::done) {
         push_oversize(worker_, packet, outer, sequence, result, tx_);
         return false;
     }
     ++worker_.ip_identification;
     tx_.add(device.id, len - inner.l3_offset);
+    if (outer.cast != encap::Cast::unicast) {
+        count_out(worker_.counters, packet, sizeof(net::EtherHeader), outer.cast);
+    }
     return true;
 }
 
@@ -317,7 +325,8 @@ template <bool InUdp>
         send(packet, run);
         break;
     case TunnelState::unresolved:
-        if (push(packet, *run.outer, *run.device, take_numbers(run, 1))) {
+        if (push(packet, *run.outer, *run.device, take_numbers(run, 1)) &&
+            passes_outer(worker_, packet, run.outer->link_out)) {
             next_hop_of(packet) = run.outer->next_hop;
             note(packet).link_out = run.outer->link_out;
             worker_.punt(packet, Punt::resolve);
@@ -357,7 +366,8 @@ template <bool InUdp>
 void IpTunnelPush::send(rte_mbuf* packet, const Run& run) noexcept {
     const LinkId link_out = run.outer->link_out;
     if (way_.admits(worker_, packet, link_out, run.device->id) &&
-        push(packet, *run.outer, *run.device, take_numbers(run, 1))) {
+        push(packet, *run.outer, *run.device, take_numbers(run, 1)) &&
+        passes_outer(worker_, packet, link_out)) {
         note(packet).l3_offset = sizeof(net::EtherHeader);
         worker_.output(packet, *way_.to(worker_, link_out));
     }

@@ -6,6 +6,7 @@
 #include "lib/encap/ip_tunnel_push6.hpp"
 #include "lib/net/icmp.hpp"
 #include "lib/pipeline/ip_tunnel_nbma.hpp"
+#include "lib/pipeline/out_counters.hpp"
 #include "lib/pipeline/scratch.hpp"
 #include "lib/pipeline/tally.hpp"
 #include "lib/pipeline/tunnel_oversize.hpp"
@@ -165,6 +166,7 @@ bool IpTunnelPush6::is_direct(const Run& run) noexcept {
 // The same, with UDP.
 [[gnu::noinline]] bool IpTunnelPush6::is_direct_in_udp(const Run& run) noexcept {
     return run.outer != nullptr && run.outer->state == TunnelState::ready &&
+           run.outer->cast == encap::Cast::unicast &&
            way_.leads_to_port(worker_, run.outer->link_out);
 }
 
@@ -251,6 +253,8 @@ IpTunnelPush6::push(rte_mbuf* packet, const Run& run, std::uint32_t sequence) no
         return false;
     }
     const std::uint32_t len = packet->pkt_len - inner.l3_offset;
+    // What does not fit then is refused below.
+    static_cast<void>(encap::make_headroom(packet, encap::IpTunnelTemplate6::kRoom, worker_.pool));
     if (inner.has_extensions) [[unlikely]] {
         if (!push_limited(packet, run, inner, sequence)) {
             return false;
@@ -263,6 +267,9 @@ IpTunnelPush6::push(rte_mbuf* packet, const Run& run, std::uint32_t sequence) no
         }
     }
     tx_.add(run.device->id, len);
+    if (run.outer->cast != encap::Cast::unicast) {
+        count_out(worker_.counters, packet, sizeof(net::EtherHeader), run.outer->cast);
+    }
     return true;
 }
 
@@ -332,7 +339,8 @@ void IpTunnelPush6::push_run(
         send(packet, run);
         break;
     case TunnelState::unresolved:
-        if (push(packet, run, take_numbers(run, 1))) {
+        if (push(packet, run, take_numbers(run, 1)) &&
+            passes_outer(worker_, packet, run.outer->link_out)) {
             next_hop_of(packet) = run.outer->next_hop;
             note(packet).link_out = run.outer->link_out;
             worker_.punt(packet, Punt::resolve);
@@ -354,7 +362,7 @@ void IpTunnelPush6::push_run(
 void IpTunnelPush6::send(rte_mbuf* packet, const Run& run) noexcept {
     const LinkId link_out = run.outer->link_out;
     if (way_.admits(worker_, packet, link_out, run.device->id) &&
-        push(packet, run, take_numbers(run, 1))) {
+        push(packet, run, take_numbers(run, 1)) && passes_outer(worker_, packet, link_out)) {
         note(packet).l3_offset = sizeof(net::EtherHeader);
         worker_.output(packet, *way_.to(worker_, link_out));
     }

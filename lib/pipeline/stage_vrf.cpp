@@ -5,6 +5,7 @@
 // no VRF and no filter pays for none, and each stage is there once.
 #include "lib/net/ether.hpp"
 #include "lib/net/ipv4.hpp"
+#include "lib/pipeline/ip_by_tos.hpp"
 #include "lib/pipeline/ip_chunk.hpp"
 #include "lib/pipeline/ip_fragment.hpp"
 #include "lib/pipeline/worker.hpp"
@@ -93,10 +94,8 @@ bool passes_filter(const Worker& worker, rte_mbuf* packet, const Link& link) noe
     }
     const auto& ip = *rte_pktmbuf_mtod_offset(packet, const net::Ipv4Header*, l3_offset);
     const std::uint32_t source = ip.source.host();
-    route::AdjacencyId id = worker.routed_by.fib4->lookup(source);
-    if (worker.routed_by.vrf != kNoLink && goes_on_to_main(worker.tables.adjacencies, id)) {
-        id = worker.tables.fib4.lookup(source);
-    }
+    const route::AdjacencyId id =
+        choose_by_tos(worker, worker.routed_by.fib4->lookup(source), source, ip.type_of_service);
     return source == 0 || leads_back(worker, id, link);
 }
 

@@ -120,7 +120,12 @@ bool VxlanPush::push(
     const Link& device
 ) noexcept {
     const std::uint32_t frame_len = packet->pkt_len;
-    const auto result = encap::vxlan_push(packet, outer, inner, worker_.ip_identification);
+    auto result = encap::vxlan_push(packet, outer, inner, worker_.ip_identification);
+    const auto needed = static_cast<std::uint16_t>(outer.overhead());
+    if (result == encap::VxlanPushed::no_headroom &&
+        encap::make_headroom(packet, needed, worker_.pool)) [[unlikely]] {
+        result = encap::vxlan_push(packet, outer, inner, worker_.ip_identification);
+    }
     if (result != encap::VxlanPushed::done) [[unlikely]] {
         refuse_push(packet, result, outer, device);
         return false;
@@ -129,6 +134,9 @@ bool VxlanPush::push(
     // VXLAN-TX-35: what counts is the inner L3 packet.
     constexpr std::uint16_t kEther = sizeof(net::EtherHeader);
     tx_.add(device.id, frame_len - std::max(inner.parsed.l3_offset, kEther));
+    if (outer.cast != encap::Cast::unicast) {
+        count_out(worker_.counters, packet, kEther, outer.cast);
+    }
     return true;
 }
 
@@ -157,19 +165,14 @@ inline rte_mbuf** VxlanPush::push_flows(
         const auto* frame = rte_pktmbuf_mtod(packet, const std::uint8_t*);
         // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): set where it is read
         encap::InnerFlow flow;
-        if (!encap::inspect_plain_frame(frame, packet->data_len, flow)) [[unlikely]] {
+        if (!encap::inspect_plain_frame(frame, packet->data_len, flow) ||
+            encap::vxlan_push_flow<Checksum>(packet, outer, flow, identification) !=
+                encap::VxlanPushed::done) [[unlikely]] {
             worker_.ip_identification = identification;
             if (push(packet, outer, inspect(packet), *run.device)) {
                 note(packet).link_out = outer.link_out;
                 *tail++ = packet;
             }
-            identification = worker_.ip_identification;
-            continue;
-        }
-        const auto result = encap::vxlan_push_flow<Checksum>(packet, outer, flow, identification);
-        if (result != encap::VxlanPushed::done) [[unlikely]] {
-            worker_.ip_identification = identification;
-            refuse_push(packet, result, outer, *run.device);
             identification = worker_.ip_identification;
             continue;
         }

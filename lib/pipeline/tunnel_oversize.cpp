@@ -19,6 +19,9 @@ constexpr std::uint16_t kLargest = UINT16_MAX;  // of an IP packet, bytes
 template <typename Template>
 void cut(Worker& worker, rte_mbuf* packet, const Template& outer) noexcept {
     ++worker.ip_identification;
+    if (!passes_outer(worker, packet, outer.link_out)) {
+        return;
+    }
     Note& packet_note = note(packet);
     packet_note.l3_offset = kEther;
     packet_note.link_out = outer.link_out;

@@ -18,16 +18,16 @@ public:
     // nullptr: it is gone.
     [[gnu::always_inline]] const Link* to(Worker& worker, LinkId link_out) noexcept {
         if (link_out != id_) [[unlikely]] {
-            id_ = link_out;
-            link_ = worker.tables.links.read(link_out);
+            read(worker, link_out);
         }
         return link_;
     }
 
+    // A port that is up, and no filter that would have to be asked.
     [[nodiscard]] [[gnu::always_inline]] bool
     leads_to_port(Worker& worker, LinkId link_out) noexcept {
-        const Link* link = to(worker, link_out);
-        return link != nullptr && link->kind == LinkKind::port && link->up;
+        static_cast<void>(to(worker, link_out));
+        return is_port_;
     }
 
     // Whether `packet` may be pushed, to leave by `link_out`; false: it is dropped, as `device`'s
@@ -47,8 +47,16 @@ public:
     }
 
 private:
+    void read(Worker& worker, LinkId link_out) noexcept {
+        id_ = link_out;
+        link_ = worker.tables.links.read(link_out);
+        is_port_ = link_ != nullptr && link_->kind == LinkKind::port && link_->up &&
+                   worker.filters() == nullptr;
+    }
+
     LinkId id_ = kNoLink;
     const Link* link_ = nullptr;
+    bool is_port_ = false;
 };
 
 // All of the first `count` packets of a stage, a chunk at a time; returns how many met their fate.

@@ -6,6 +6,7 @@
 
 #include "lib/encap/vxlan_push.hpp"
 #include "lib/pipeline/frame.hpp"
+#include "lib/pipeline/out_counters.hpp"
 #include "lib/pipeline/scratch.hpp"
 #include "lib/pipeline/tally.hpp"
 #include "lib/pipeline/tunnel_way.hpp"

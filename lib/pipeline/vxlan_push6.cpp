@@ -30,7 +30,10 @@ namespace culvert::pipeline {
         }
         const auto result = encap::vxlan_push6(packet, outer, flow, nullptr);
         if (result != encap::VxlanPushed::done) [[unlikely]] {
-            refuse_push(packet, result, outer, *run.device);
+            if (push(packet, outer, inspect(packet), *run.device)) {
+                note(packet).link_out = outer.link_out;
+                *tail++ = packet;
+            }
             continue;
         }
         ++pushed;

@@ -89,7 +89,10 @@ inline void VxlanPush::push_copy(
                             ? encap::vxlan_push_flow<true>(copy, outer, flow, identification)
                             : encap::vxlan_push_flow<false>(copy, outer, flow, identification);
     if (result != encap::VxlanPushed::done) [[unlikely]] {
-        refuse_push(copy, result, outer, device);
+        if (push(copy, outer, inspect(copy), device)) {
+            note(copy).link_out = outer.link_out;
+            worker_.enqueue(Stage::port_tx, copy);
+        }
         return;
     }
     ++worker_.ip_identification;
@@ -137,7 +140,7 @@ void VxlanPush::dispatch(
         send(packet, *outer, inner, device);
         break;
     case encap::TunnelState::unresolved:
-        if (push(packet, *outer, inner, device)) {
+        if (push(packet, *outer, inner, device) && passes_outer(worker_, packet, outer->link_out)) {
             next_hop_of(packet) = outer->next_hop;
             note(packet).link_out = outer->link_out;
             worker_.punt(packet, Punt::resolve);
@@ -170,7 +173,7 @@ void VxlanPush::dispatch(
 ) noexcept {
     encap::VxlanTemplate one = outer;
     const net::Be16 source_port{encap::vxlan_source_port(outer, inner.flow_hash)};
-    if (!choose_by_flow(worker_, source_port, one)) {
+    if (!choose_by_flow(worker_, inner.parsed.tos, source_port, one)) {
         worker_.drop(packet, device.id, Drop::vxlan_no_route);
         return;
     }
@@ -185,7 +188,8 @@ void VxlanPush::send(
     const Link& device
 ) noexcept {
     if (way_.admits(worker_, packet, outer.link_out, device.id) &&
-        push(packet, outer, inner, device)) [[likely]] {
+        push(packet, outer, inner, device) && passes_outer(worker_, packet, outer.link_out))
+        [[likely]] {
         worker_.output(packet, *way_.to(worker_, outer.link_out));
     }
 }

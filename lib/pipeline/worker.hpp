@@ -8,6 +8,7 @@
 #include "lib/pipeline/counters.hpp"
 #include "lib/pipeline/fragment_ids.hpp"
 #include "lib/pipeline/icmp_demand.hpp"
+#include "lib/pipeline/ip_filter.hpp"
 #include "lib/pipeline/note.hpp"
 #include "lib/pipeline/tables.hpp"
 
@@ -222,6 +223,12 @@ struct alignas(64) Worker {
     // stage; a dummy takes it. Precondition: room in all of these.
     void output(rte_mbuf* packet, LinkId link_out) noexcept;
     void output(rte_mbuf* packet, const Link& link) noexcept;
+
+    // What IP packets have to pass on their way out (ip_filter.hpp); nullptr = nothing.
+    [[nodiscard]] const IpFilters* filters() const noexcept {
+        return ip_filters.load(std::memory_order_acquire);
+    }
+
     // How many packets output() can take.
     [[nodiscard]] std::uint32_t output_room() const noexcept;
     // The packet ended here as intended; counted and freed.
@@ -266,6 +273,7 @@ struct alignas(64) Worker {
         nullptr;  // control: wo; false = `stop` at the prompt: queues are not read
     // control: wo; nullptr = policy 0
     const net::SharedMultipathSettings* multipath_settings = nullptr;
+    std::atomic<const IpFilters*> ip_filters{nullptr};  // control: wo; nullptr = none
     // is_permitted()'s allowances: for next hops, and by link_in's lower bits for ARP and neighbour
     // discovery. Behind what each round needs.
     std::uint64_t resolve_paid_until_tsc = 0;

@@ -31,6 +31,9 @@ Result<void> check(const Address& address) {
             own.is_v4() ? std::errc::invalid_argument : std::errc::address_not_available;
         return refused(code, address, "it is not a host's address");
     }
+    if (address.peer.has_value() && address.peer->is_v4() != own.is_v4()) {
+        return refused(std::errc::invalid_argument, address, "its peer is of the other family");
+    }
     if (!own.is_v4() && address.broadcast.has_value()) {
         return refused(std::errc::invalid_argument, address, "IPv6 has no broadcast addresses");
     }
@@ -72,9 +75,12 @@ Result<void> AddressTable::add(const Address& address, bool replace) {
     CULVERT_CHECK(check(address));
     const auto same = std::find_if(addresses_.begin(), addresses_.end(), [&](const Address& other) {
         // IPv6: whatever the length.
-        return other.link == address.link &&
-               (other.prefix == address.prefix || (!address.prefix.address.is_v4() &&
-                                                   other.prefix.address == address.prefix.address));
+        if (other.link != address.link) {
+            return false;
+        }
+        const bool is_same = other.prefix == address.prefix && other.network() == address.network();
+        return is_same ||
+               (!address.prefix.address.is_v4() && other.prefix.address == address.prefix.address);
     });
     if (same == addresses_.end()) {
         addresses_.push_back(address);
@@ -87,10 +93,15 @@ Result<void> AddressTable::add(const Address& address, bool replace) {
     return {};
 }
 
-Result<Address> AddressTable::remove(LinkId link, const net::Prefix& prefix) {
+Result<Address> AddressTable::remove(
+    LinkId link, const net::Prefix& prefix, const std::optional<net::IpAddress>& peer
+) {
+    const net::Prefix network = net::Prefix{peer.value_or(prefix.address), prefix.length}.network();
+    // IPv6 asks for no peer.
     const auto found =
         std::find_if(addresses_.begin(), addresses_.end(), [&](const Address& address) {
-            return address.link == link && address.prefix == prefix;
+            return address.link == link && address.prefix == prefix &&
+                   (!prefix.address.is_v4() || address.network() == network);
         });
     if (found == addresses_.end()) {
         Address absent;
@@ -127,7 +138,8 @@ bool AddressTable::is_secondary(const Address& address) const noexcept {
         if (&other == &address) {
             return false;
         }
-        if (other.link == address.link && other.prefix.network() == address.prefix.network()) {
+        if (other.link == address.link && other.prefix.length == address.prefix.length &&
+            other.network() == address.network()) {
             return true;
         }
     }
@@ -145,7 +157,7 @@ std::vector<Route> AddressTable::kernel_routes(LinkId link) const {
             add_kernel_routes6(address, routes);
             continue;
         }
-        const net::Prefix network = address.prefix.network();
+        const net::Prefix network = address.network();
         routes.push_back(kernel_route(address, {own, 32}, RouteType::local, "host"));
         if (address.broadcast.has_value() && *address.broadcast != kLimitedBroadcast) {
             routes.push_back(
@@ -153,7 +165,8 @@ std::vector<Route> AddressTable::kernel_routes(LinkId link) const {
             );
         }
         // 0.0.0.0/8 is "this network" (RFC 1122 3.2.1.3); a /32 is covered by its local route.
-        const bool has_network = network.address.v4() >> 24 != 0 && network.length < 32;
+        const bool has_network =
+            network.address.v4() >> 24 != 0 && (network.length < 32 || network.address != own);
         if (!has_network || is_secondary(address)) {
             continue;
         }
@@ -184,7 +197,7 @@ net::IpAddress AddressTable::select(
             scope_of(address.scope) > narrowest || is_secondary(address)) {
             continue;
         }
-        if (near.is_unspecified() || address.prefix.contains(near)) {
+        if (near.is_unspecified() || address.network().contains(near)) {
             return address.prefix.address;
         }
         if (first.is_unspecified()) {

@@ -22,7 +22,18 @@ public:
     // Errors EEXIST, EINVAL, EAFNOSUPPORT.
     Result<void> add(const Address& address, bool replace);
     // Error EADDRNOTAVAIL.
-    Result<Address> remove(LinkId link, const net::Prefix& prefix);
+    Result<Address>
+    remove(LinkId link, const net::Prefix& prefix, const std::optional<net::IpAddress>& peer = {});
+
+    // Those that are not for ever.
+    template <typename Visit>
+    void for_each_limited(Visit visit) {
+        for (Address& address : addresses_) {
+            if (address.valid_until_ms != 0 || address.preferred_until_ms != 0) {
+                visit(address);
+            }
+        }
+    }
 
     [[nodiscard]] const std::vector<Address>& all() const noexcept { return addresses_; }
 

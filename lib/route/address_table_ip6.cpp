@@ -61,15 +61,21 @@ void AddressTable::add_kernel_routes6(const Address& address, std::vector<Route>
             routes.push_back(route);
         }
     }
+    // Beside its own network: __ipv6_ifa_notify().
+    if (address.peer.has_value()) {
+        route = network_route6(address);
+        route.prefix = {*address.peer, 128};
+        routes.push_back(route);
+    }
 }
 
-// Rules 1, 2, 5 and 8 of RFC 6724, 5. A link-local destination has none but its link's own.
+// Rules 1, 2, 3, 5 and 8 of RFC 6724, 5. A link-local destination has none but its link's own.
 net::IpAddress AddressTable::select6(
     LinkId link, const net::IpAddress& destination, const std::function<bool(LinkId)>& usable
 ) const {
     const std::uint8_t wanted = scope_number(destination);
-    // (same address, scope fits, larger is closer, on the link, common bits)
-    using Rank = std::tuple<bool, bool, int, bool, unsigned>;
+    // (same address, scope fits, larger is closer, preferred, on the link, common bits)
+    using Rank = std::tuple<bool, bool, int, bool, bool, unsigned>;
     const Address* best = nullptr;
     Rank best_rank;
     for (const Address& address : addresses_) {
@@ -85,6 +91,7 @@ net::IpAddress AddressTable::select6(
             own == destination,
             is_enough,
             is_enough ? -scope : scope,
+            !address.deprecated,
             is_here,
             std::min<unsigned>(common_bits(own, destination), address.prefix.length)};
         if (best == nullptr || rank > best_rank) {

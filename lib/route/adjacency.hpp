@@ -27,6 +27,7 @@ enum class AdjacencyKind : std::uint8_t {
     incomplete,  // the next hop is known, its MAC not (yet): control must ask for next_hop
     rewrite,     // complete: header[0, header_len) goes in front
     multipath,   // one of several, by the flow's hash
+    by_tos,      // one of eight, by the packet's TOS
 };
 
 // Whether a packet to such an address is for us. No packet comes from one.
@@ -42,8 +43,18 @@ enum class AdjacencyKind : std::uint8_t {
 
 using AdjacencyId = std::uint32_t;
 
+// The bits of an IPv4 packet's TOS that routes may ask for (IPTOS_RT_MASK): there are eight kinds
+// of packets. Linux routes by these three alone, whatever DSCP a route is given.
+inline constexpr std::uint8_t kTosMask = 0x1c;
+inline constexpr std::size_t kTosKinds = 8;
+
+[[nodiscard]] constexpr std::size_t tos_kind(std::uint8_t tos) noexcept {
+    return (tos & kTosMask) >> 2;
+}
+
 // The next hops of a route that has several and that are alive (RT-09). Each has a piece of the
-// hash's range as long as its weight, in their order; fib_rebalance() puts the bounds.
+// hash's range as long as its weight, in their order; fib_rebalance() puts the bounds. In a
+// `by_tos` there is one of each kind of TOS, and the bounds mean nothing.
 struct Multipath {
     static constexpr unsigned kHashBits = 31;
 
@@ -64,6 +75,11 @@ struct Multipath {
 
     [[nodiscard]] AdjacencyId pick(std::uint32_t hash) const noexcept {
         return members[index(hash)].adjacency;
+    }
+
+    // RT-05. Precondition: of a by_tos.
+    [[nodiscard]] AdjacencyId of_tos(std::uint8_t tos) const noexcept {
+        return members[tos_kind(tos)].adjacency;
     }
 
     std::vector<Member> members;

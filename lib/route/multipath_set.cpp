@@ -33,6 +33,7 @@ MultipathSet::Number MultipathSet::acquire(const MultipathHops& hops) {
         ++sets_.at(known->second).references;
         return known->second;
     }
+    ++next_;  // members may be sets
     Set set{&known->first, {}, nullptr, 1};
     for (const MultipathHop& hop : hops) {
         AdjacencyEntry* entry = members_.acquire(hop);
@@ -46,8 +47,13 @@ MultipathSet::Number MultipathSet::acquire(const MultipathHops& hops) {
         set.entries.push_back(entry);
     }
     set.table = balance(hops, set.entries);
-    sets_.emplace(next_, std::move(set));
-    return next_++;
+    sets_.emplace(known->second, std::move(set));
+    return known->second;
+}
+
+MultipathSet::Number MultipathSet::find(const MultipathHops& hops) const {
+    const auto known = numbers_.find(hops);
+    return known != numbers_.end() ? known->second : 0;
 }
 
 void MultipathSet::release(Number number) {

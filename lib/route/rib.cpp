@@ -4,15 +4,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 namespace culvert::route {
 
 namespace {
 
-// The order of a prefix's routes.
-std::pair<bool, std::uint32_t> rank_of(const Route& route) noexcept {
-    return {!is_local_table(route), route.metric};
+// The order of a prefix's routes. Those by TOS come before those for all (fib_find_alias).
+std::tuple<bool, int, std::uint32_t> rank_of(const Route& route) noexcept {
+    return {!is_local_table(route), -route.tos, route.metric};
 }
 
 }  // namespace

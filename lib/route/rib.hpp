@@ -28,7 +28,9 @@ class Rib {
 public:
     // What is known of a prefix.
     struct Node {
-        std::vector<Route> routes;  // table local first, then by metric; the first one counts
+        // Table local first, then those by TOS, then by metric. The first one counts that takes a
+        // packet's TOS.
+        std::vector<Route> routes;
         AdjacencyEntry* installed = nullptr;  // what the FIB says; also without routes: a neighbour
         bool holds_neighbour = false;  // `installed` is a gateway, which is kept while it is used
     };
@@ -47,8 +49,8 @@ private:
     using Nodes = std::unordered_map<net::Prefix, Node, Hash>;
 
 public:
-    // UI-RT-02: what the verb means for routes of the same prefix, table and metric. Errors EEXIST,
-    // ENOENT.
+    // UI-RT-02: what the verb means for routes of the same prefix, table, TOS and metric. Errors
+    // EEXIST, ENOENT.
     Result<void> modify(RouteVerb verb, const Route& route);
 
     // Takes out the first route of `prefix` for which match(route) holds; false = none.
@@ -78,9 +80,11 @@ public:
     // Forgets the prefix if there is nothing to know.
     void drop_if_empty(const net::Prefix& prefix);
 
-    // The longest prefix's first route for which accept(route) holds; nullptr = none.
+    // RT-05 (fib_table_lookup): the longest prefix's first route that takes packets of this TOS and
+    // for which accept(route) holds; nullptr = none.
     template <typename Accept>
-    [[nodiscard]] const Route* longest_match(const net::IpAddress& address, Accept accept) const {
+    [[nodiscard]] const Route*
+    longest_match(const net::IpAddress& address, Accept accept, std::uint8_t tos = 0) const {
         const auto& nodes_of_length = nodes_of_length_[address.is_v4() ? 1 : 0];
         for (int length = address.is_v4() ? 32 : kMaxLength; length >= 0; --length) {
             if (nodes_of_length[static_cast<std::size_t>(length)] == 0) {
@@ -92,7 +96,7 @@ public:
                 continue;
             }
             for (const Route& route : found->second.routes) {
-                if (accept(route)) {
+                if (route.takes(tos) && accept(route)) {
                     return &route;
                 }
             }

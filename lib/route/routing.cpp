@@ -117,8 +117,10 @@ void Routing::leave(LinkId link, const net::IpAddress& group) {
     impl_->leave(link, group);
 }
 
-Result<void> Routing::del_address(LinkId link, const net::Prefix& prefix) {
-    return impl_->del_address(link, prefix);
+Result<void> Routing::del_address(
+    LinkId link, const net::Prefix& prefix, const std::optional<net::IpAddress>& peer
+) {
+    return impl_->del_address(link, prefix, peer);
 }
 
 std::size_t Routing::flush_addresses(LinkId link) {
@@ -177,15 +179,19 @@ void Routing::for_each_route(const std::function<void(const Route&)>& visit) con
     impl_->for_each_route(visit);
 }
 
-Path Routing::lookup(const net::IpAddress& destination, LinkId link, const net::IpAddress& source)
-    const {
-    return impl_->lookup(destination, link, source);
+Path Routing::lookup(
+    const net::IpAddress& destination, LinkId link, const net::IpAddress& source, std::uint8_t tos
+) const {
+    return impl_->lookup(destination, link, source, tos);
 }
 
 Path Routing::lookup_forward(
-    const net::IpAddress& destination, const net::IpAddress& source, LinkId link_in
+    const net::IpAddress& destination,
+    const net::IpAddress& source,
+    LinkId link_in,
+    std::uint8_t tos
 ) const {
-    return impl_->lookup_forward(destination, source, link_in);
+    return impl_->lookup_forward(destination, source, link_in, tos);
 }
 
 void Routing::learn_path_mtu(
@@ -194,8 +200,9 @@ void Routing::learn_path_mtu(
     impl_->learn_path_mtu(destination, mtu, now_ms, near);
 }
 
-std::shared_ptr<const Ways> Routing::ways(const net::IpAddress& destination, LinkId link) {
-    return impl_->ways(destination, link);
+std::shared_ptr<const Ways>
+Routing::ways(const net::IpAddress& destination, LinkId link, std::optional<std::uint8_t> tos) {
+    return impl_->ways(destination, link, tos);
 }
 
 const net::SharedMultipathSettings& Routing::multipath_settings() const noexcept {

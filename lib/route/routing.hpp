@@ -47,6 +47,8 @@ struct LinkParameters {
 struct Address {
     LinkId link = kNoLink;
     net::Prefix prefix{};  // with host bits: 192.0.2.1/24
+    // Who is on the other end (UI-ADDR-01): then the length is of this one's network.
+    std::optional<net::IpAddress> peer{};
     std::optional<net::IpAddress> broadcast{};
     std::string scope = "global";
     std::string label{};  // the link's name
@@ -56,6 +58,15 @@ struct Address {
     bool tentative = false;   // it has not ended yet: not ours to use
     bool dad_failed = false;  // somebody else has it: tentative for good
     bool automatic = false;   // link-local, made of the MAC
+    // Until when it is there, and chosen as a source, by the clock of tick(); 0 = for ever.
+    std::uint64_t valid_until_ms = 0;
+    std::uint64_t preferred_until_ms = 0;
+    bool deprecated = false;  // no longer preferred
+
+    // What is on-link by it.
+    [[nodiscard]] net::Prefix network() const noexcept {
+        return net::Prefix{peer.value_or(prefix.address), prefix.length}.network();
+    }
 };
 
 enum class RouteType : std::uint8_t {
@@ -89,6 +100,7 @@ struct Route {
     std::uint32_t mtu = 0;  // 0 = the link's
     bool mtu_locked = false;
     bool onlink = false;
+    std::uint8_t tos = 0;           // IPv4: of packets that are routed by it; 0 = of all
     std::string protocol = "boot";  // boot, kernel, static, ...
     std::string scope = "global";   // global, link, host
     TableId table = kMainTable;
@@ -103,6 +115,11 @@ struct Route {
                std::any_of(next_hops.begin(), next_hops.end(), [other](const NextHop& hop) {
                    return hop.link == other;
                });
+    }
+
+    // RT-05: whether it is for packets with this TOS.
+    [[nodiscard]] bool takes(std::uint8_t packet_tos) const noexcept {
+        return tos == 0 || tos == (packet_tos & kTosMask);
     }
 
     // The route as if this next hop were its only one.
@@ -131,10 +148,11 @@ struct Path {
     TableId table = kMainTable;
 };
 
-// The several next hops of a path, for workers to choose from by each packet's flow. The adjacency
-// stays published for as long as somebody has this.
+// The several next hops of a path, for workers to choose from by each packet's flow, or first by
+// its TOS. The adjacency stays published for as long as somebody has this.
 struct Ways {
-    AdjacencyId adjacency = AdjacencyTable::kNone;  // a multipath
+    AdjacencyId adjacency = AdjacencyTable::kNone;  // a multipath, or by_tos
+    bool by_tos = false;
     std::vector<LinkId> links{};
     std::uint32_t mtu = 0;  // the smallest
 };
@@ -212,7 +230,10 @@ public:
 
     // --- addresses (UI-ADDR-01) --- errors EEXIST, EADDRNOTAVAIL, EINVAL, ENODEV
     Result<void> add_address(const Address& address, bool replace);
-    Result<void> del_address(LinkId link, const net::Prefix& prefix);
+    // Without `peer`, one that has none.
+    Result<void> del_address(
+        LinkId link, const net::Prefix& prefix, const std::optional<net::IpAddress>& peer = {}
+    );
     std::size_t flush_addresses(LinkId link);
     // Packets to the group are for us where the link is routed, as often as it was joined there and
     // not left. Error: as a route's.
@@ -259,17 +280,27 @@ public:
     // The dataplane's answer for `destination`. `link` as RT-02: with it and without a route, the
     // destination is on-link there. A VRF as `link` says the table only. `source`: must be local
     // (RT-01), else no_route.
+    // `tos`: the packet's.
     [[nodiscard]] Path lookup(
-        const net::IpAddress& destination, LinkId link = kNoLink, const net::IpAddress& source = {}
+        const net::IpAddress& destination,
+        LinkId link = kNoLink,
+        const net::IpAddress& source = {},
+        std::uint8_t tos = 0
     ) const;
     // The same for a packet that comes in by `link_in`, from anywhere.
     [[nodiscard]] Path lookup_forward(
-        const net::IpAddress& destination, const net::IpAddress& source, LinkId link_in = kNoLink
+        const net::IpAddress& destination,
+        const net::IpAddress& source,
+        LinkId link_in = kNoLink,
+        std::uint8_t tos = 0
     ) const;
-    // Of a lookup() without a source; nullptr = there are not several. To be let go before this
-    // object.
-    [[nodiscard]] std::shared_ptr<const Ways>
-    ways(const net::IpAddress& destination, LinkId link = kNoLink);
+    // Of a lookup() without a source; nullptr = there are not several. `tos`: of all packets;
+    // nullopt = each has its own. To be let go before this object.
+    [[nodiscard]] std::shared_ptr<const Ways> ways(
+        const net::IpAddress& destination,
+        LinkId link = kNoLink,
+        std::optional<std::uint8_t> tos = 0
+    );
     // A router takes no larger packets than `mtu` on the way to `destination`: lookups in the table
     // of `near` say so for ten minutes (RT-11).
     void learn_path_mtu(

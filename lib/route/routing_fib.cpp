@@ -33,6 +33,8 @@ AdjacencyKind kind_of(RouteType type) noexcept {
     return AdjacencyKind::glean;
 }
 
+constexpr auto kAny = [](const Route&) { return true; };
+
 }  // namespace
 
 std::optional<Routing::Impl::Wanted> Routing::Impl::wanted(
@@ -45,14 +47,28 @@ std::optional<Routing::Impl::Wanted> Routing::Impl::wanted(
     if (prefix.address.is_link_local_v6() && prefix.length >= kLinkLocalLength) {
         return std::nullopt;
     }
-    if (node != nullptr && !node->routes.empty()) {
-        return wanted_of(node->routes.front());
+    return table.with_tos.empty() || !prefix.address.is_v4() ? wanted_for(table, prefix, node, 0)
+                                                             : wanted_by_tos(table, prefix, node);
+}
+
+// The same for packets of one TOS. nullopt: what the shorter prefixes say.
+std::optional<Routing::Impl::Wanted> Routing::Impl::wanted_for(
+    const RoutingTable& table, const net::Prefix& prefix, const Rib::Node* node, std::uint8_t tos
+) const {
+    if (node != nullptr) {
+        const auto found =
+            std::find_if(node->routes.begin(), node->routes.end(), [&](const Route& route) {
+                return route.takes(tos);
+            });
+        if (found != node->routes.end()) {
+            return wanted_of(*found);
+        }
     }
     if (!prefix.is_host()) {
         return std::nullopt;
     }
     // A neighbour with a MAC, if its address is on-link there.
-    const Route* covering = table.rib.longest_match(prefix.address);
+    const Route* covering = table.rib.longest_match(prefix.address, kAny, tos);
     if (covering == nullptr || covering->type != RouteType::unicast ||
         covering->gateway.has_value()) {
         return std::nullopt;
@@ -80,6 +96,73 @@ std::optional<Routing::Impl::Wanted> Routing::Impl::wanted(
          covering->mtu,
          AdjacencyKind::incomplete,
          prefix.address.family()}};
+}
+
+// RT-05 (fib_table_lookup): each kind of packet has what the longest prefix says that has a route
+// for it.
+std::optional<Routing::Impl::Wanted> Routing::Impl::wanted_by_tos(
+    const RoutingTable& table, const net::Prefix& prefix, const Rib::Node* node
+) const {
+    std::array<Wanted, kTosKinds> kinds;
+    bool is_any = false;
+    for (std::size_t kind = 0; kind < kTosKinds; ++kind) {
+        const auto tos = static_cast<std::uint8_t>(kind << 2);
+        if (const auto own = wanted_for(table, prefix, node, tos); own.has_value()) {
+            kinds[kind] = *own;
+            is_any = true;
+            continue;
+        }
+        const auto is_shorter = [&](const Route& route) {
+            return route.prefix.length < prefix.length;
+        };
+        const Route* covering = table.rib.longest_match(prefix.address, is_shorter, tos);
+        kinds[kind] =
+            covering != nullptr ? wanted_of(*covering) : Wanted{{.kind = AdjacencyKind::no_route}};
+    }
+    return is_any ? std::optional(by_tos(kinds)) : std::nullopt;
+}
+
+Routing::Impl::Wanted Routing::Impl::by_tos(const std::array<Wanted, kTosKinds>& kinds) {
+    const Wanted& first = kinds.front();
+    if (std::count(kinds.begin(), kinds.end(), first) == kTosKinds) {
+        return first;
+    }
+    Wanted all{{.kind = AdjacencyKind::by_tos}};
+    for (const Wanted& one : kinds) {
+        all.hops.push_back({one.key, 1, one.holds_neighbour, one.hops});
+    }
+    return all;
+}
+
+// A route came or went.
+void Routing::Impl::note_tos(RoutingTable& table, const Route& route) {
+    if (route.tos == 0) {
+        return;
+    }
+    const Rib::Node* node = table.rib.find(route.prefix);
+    const bool has_any =
+        node != nullptr &&
+        std::any_of(node->routes.begin(), node->routes.end(), [](const Route& other) {
+            return other.tos != 0;
+        });
+    if (has_any) {
+        table.with_tos.insert(route.prefix);
+    } else {
+        table.with_tos.erase(route.prefix);
+    }
+}
+
+// The same: longer prefixes may have routes by TOS alone, and then say what this one says of the
+// other packets.
+void Routing::Impl::sync_by_tos(RoutingTable& table, const net::Prefix& prefix) {
+    for (auto at = table.with_tos.lower_bound(prefix);
+         at != table.with_tos.end() && prefix.contains(at->address);
+         ++at) {
+        if (at->length > prefix.length) {
+            // One that finds no room stays as it was.
+            static_cast<void>(sync(table, *at));
+        }
+    }
 }
 
 Routing::Impl::Wanted Routing::Impl::wanted_of(const Route& route) const {
@@ -204,11 +287,13 @@ void Routing::Impl::release(AdjacencyEntry* entry, bool holds_neighbour) {
     }
 }
 
-// A route for `prefix` came or went: neighbours within may be on-link now, or no longer.
+// A route for `prefix` came or went: neighbours within may be on-link now, or no longer, and longer
+// prefixes go by it.
 void Routing::Impl::sync_hosts(RoutingTable& table, const net::Prefix& prefix) {
     if (prefix.is_host()) {
         return;
     }
+    sync_by_tos(table, prefix);
     for (auto at = with_mac_.lower_bound({prefix.address, kNoLink}); at != with_mac_.end(); ++at) {
         // IPv4 lies amid IPv6: ::ffff:0:0/96.
         const bool is_v4 = at->first.is_v4();

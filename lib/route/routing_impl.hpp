@@ -13,6 +13,7 @@
 #include "lib/route/routing.hpp"
 #include "lib/route/routing_table.hpp"
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -55,7 +56,10 @@ public:
     void set_link(LinkId link, const LinkParameters& parameters, std::uint64_t now_ms);
     void del_link(LinkId link);
     Result<void> add_address(const Address& address, bool replace);
-    Result<void> del_address(LinkId link, const net::Prefix& prefix);
+    Result<void>
+    del_address(LinkId link, const net::Prefix& prefix, const std::optional<net::IpAddress>& peer);
+    // Those whose time has come go, or are deprecated. When to ask again.
+    std::uint64_t age_addresses(std::uint64_t now_ms);
     std::size_t flush_addresses(LinkId link);
 
     // routing_groups.cpp
@@ -73,10 +77,17 @@ public:
 
     // routing_lookup.cpp
     [[nodiscard]] bool is_local(const net::IpAddress& address, LinkId near) const;
-    [[nodiscard]] Path
-    lookup(const net::IpAddress& destination, LinkId by, const net::IpAddress& source) const;
+    [[nodiscard]] Path lookup(
+        const net::IpAddress& destination,
+        LinkId by,
+        const net::IpAddress& source,
+        std::uint8_t tos = 0
+    ) const;
     [[nodiscard]] Path lookup_forward(
-        const net::IpAddress& destination, const net::IpAddress& source, LinkId link_in
+        const net::IpAddress& destination,
+        const net::IpAddress& source,
+        LinkId link_in,
+        std::uint8_t tos
     ) const;
 
     void learn_path_mtu(
@@ -120,7 +131,8 @@ public:
     [[nodiscard]] std::uint64_t generation() const noexcept { return generation_; }
 
     // routing_multipath.cpp
-    [[nodiscard]] std::shared_ptr<const Ways> ways(const net::IpAddress& destination, LinkId by);
+    [[nodiscard]] std::shared_ptr<const Ways>
+    ways(const net::IpAddress& destination, LinkId by, std::optional<std::uint8_t> tos);
 
     [[nodiscard]] const net::SharedMultipathSettings& multipath_settings() const noexcept {
         return multipath_settings_;
@@ -142,7 +154,9 @@ private:
     struct Wanted {
         AdjacencyKey key;
         bool holds_neighbour = false;
-        MultipathHops hops{};  // of a multipath, whose number is not in the key yet
+        MultipathHops hops{};  // of a multipath or by_tos, whose number is not in the key yet
+
+        friend bool operator==(const Wanted&, const Wanted&) = default;
     };
 
     // NeighbourActions
@@ -201,7 +215,19 @@ private:
     void remove_routes(const std::vector<Route>& picked);
     [[nodiscard]] std::optional<Wanted>
     wanted(const RoutingTable& table, const net::Prefix& prefix, const Rib::Node* node) const;
+    [[nodiscard]] std::optional<Wanted> wanted_for(
+        const RoutingTable& table,
+        const net::Prefix& prefix,
+        const Rib::Node* node,
+        std::uint8_t tos
+    ) const;
+    [[nodiscard]] std::optional<Wanted> wanted_by_tos(
+        const RoutingTable& table, const net::Prefix& prefix, const Rib::Node* node
+    ) const;
+    [[nodiscard]] static Wanted by_tos(const std::array<Wanted, kTosKinds>& kinds);
     [[nodiscard]] Wanted wanted_of(const Route& route) const;
+    static void note_tos(RoutingTable& table, const Route& route);
+    void sync_by_tos(RoutingTable& table, const net::Prefix& prefix);
     [[nodiscard]] bool is_as_wanted(const Rib::Node& node, const Wanted& next) const;
     Result<void> sync(RoutingTable& table, const net::Prefix& prefix);
     Result<void> install(RoutingTable& table, const net::Prefix& prefix, const Wanted& next);
@@ -227,10 +253,37 @@ private:
     void sync_host(const NeighbourKey& key);
 
     // lookups
+    struct Found {
+        const RoutingTable* table = nullptr;
+        const Route* route = nullptr;
+    };
+
     [[nodiscard]] bool goes_on_to_main(const RoutingTable& table, const Route* route) const;
+
+    // What the table says that `near` is routed by, or else main.
+    template <typename Accept>
+    [[nodiscard]] Found find_route(
+        LinkId near, const net::IpAddress& destination, Accept accept, std::uint8_t tos = 0
+    ) const {
+        const RoutingTable& table = table_of(near);
+        const Route* route = table.rib.longest_match(destination, accept, tos);
+        return goes_on_to_main(table, route)
+                   ? Found{main_, main_->rib.longest_match(destination, accept, tos)}
+                   : Found{&table, route};
+    }
+
+    [[nodiscard]] Found
+    find_route(LinkId near, const net::IpAddress& destination, std::uint8_t tos = 0) const {
+        return find_route(
+            near, destination, [](const Route&) { return true; }, tos
+        );
+    }
+
+    [[nodiscard]] Wanted
+    way_to(const net::IpAddress& destination, LinkId by, std::uint8_t tos) const;
+    void describe_ways(const MultipathHops& hops, Ways& ways) const;
     [[nodiscard]] Path path_of(const Route& route, const net::IpAddress& destination) const;
     [[nodiscard]] Route one_of(
-        const RoutingTable& table,
         const Route& route,
         LinkId link,
         const net::IpAddress& source,

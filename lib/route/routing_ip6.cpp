@@ -90,7 +90,7 @@ void Routing::Impl::drop_link_local(LinkId link) {
     std::vector<Address> automatic = addresses_of(link);
     std::erase_if(automatic, [](const Address& address) { return !address.automatic; });
     for (const Address& address : automatic) {
-        static_cast<void>(del_address(link, address.prefix));
+        static_cast<void>(del_address(link, address.prefix, {}));
     }
 }
 

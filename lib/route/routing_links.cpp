@@ -152,7 +152,7 @@ Result<void> Routing::Impl::add_address(const Address& address, bool replace) {
         if (replace) {
             addresses_ = std::move(before);
         } else {
-            static_cast<void>(addresses_.remove(address.link, address.prefix));
+            static_cast<void>(addresses_.remove(address.link, address.prefix, address.peer));
         }
         static_cast<void>(sync_kernel_routes(address.link));
         return synced;
@@ -162,10 +162,41 @@ Result<void> Routing::Impl::add_address(const Address& address, bool replace) {
     return {};
 }
 
-Result<void> Routing::Impl::del_address(LinkId link, const net::Prefix& prefix) {
-    CULVERT_TRY(removed, addresses_.remove(link, prefix));
+Result<void> Routing::Impl::del_address(
+    LinkId link, const net::Prefix& prefix, const std::optional<net::IpAddress>& peer
+) {
+    CULVERT_TRY(removed, addresses_.remove(link, prefix, peer));
     forget_address(removed);
     return {};
+}
+
+// check_lifetime(), addrconf_verify_rtnl()
+std::uint64_t Routing::Impl::age_addresses(std::uint64_t now_ms) {
+    std::vector<Address> gone;
+    std::uint64_t next = UINT64_MAX;
+    addresses_.for_each_limited([&](Address& address) {
+        if (address.valid_until_ms != 0 && address.valid_until_ms <= now_ms) {
+            gone.push_back(address);
+            return;
+        }
+        if (address.valid_until_ms != 0) {
+            next = std::min(next, address.valid_until_ms);
+        }
+        if (address.preferred_until_ms == 0 || address.deprecated) {
+            return;
+        }
+        if (address.preferred_until_ms > now_ms) {
+            next = std::min(next, address.preferred_until_ms);
+            return;
+        }
+        address.deprecated = true;
+        ++generation_;
+        actions_.address_changed(Address{address}, false);
+    });
+    for (const Address& address : gone) {
+        static_cast<void>(del_address(address.link, address.prefix, address.peer));
+    }
+    return next;
 }
 
 // An address was taken out of the table.
@@ -187,7 +218,7 @@ void Routing::Impl::forget_address(const Address& address) {
 std::size_t Routing::Impl::flush_addresses(LinkId link) {
     std::size_t removed = 0;
     for (const Address& address : addresses_of(link)) {
-        if (del_address(link, address.prefix)) {
+        if (del_address(link, address.prefix, address.peer)) {
             ++removed;
         }
     }

@@ -23,11 +23,7 @@ bool is_refusal(const Route& route) noexcept {
 }  // namespace
 
 bool Routing::Impl::is_local(const net::IpAddress& address, LinkId near) const {
-    const RoutingTable* table = &table_of(near);
-    const Route* route = table->rib.longest_match(address);
-    if (goes_on_to_main(*table, route)) {
-        route = main_->rib.longest_match(address);
-    }
+    const Route* route = find_route(near, address).route;
     return route != nullptr && route->type == RouteType::local;
 }
 
@@ -53,17 +49,16 @@ bool Routing::Impl::goes_on_to_main(const RoutingTable& table, const Route* rout
 }
 
 Path Routing::Impl::lookup(
-    const net::IpAddress& destination, LinkId by, const net::IpAddress& source
+    const net::IpAddress& destination, LinkId by, const net::IpAddress& source, std::uint8_t tos
 ) const {
     const bool has_source = !source.is_unspecified();
     if ((by != kNoLink && !is_up(by)) || (has_source && !is_local(source, by))) {
         return {};
     }
-    const RoutingTable* table = &table_of(by);
     const LinkId link = is_vrf(by) ? kNoLink : by;
     Path path;
     const bool is_group = destination.is_multicast() || destination == kLimitedBroadcast;
-    const Route* route = nullptr;
+    Found found{&table_of(by)};
     // A link-local address says nothing without its link.
     if (destination.is_link_local_v6() && link == kNoLink) {
         return path;
@@ -75,21 +70,22 @@ Path Routing::Impl::lookup(
             return (!is_link_local || other.type == RouteType::local) &&
                    (link == kNoLink || is_refusal(other) || other.leaves_by(link));
         };
-        route = table->rib.longest_match(destination, fits);
-        if (link == kNoLink && goes_on_to_main(*table, route)) {
-            table = main_;
-            route = table->rib.longest_match(destination, fits);
+        if (link == kNoLink) {
+            found = find_route(by, destination, fits, tos);
+        } else {
+            found.route = found.table->rib.longest_match(destination, fits, tos);
         }
     }
+    const Route* route = found.route;
     // With a link given, a destination that routes refuse is on-link there all the same (RT-02).
     if (link != kNoLink && (route == nullptr || is_refusal(*route))) {
         path = on_link_path(destination, link);
     } else if (route != nullptr) {
         path = route->next_hops.empty()
                    ? path_of(*route, destination)
-                   : path_of(one_of(*table, *route, link, source, destination), destination);
+                   : path_of(one_of(*route, link, source, destination), destination);
     }
-    path.table = table->id;
+    path.table = found.table->id;
     if (has_source) {
         path.source = source;
     }
@@ -98,18 +94,16 @@ Path Routing::Impl::lookup(
 }
 
 Path Routing::Impl::lookup_forward(
-    const net::IpAddress& destination, const net::IpAddress& source, LinkId link_in
+    const net::IpAddress& destination,
+    const net::IpAddress& source,
+    LinkId link_in,
+    std::uint8_t tos
 ) const {
-    const RoutingTable* table = &table_of(link_in);
-    const Route* route = table->rib.longest_match(destination);
-    if (goes_on_to_main(*table, route)) {
-        table = main_;
-        route = table->rib.longest_match(destination);
-    }
+    const auto [table, route] = find_route(link_in, destination, tos);
     if (route == nullptr || route->next_hops.empty()) {
-        return lookup(destination, vrf_of(link_in), {});
+        return lookup(destination, vrf_of(link_in), {}, tos);
     }
-    Path path = path_of(one_of(*table, *route, kNoLink, source, destination), destination);
+    Path path = path_of(one_of(*route, kNoLink, source, destination), destination);
     path.table = table->id;
     return path;
 }

@@ -221,7 +221,8 @@ void Routing::Impl::mark_hops_in(
 // --- adjacencies
 
 AdjacencyEntry* Routing::Impl::acquire(const MultipathHop& hop) {
-    AdjacencyEntry* entry = adjacencies_.acquire(hop.key);
+    AdjacencyEntry* entry = hop.hops.empty() ? adjacencies_.acquire(hop.key)
+                                             : acquire(Wanted{hop.key, false, hop.hops});
     if (entry != nullptr && hop.holds_neighbour &&
         !neighbours_.hold({hop.key.link, hop.key.next_hop}, now_ms_)) {
         release(entry, false);
@@ -253,7 +254,7 @@ bool Routing::Impl::is_as_wanted(const Rib::Node& node, const Wanted& next) cons
     if (next.hops.empty()) {
         return key == next.key;
     }
-    return key.kind == AdjacencyKind::multipath && multipaths_.hops(key.group) == next.hops;
+    return key.kind == next.key.kind && multipaths_.hops(key.group) == next.hops;
 }
 
 // --- lookups
@@ -272,11 +273,7 @@ Routing::Impl::hash_of(const net::IpAddress& source, const net::IpAddress& desti
 // The route by the next hop that a packet takes: the one on `link` if there is one given, else as
 // the workers choose.
 Route Routing::Impl::one_of(
-    const RoutingTable& table,
-    const Route& route,
-    LinkId link,
-    const net::IpAddress& source,
-    const net::IpAddress& destination
+    const Route& route, LinkId link, const net::IpAddress& source, const net::IpAddress& destination
 ) const {
     std::vector<NextHop> alive;
     for (const NextHop& hop : route.next_hops) {
@@ -288,41 +285,64 @@ Route Routing::Impl::one_of(
         return route.next_hops.empty() ? route : route.by(route.next_hops.front());
     }
     std::size_t chosen = 0;
-    const Rib::Node* node = table.rib.find(route.prefix);
-    if (link == kNoLink && node != nullptr && node->installed != nullptr &&
-        node->installed->key.kind == AdjacencyKind::multipath && node->routes.front() == route) {
-        const std::uint32_t group = node->installed->key.group;
-        const std::uint32_t hash = hash_of(source, destination);
-        chosen = multipaths_.table(group)->index(hash);
+    const auto group = link == kNoLink ? multipaths_.find(wanted_of(route).hops) : 0;
+    if (group != 0) {
+        chosen = multipaths_.table(group)->index(hash_of(source, destination));
     }
     return route.by(alive[chosen]);
 }
 
-std::shared_ptr<const Ways> Routing::Impl::ways(const net::IpAddress& destination, LinkId by) {
-    // On a link of its own a tunnel takes the first next hop there, as lookup() does.
+// What a packet to this one destination wants. On a link of its own a tunnel takes the first next
+// hop there, as lookup() does.
+Routing::Impl::Wanted
+Routing::Impl::way_to(const net::IpAddress& destination, LinkId by, std::uint8_t tos) const {
+    const net::Family family = destination.family();
     if (by != kNoLink && !is_vrf(by)) {
+        const Path path = lookup(destination, by, {}, tos);
+        return leads_on(path.kind)
+                   ? Wanted{{path.link, path.next_hop, path.mtu, AdjacencyKind::incomplete, family}}
+                   : Wanted{{.kind = path.kind}};
+    }
+    const Route* route = find_route(by, destination, tos).route;
+    if (route == nullptr) {
+        return Wanted{{.kind = AdjacencyKind::no_route}};
+    }
+    Route host = *route;
+    host.prefix.address = destination;
+    host.prefix.length = host.prefix.max_length();
+    return wanted_of(host);
+}
+
+void Routing::Impl::describe_ways(const MultipathHops& hops, Ways& ways) const {
+    for (const MultipathHop& hop : hops) {
+        if (!hop.hops.empty()) {
+            describe_ways(hop.hops, ways);
+        } else if (hop.key.link != kNoLink) {
+            ways.links.push_back(hop.key.link);
+            ways.mtu = std::min(ways.mtu, mtu_of(hop.key.link, hop.key.mtu));
+        }
+    }
+}
+
+std::shared_ptr<const Ways>
+Routing::Impl::ways(const net::IpAddress& destination, LinkId by, std::optional<std::uint8_t> tos) {
+    Wanted next = way_to(destination, by, tos.value_or(0));
+    const bool has_tos = !main_->with_tos.empty() || !table_of(by).with_tos.empty();
+    if (!tos.has_value() && has_tos && destination.is_v4()) {
+        std::array<Wanted, kTosKinds> kinds;
+        for (std::size_t kind = 0; kind < kTosKinds; ++kind) {
+            kinds[kind] = way_to(destination, by, static_cast<std::uint8_t>(kind << 2));
+        }
+        next = by_tos(kinds);
+    }
+    if (next.hops.empty()) {
         return nullptr;
     }
-    const RoutingTable* table = &table_of(by);
-    const Route* route = table->rib.longest_match(destination);
-    if (goes_on_to_main(*table, route)) {
-        table = main_;
-        route = table->rib.longest_match(destination);
-    }
-    const Rib::Node* node = route != nullptr ? table->rib.find(route->prefix) : nullptr;
-    if (node == nullptr || node->installed == nullptr ||
-        node->installed->key.kind != AdjacencyKind::multipath) {
-        return nullptr;
-    }
-    const AdjacencyKey key = node->installed->key;
     Ways ways;
     ways.mtu = UINT32_MAX;
-    const MultipathHops hops = multipaths_.hops(key.group);
-    for (const MultipathHop& hop : hops) {
-        ways.links.push_back(hop.key.link);
-        ways.mtu = std::min(ways.mtu, mtu_of(hop.key.link, hop.key.mtu));
-    }
-    AdjacencyEntry* entry = acquire(Wanted{{.kind = key.kind, .family = key.family}, false, hops});
+    ways.by_tos = next.key.kind == AdjacencyKind::by_tos;
+    describe_ways(next.hops, ways);
+    AdjacencyEntry* entry = acquire(next);
     if (entry == nullptr) {
         return nullptr;
     }

@@ -92,7 +92,7 @@ Routing::Impl::tunnel_address_of(LinkId link, const net::IpAddress& next_hop) co
 Adjacency Routing::Impl::describe(const AdjacencyKey& key) const {
     Adjacency adjacency;
     adjacency.kind = key.kind;
-    if (key.kind == AdjacencyKind::multipath) {
+    if (key.group != 0) {
         adjacency.multipath = multipaths_.table(key.group);
         return adjacency;
     }
@@ -160,7 +160,7 @@ void Routing::Impl::send_by_tunnel(LinkId link, const net::IpAddress& next_hop, 
 
 std::uint64_t Routing::Impl::tick(std::uint64_t now_ms) {
     now_ms_ = now_ms;
-    std::uint64_t next_ms = neighbours_.tick(now_ms);
+    std::uint64_t next_ms = std::min(neighbours_.tick(now_ms), age_addresses(now_ms));
     bool has_forgotten = false;
     for (const auto& [id, table] : tables_) {
         has_forgotten |= table->path_mtus.tick(now_ms);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Routing: what users may ask for (UI-RT-02).
+#include "lib/net/ecn.hpp"
 #include "lib/route/routing_impl.hpp"
 
 #include <fmt/format.h>
@@ -52,7 +53,7 @@ bool matches(const Route& route, const Route& pattern) {
     if (is_local_table(route) != is_local_table(pattern)) {
         return false;
     }
-    return (pattern.type == kAny.type || pattern.type == route.type) &&
+    return (pattern.type == kAny.type || pattern.type == route.type) && pattern.tos == route.tos &&
            matches_way(route, pattern) &&
            (!pattern.preferred_source.has_value() ||
             pattern.preferred_source == route.preferred_source) &&
@@ -72,6 +73,18 @@ Result<void> Routing::Impl::check(Route& route) const {
     if (route.prefix.length > route.prefix.max_length() || route.prefix.network() != route.prefix) {
         return refused(
             std::errc::invalid_argument, route, "Invalid prefix for given prefix length."
+        );
+    }
+    if (route.tos != 0 && !is_v4) {
+        return refused(
+            std::errc::invalid_argument,
+            route,
+            "Invalid dsfield (tos): option not available for IPv6"
+        );
+    }
+    if ((route.tos & net::kEcnMask) != 0) {
+        return refused(
+            std::errc::invalid_argument, route, "Invalid dsfield (tos): ECN bits must be 0"
         );
     }
     if (is_refusal(route.type)) {
@@ -211,6 +224,7 @@ Result<void> Routing::Impl::change_rib(RouteVerb verb, const Route& route) {
     if (!route.next_hops.empty()) {
         table.with_multipath.insert(route.prefix);
     }
+    note_tos(table, route);
     note_leaks(table, route);
     Result<void> result;
     const net::Family family = route.prefix.address.family();
@@ -224,6 +238,7 @@ Result<void> Routing::Impl::change_rib(RouteVerb verb, const Route& route) {
     }
     if (!result) {
         table.rib.restore(route.prefix, std::move(before));
+        note_tos(table, route);
         return result;
     }
     sync_hosts(table, route.prefix);
@@ -257,6 +272,7 @@ Result<void> Routing::Impl::del_route(const Route& pattern) {
 // A route was taken out of the RIB.
 void Routing::Impl::after_removal(const Route& route) {
     RoutingTable& table = *find_table(route.table);
+    note_tos(table, route);
     if (!sync(table, route.prefix)) {
         // The next best route found no room: better none than one that is gone.
         static_cast<void>(withdraw(table, route.prefix));

@@ -28,6 +28,7 @@ struct RoutingTable {
     const TableId id;
     Rib rib{};
     std::set<net::Prefix> with_multipath{};  // prefixes that may have such routes
+    std::set<net::Prefix> with_tos{};        // prefixes that have routes by TOS
     PathMtus path_mtus{};
     OwnAddresses own_addresses{};
     OwnAddresses own_addresses6{};

@@ -160,6 +160,37 @@ TEST_CASE("GRE-RX-08 VXLAN-MC-04 what we sent to a group ourselves is not taken"
     machine.expect_only_drop(machine.underlay, Drop::ip4_source_invalid);
 }
 
+TEST_CASE("TUN-RX-01 TUN-LKP-05 what came to a group is counted as such", "[ip_tunnel]") {
+    IpTunnelMachine machine;
+    machine.add_local("239.1.1.1/32");
+    const LinkId tunnel =
+        machine.add_tunnel(IpTunnelMachine::config_of(IpTunnelKind::gre, 0xef010101, 0));
+    const auto receive = [&](std::uint32_t destination, std::uint16_t flags) {
+        Ipv4Options ip;
+        ip.source = kRemote;
+        ip.destination = destination;
+        ip.protocol = net::ip_protocol::kGre;
+        const Bytes gre{static_cast<std::uint8_t>(flags), 0, 8, 0};
+        machine.receive_exact(
+            machine.underlay,
+            Packet()
+                .ether(Machine::port_mac(0), kUnderlayHop)
+                .ipv4(ip)
+                .raw(IpTunnelMachine::gre(gre, IpTunnelMachine::inner_packet()))
+        );
+        machine.run();
+    };
+    receive(0xef010101, 0);
+    CHECK(machine.rx_packets(tunnel) == 1);
+    CHECK(machine.multicasts(tunnel) == 1);
+    machine.expect_no_drop();
+    // Before anything that may drop it.
+    machine.change(tunnel, [](Link& link) { link.ip_tunnel.in_sequence = true; });
+    receive(0xef010101, 0);
+    machine.expect_only_drop(tunnel, Drop::ip_tunnel_sequence);
+    CHECK(machine.multicasts(tunnel) == 2);
+}
+
 TEST_CASE("TUN-RX-11 a frame for another host counts as received, and ends there", "[ip_tunnel]") {
     IpTunnelMachine machine;
     const LinkId tunnel = machine.add_tunnel(IpTunnelMachine::config_of(IpTunnelKind::gretap));

@@ -393,6 +393,14 @@ std::uint64_t Machine::rx_packets(LinkId link) const {
     return sum_of(counters_, link, &LinkCounters::rx_packets);
 }
 
+std::uint64_t Machine::multicasts(LinkId link) const {
+    std::uint64_t sum = 0;
+    for (const auto& block : counters_) {
+        sum += block->multicasts(link);
+    }
+    return sum;
+}
+
 std::uint64_t Machine::rx_bytes(LinkId link) const {
     return sum_of(counters_, link, &LinkCounters::rx_bytes);
 }

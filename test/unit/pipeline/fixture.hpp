@@ -122,6 +122,7 @@ public:
     [[nodiscard]] std::uint64_t drops(LinkId link, Drop reason) const;
     [[nodiscard]] std::uint64_t dropped() const;
     [[nodiscard]] std::uint64_t rx_packets(LinkId link) const;
+    [[nodiscard]] std::uint64_t multicasts(LinkId link) const;
     [[nodiscard]] std::uint64_t rx_bytes(LinkId link) const;
     [[nodiscard]] std::uint64_t tx_packets(LinkId link) const;
     [[nodiscard]] std::uint64_t tx_bytes(LinkId link) const;

@@ -112,7 +112,8 @@ TEST_CASE("a tunnel in a tunnel: two outer headers", "[pipeline][vxlan]") {
 }
 
 TEST_CASE(
-    "IPO-DEV-06 a tunnel over itself runs out of depth, or of headroom", "[pipeline][vxlan]"
+    "IPO-DEV-06 a tunnel over itself runs out of depth before it does of headroom",
+    "[pipeline][vxlan]"
 ) {
     VxlanMachine machine;
     const auto id = machine.add_template(
@@ -124,7 +125,7 @@ TEST_CASE(
     machine.add_fdb(machine.vx, net::MacAddress{}, machine.add_destination(machine.vx, {id}));
     machine.send_from_control(machine.vx, kFrame);
     machine.run();
-    machine.expect_only_drop(machine.vx, Drop::vxlan_no_headroom);
+    machine.expect_only_drop(machine.vx, Drop::depth_exceeded);
 }
 
 }  // namespace culvert::pipeline::test
