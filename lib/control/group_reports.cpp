@@ -66,8 +66,17 @@ Result<void> GroupReports::join(LinkId link, const net::IpAddress& group) {
         core_.routing().leave(link, group);
         return heard;
     }
-    memberships_[{link, group}] = {1, kRobustness, core_.now_ms(), UINT64_MAX};
+    Membership& membership = memberships_[{link, group}];
+    membership = {.users = 1};
+    plan_reports(membership);
     return {};
+}
+
+// Of a change, from now on.
+void GroupReports::plan_reports(Membership& membership) {
+    membership.reports_left = kRobustness;
+    membership.report_due_ms = core_.now_ms();
+    walk_.want(membership.report_due_ms);
 }
 
 Result<void> GroupReports::join6(LinkId link, const net::IpAddress& group) {
@@ -89,7 +98,8 @@ void GroupReports::leave(LinkId link, const net::IpAddress& group) {
     }
     core_.routing().leave(link, group);
     core_.routing().leave(link, kAllHostsGroup);
-    known->second = {0, kRobustness, core_.now_ms(), UINT64_MAX};
+    known->second = {};
+    plan_reports(known->second);
 }
 
 void GroupReports::link_gone(LinkId link) {
@@ -111,8 +121,7 @@ void GroupReports::link_gone(LinkId link) {
 void GroupReports::link_up(LinkId link) {
     for (auto& [key, membership] : memberships_) {
         if (key.first == link && membership.users != 0) {
-            membership.reports_left = kRobustness;
-            membership.report_due_ms = core_.now_ms();
+            plan_reports(membership);
         }
     }
 }
@@ -146,6 +155,7 @@ void GroupReports::handle(rte_mbuf* packet) {
             (asked == 0 || key.second.v4() == asked)) {
             const std::uint64_t due = core_.now_ms() + random_below(longest);
             membership.answer_due_ms = std::min(membership.answer_due_ms, due);
+            walk_.want(due);
         }
     }
 }
@@ -168,15 +178,18 @@ void GroupReports::report(const Key& key, const Membership& membership, bool is_
         break;
     default:
         if (!is_change) {
-            send_record(link, net::igmp::kIsExclude, group);
+            send_record(link, net::group_record::kIsExclude, group);
         } else {
-            send_record(link, is_member ? net::igmp::kToExclude : net::igmp::kToInclude, group);
+            using namespace net::group_record;
+            send_record(link, is_member ? kToExclude : kToInclude, group);
         }
     }
 }
 
 std::uint64_t GroupReports::tick(std::uint64_t now_ms) {
-    std::uint64_t next = UINT64_MAX;
+    if (!walk_.begins(now_ms)) {
+        return walk_.next_ms();
+    }
     for (auto at = memberships_.begin(); at != memberships_.end();) {
         Membership& membership = at->second;
         if (membership.report_due_ms <= now_ms) {
@@ -194,10 +207,10 @@ std::uint64_t GroupReports::tick(std::uint64_t now_ms) {
             at = memberships_.erase(at);
             continue;
         }
-        next = std::min({next, membership.report_due_ms, membership.answer_due_ms});
+        walk_.want(std::min(membership.report_due_ms, membership.answer_due_ms));
         ++at;
     }
-    return next;
+    return walk_.next_ms();
 }
 
 void GroupReports::send_record(LinkId link, std::uint8_t type, const net::IpAddress& group) {

@@ -5,6 +5,7 @@
 // groups: queries are answered and never asked. Control only.
 #pragma once
 
+#include "lib/control/walk_timer.hpp"
 #include "lib/net/address.hpp"
 #include "lib/net/link_id.hpp"
 #include "lib/net/result.hpp"
@@ -61,6 +62,7 @@ private:
     [[nodiscard]] std::uint8_t version_on(LinkId link) const;
     [[nodiscard]] std::uint64_t random_below(std::uint64_t ms);
     [[nodiscard]] Result<void> join6(LinkId link, const net::IpAddress& group);
+    void plan_reports(Membership& membership);
     void report(const Key& key, const Membership& membership, bool is_change);
     void send_record(LinkId link, std::uint8_t type, const net::IpAddress& group);
     void send_older(LinkId link, std::uint8_t type, const net::IpAddress& group);
@@ -69,6 +71,7 @@ private:
     Core& core_;
     std::minstd_rand random_;
     std::map<Key, Membership> memberships_;  // users 0: left, and yet to be said
+    WalkTimer walk_;                         // over them
     std::map<LinkId, Querier> queriers_;
     std::uint16_t identification_ = 0;
 };

@@ -164,7 +164,7 @@ struct LinkRecord {
     pipeline::VlanConfig vlan;        // kind vlan
     bool is_fallback = false;         // tunl0, gre0, gretap0: came with the first of its kind
     std::shared_ptr<encap::IpTunnelSequences> sequences;  // gre, gretap
-    std::shared_ptr<encap::IpTunnelFaults> faults;        // ipip, gre, gretap
+    std::shared_ptr<encap::IpTunnelFaults> faults;        // ipip, gre, gretap: once there was one
     std::uint32_t bridge_ageing_s = 300;                  // kind bridge
     bool link_local = true;   // addrgenmode eui64: an IPv6 address of its MAC while it is up
     bool mac_is_set = false;  // bridge: given by the user, else the lowest member's; vlan likewise
@@ -226,6 +226,9 @@ public:
     [[nodiscard]] LinkId vrf_of_table(std::uint32_t table) const;
 
     void set_carrier(LinkId port, bool carrier);
+    // How many inner senders are to be told of errors: from the first error on there is a count.
+    // Precondition: the link is an ipip, gre, gretap or the like.
+    encap::IpTunnelFaults& open_faults(LinkId link);
     // An address was added to or removed from the link: workers are told whether it has any.
     void address_changed(LinkId link);
 
@@ -290,8 +293,9 @@ private:
     check_vxlan_family(const std::string& attempt, const encap::VxlanConfig& config);
     [[nodiscard]] Result<void>
     check_vxlan_group(const std::string& attempt, const VxlanOptions& options) const;
+    // What a link may stand on; `self` is that link, if it is there already.
     [[nodiscard]] Result<LinkId>
-    find_lower(const std::string& attempt, const std::string& name) const;
+    find_lower(const std::string& attempt, const std::string& name, LinkId self = kNoLink) const;
     Result<LinkId> add_vxlan(const LinkAddRequest& request, LinkRecord next);
     [[nodiscard]] Result<void> plan_vxlan(
         const std::string& attempt,
@@ -365,7 +369,7 @@ private:
     void release_vrf(LinkId vrf);
     [[nodiscard]] LinkId vrf_over(LinkId lower) const;
     [[nodiscard]] Result<void>
-    check_tunnel_in(const std::string& attempt, LinkRecord tunnel, LinkId vrf) const;
+    check_tunnel_in(const std::string& attempt, const LinkRecord& tunnel, LinkId vrf) const;
     [[nodiscard]] Result<void>
     check_tunnels_over(const std::string& attempt, LinkId lower, LinkId vrf) const;
     void move_tunnels_over(LinkId lower);

@@ -210,7 +210,6 @@ LinkManager::insert_ip_tunnel(LinkRecord next, const std::optional<std::uint32_t
     if (encap::traits(next.ip_tunnel.kind).has_gre) {
         next.sequences = std::make_shared<encap::IpTunnelSequences>();
     }
-    next.faults = std::make_shared<encap::IpTunnelFaults>();
     CULVERT_TRY(id, insert(std::move(next)));
     const LinkRecord& kept = *find(id);
     // A device that is down needs no room.
@@ -326,14 +325,7 @@ Result<void> LinkManager::plan_ip_tunnel_lower(
         config.vrf = kNoLink;
         return {};
     }
-    CULVERT_TRY(lower, find_lower(attempt, dev));
-    if (depends_on(lower, old.id)) {
-        return refuse(
-            std::errc::device_or_resource_busy,
-            attempt,
-            fmt::format("{} stands on {} itself", dev, old.name)
-        );
-    }
+    CULVERT_TRY(lower, find_lower(attempt, dev, old.id));
     config.lower = lower;
     config.vrf = vrf_over(lower);
     return {};
@@ -371,6 +363,15 @@ Result<void> LinkManager::plan_ip_tunnel(
     next.max_mtu = kMaxLinkMtu - encap::overhead_bytes(config);
     next.mtu = std::min(changed_mtu(old, config), next.max_mtu);
     return {};
+}
+
+encap::IpTunnelFaults& LinkManager::open_faults(LinkId link) {
+    LinkRecord& tunnel = *record(link);
+    if (tunnel.faults == nullptr) {
+        tunnel.faults = std::make_shared<encap::IpTunnelFaults>();
+        publish(tunnel);
+    }
+    return *tunnel.faults;
 }
 
 // What workers find the link by. May fail, and then nothing has changed.

@@ -96,15 +96,18 @@ Result<void> LinkManager::check_vni(
     );
 }
 
-Result<void>
-LinkManager::check_tunnel_in(const std::string& attempt, LinkRecord tunnel, LinkId vrf) const {
+Result<void> LinkManager::check_tunnel_in(
+    const std::string& attempt, const LinkRecord& tunnel, LinkId vrf
+) const {
     if (tunnel.kind == pipeline::LinkKind::vxlan) {
-        tunnel.vxlan.vrf = vrf;
-        return check_vni(attempt, tunnel.id, tunnel.vxlan);
+        encap::VxlanConfig moved = tunnel.vxlan;
+        moved.vrf = vrf;
+        return check_vni(attempt, tunnel.id, moved);
     }
     if (pipeline::is_ip_tunnel(tunnel.kind)) {
-        tunnel.ip_tunnel.vrf = vrf;
-        return check_duplicate(attempt, tunnel.id, tunnel.ip_tunnel);
+        encap::IpTunnelConfig moved = tunnel.ip_tunnel;
+        moved.vrf = vrf;
+        return check_duplicate(attempt, tunnel.id, moved);
     }
     return {};
 }

@@ -135,10 +135,18 @@ LinkManager::check_vxlan_family(const std::string& attempt, const encap::VxlanCo
 }
 
 // VXLAN-CRE-13, -23
-Result<LinkId> LinkManager::find_lower(const std::string& attempt, const std::string& name) const {
+Result<LinkId>
+LinkManager::find_lower(const std::string& attempt, const std::string& name, LinkId self) const {
     auto lower = require(name);
     if (!lower) {
         return refuse(lower.error().code, attempt, lower.error().what);
+    }
+    if (self != kNoLink && depends_on(*lower, self)) {
+        return refuse(
+            std::errc::device_or_resource_busy,
+            attempt,
+            fmt::format("{} stands on {} itself", name, name_of(self))
+        );
     }
     if (nesting_below(*lower) + 1 > kMaxNesting) {
         return refuse(
@@ -285,14 +293,7 @@ Result<void> LinkManager::plan_vxlan(
     CULVERT_CHECK(check_vxlan_addresses(attempt, options));
     CULVERT_CHECK(check_vxlan_group(attempt, options));
     if (options.dev) {
-        CULVERT_TRY(lower, find_lower(attempt, *options.dev));
-        if (depends_on(lower, old.id)) {
-            return refuse(
-                std::errc::device_or_resource_busy,
-                attempt,
-                fmt::format("{} stands on {} itself", *options.dev, old.name)
-            );
-        }
+        CULVERT_TRY(lower, find_lower(attempt, *options.dev, old.id));
         next.vxlan.lower = lower;
         next.vxlan.vrf = vrf_over(lower);
         next.mtu = std::min(old.mtu, vxlan_mtu_limit(next.vxlan));

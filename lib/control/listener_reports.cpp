@@ -4,6 +4,7 @@
 #include "lib/control/core.hpp"
 #include "lib/control/neighbour_discovery.hpp"
 #include "lib/net/icmp.hpp"
+#include "lib/net/igmp.hpp"
 
 #include <rte_mbuf.h>
 
@@ -17,11 +18,9 @@ namespace {
 
 constexpr unsigned kRobustness = 2;                     // how often a change is reported
 constexpr std::uint64_t kUnsolicitedIntervalMs = 1000;  // RFC 3810, 9.11: at most, in between
-// Between walks over the links, of which there may be 10,000 with something due at different times.
-constexpr std::uint64_t kWalkMs = 10;
-constexpr std::uint64_t kSoonMs = 20;               // mld_ifc_event(): two ticks
-constexpr std::uint64_t kOlderQuerierMs = 260'000;  // RFC 3810, 9.12
-constexpr std::size_t kVersion1Len = 24;            // of a query; version 2 has 28 and more
+constexpr std::uint64_t kSoonMs = 20;                   // mld_ifc_event(): two ticks
+constexpr std::uint64_t kOlderQuerierMs = 260'000;      // RFC 3810, 9.12
+constexpr std::size_t kVersion1Len = 24;                // of a query; version 2 has 28 and more
 constexpr std::size_t kRecordLen = 20;
 constexpr std::size_t kRecordsAMessage = 60;  // 1200 bytes: what every link takes
 
@@ -29,11 +28,6 @@ constexpr net::IpAddress kAllRouters =
     net::IpAddress::from_v6({0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2});
 constexpr net::IpAddress kAllReporters =
     net::IpAddress::from_v6({0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x16});
-
-// Record types (RFC 3810, 5.2.12), all without sources.
-constexpr std::uint8_t kIsExclude = 2;
-constexpr std::uint8_t kToInclude = 3;  // left
-constexpr std::uint8_t kToExclude = 4;  // joined
 
 // A code in milliseconds, above 32767 a float (RFC 3810, 5.1.3).
 std::uint64_t delay_of(std::uint16_t code) noexcept {
@@ -91,7 +85,7 @@ void ListenerReports::look_again(Link& link) {
     if (link.changes_due_ms == 0) {
         link.changes_due_ms = core_.now_ms() + kSoonMs;
     }
-    next_due_ms_ = std::min(next_due_ms_, link.changes_due_ms);
+    walk_.want(link.changes_due_ms);
 }
 
 void ListenerReports::plan_change(Link& link, const net::IpAddress& group, bool is_member) {
@@ -146,7 +140,7 @@ bool ListenerReports::handle(
     const std::uint64_t at =
         now_ms + random_below(std::max<std::uint64_t>(is_version1 ? code : delay_of(code), 1));
     link.answer_due_ms = link.answer_due_ms == 0 ? at : std::min(link.answer_due_ms, at);
-    next_due_ms_ = std::min(next_due_ms_, link.answer_due_ms);
+    walk_.want(link.answer_due_ms);
     return true;
 }
 
@@ -236,7 +230,10 @@ void ListenerReports::report_changes(LinkId id, Link& link, std::uint64_t now_ms
         if (is_version1) {
             send_version1(id, group, change.is_member);
         } else {
-            records.push_back({change.is_member ? kToExclude : kToInclude, group});
+            records.push_back(
+                {change.is_member ? net::group_record::kToExclude : net::group_record::kToInclude,
+                 group}
+            );
         }
         at = --change.left == 0 ? link.changes.erase(at) : std::next(at);
     }
@@ -258,18 +255,15 @@ void ListenerReports::answer(LinkId id, Link& link, std::uint64_t now_ms) {
     std::vector<Record> records;
     records.reserve(asked.size());
     for (const net::IpAddress& group : asked) {
-        records.push_back({kIsExclude, group});
+        records.push_back({net::group_record::kIsExclude, group});
     }
     send_records(id, records);
 }
 
 std::uint64_t ListenerReports::tick(std::uint64_t now_ms) {
-    const std::uint64_t next_ms = std::max(next_due_ms_, walked_ms_ + kWalkMs);
-    if (now_ms < next_ms) {
-        return next_ms;
+    if (!walk_.begins(now_ms)) {
+        return walk_.next_ms();
     }
-    walked_ms_ = now_ms;
-    next_due_ms_ = UINT64_MAX;
     for (auto& [id, link] : links_) {
         if (link.changes_due_ms != 0 && link.changes_due_ms <= now_ms) {
             report_changes(id, link, now_ms);
@@ -278,10 +272,10 @@ std::uint64_t ListenerReports::tick(std::uint64_t now_ms) {
             answer(id, link, now_ms);
         }
         for (const std::uint64_t due : {link.changes_due_ms, link.answer_due_ms}) {
-            next_due_ms_ = due == 0 ? next_due_ms_ : std::min(next_due_ms_, due);
+            walk_.want(due == 0 ? UINT64_MAX : due);
         }
     }
-    return next_due_ms_;
+    return walk_.next_ms();
 }
 
 }  // namespace culvert::control

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "lib/control/ip6_output.hpp"
+#include "lib/control/walk_timer.hpp"
 #include "lib/net/address.hpp"
 #include "lib/net/link_id.hpp"
 #include "lib/route/routing.hpp"
@@ -82,8 +83,7 @@ private:
     Ip6Output& output_;
     std::minstd_rand random_;
     std::map<LinkId, Link> links_;
-    std::uint64_t next_due_ms_ = UINT64_MAX;
-    std::uint64_t walked_ms_ = 0;  // when tick() last looked at each of them
+    WalkTimer walk_;  // over them
 };
 
 }  // namespace culvert::control

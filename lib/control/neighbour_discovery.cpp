@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <limits>
 #include <vector>
 
 namespace culvert::control {
@@ -18,10 +17,7 @@ namespace {
 
 using pipeline::Drop;
 
-constexpr std::uint8_t kHopLimit = 255;  // what no router has let through (RFC 4861, 3.1)
-// Between walks over the addresses, of which there may be 10,000 with something due at different
-// times.
-constexpr std::uint64_t kWalkMs = 10;
+constexpr std::uint8_t kHopLimit = 255;        // what no router has let through (RFC 4861, 3.1)
 constexpr std::uint64_t kAskDelayMs = 1000;    // MAX_RTR_SOLICITATION_DELAY: at most that late
 constexpr std::uint64_t kAnswerTimeMs = 1000;  // RetransTimer
 constexpr std::size_t kTargetEnd = 24;         // of solicitations and advertisements, as far as
@@ -340,7 +336,7 @@ void NeighbourDiscovery::address_changed(const route::Address& address, bool rem
         // Not all at once after a power failure.
         std::uniform_int_distribution<std::uint64_t> delay(0, kAskDelayMs - 1);
         at->second.due_ms = core_.now_ms() + delay(random_);
-        next_due_ms_ = std::min(next_due_ms_, at->second.due_ms);
+        walk_.want(at->second.due_ms);
         std::uniform_int_distribution<unsigned> byte(0, 255);
         for (std::uint8_t& one : at->second.nonce) {
             one = static_cast<std::uint8_t>(byte(random_));
@@ -353,13 +349,10 @@ std::uint64_t NeighbourDiscovery::tick(std::uint64_t now_ms) {
 }
 
 std::uint64_t NeighbourDiscovery::detect(std::uint64_t now_ms) {
-    const std::uint64_t earliest_ms = std::max(next_due_ms_, walked_ms_ + kWalkMs);
-    if (now_ms < earliest_ms) {
-        return earliest_ms;
+    if (!walk_.begins(now_ms)) {
+        return walk_.next_ms();
     }
-    walked_ms_ = now_ms;
     std::vector<std::pair<LinkId, net::IpAddress>> passed;
-    std::uint64_t next_ms = std::numeric_limits<std::uint64_t>::max();
     for (auto& [key, detection] : detections_) {
         if (detection.due_ms <= now_ms) {
             // A bridge without members has no carrier in Linux. Devices' own is not asked for,
@@ -377,14 +370,13 @@ std::uint64_t NeighbourDiscovery::detect(std::uint64_t now_ms) {
                 ask(key.first, key.second, detection);
             }
         }
-        next_ms = std::min(next_ms, detection.due_ms);
+        walk_.want(detection.due_ms);
     }
-    next_due_ms_ = next_ms;
     for (const auto& key : passed) {
         detections_.erase(key);
         core_.routing().end_detection(key.first, key.second, false);
     }
-    return next_ms;
+    return walk_.next_ms();
 }
 
 void NeighbourDiscovery::ask(LinkId link, const net::IpAddress& address, Detection& detection) {

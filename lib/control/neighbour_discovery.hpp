@@ -5,6 +5,7 @@
 
 #include "lib/control/delayed.hpp"
 #include "lib/control/ip6_output.hpp"
+#include "lib/control/walk_timer.hpp"
 #include "lib/net/ether.hpp"
 #include "lib/net/ipv6.hpp"
 #include "lib/route/routing.hpp"
@@ -86,8 +87,7 @@ private:
     Ip6Output& output_;
     std::minstd_rand random_;
     std::map<std::pair<LinkId, net::IpAddress>, Detection> detections_;
-    std::uint64_t next_due_ms_ = 0;  // of them, at the earliest
-    std::uint64_t walked_ms_ = 0;    // when detect() last looked at each of them
+    WalkTimer walk_;  // over them
     Delayed delayed_;
 };
 

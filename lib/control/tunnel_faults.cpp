@@ -8,14 +8,15 @@ namespace culvert::control {
 
 void TunnelFaults::add(LinkId device, std::uint64_t now_ms) {
     const LinkRecord* link = core_.links().find(device);
-    if (link == nullptr || link->faults == nullptr) {
+    if (link == nullptr || !pipeline::is_ip_tunnel(link->kind)) {
         return;
     }
+    encap::IpTunnelFaults& faults = core_.links().open_faults(device);
     const auto known = reported_ms_.find(device);
     if (known != reported_ms_.end() && now_ms < known->second + kLifetimeMs) {
-        link->faults->left.fetch_add(1, std::memory_order_relaxed);
+        faults.left.fetch_add(1, std::memory_order_relaxed);
     } else {
-        link->faults->left.store(1, std::memory_order_relaxed);
+        faults.left.store(1, std::memory_order_relaxed);
     }
     reported_ms_[device] = now_ms;
     core_.tunnels().link_changed(device);

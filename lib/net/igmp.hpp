@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// IGMP version 3 (RFC 3376), and what of 1 and 2 (RFC 1112, 2236) is told from it.
+// IGMP version 3 (RFC 3376), and what of 1 and 2 (RFC 1112, 2236) is told from it. MLD version 2
+// (RFC 3810) has the same record types.
 #pragma once
 
 #include "lib/net/endian.hpp"
@@ -15,11 +16,14 @@ inline constexpr std::uint8_t kReport1 = 0x12;
 inline constexpr std::uint8_t kReport2 = 0x16;
 inline constexpr std::uint8_t kLeave2 = 0x17;
 inline constexpr std::uint8_t kReport3 = 0x22;
-// Record types (RFC 3376, 4.2.12), all without sources.
+}  // namespace igmp
+
+// Record types (RFC 3376 4.2.12, RFC 3810 5.2.12), all without sources.
+namespace group_record {
 inline constexpr std::uint8_t kIsExclude = 2;
 inline constexpr std::uint8_t kToInclude = 3;  // left
 inline constexpr std::uint8_t kToExclude = 4;  // joined
-}  // namespace igmp
+}  // namespace group_record
 
 // A message of version 1 or 2, and how a query of version 3 begins, which has 4 bytes more.
 struct IgmpHeader {

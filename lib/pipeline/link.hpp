@@ -113,7 +113,7 @@ struct alignas(64) Link {
     encap::IpTunnelConfig ip_tunnel;                      // ipip and the like
     std::shared_ptr<encap::IpTunnelSequences> sequences;  // those with GRE
     VlanConfig vlan;                                      // kind vlan
-    std::shared_ptr<encap::IpTunnelFaults> faults;        // ipip and the like
+    std::shared_ptr<encap::IpTunnelFaults> faults;        // ipip and the like: once there was one
 };
 
 // Its IP packets go straight to ip4 and ip6; else the vrf stage takes them.

@@ -249,6 +249,8 @@ private:
     // neighbours
     [[nodiscard]] Adjacency describe(const AdjacencyKey& key) const;
     [[nodiscard]] std::optional<net::MacAddress>
+    known_mac_of(LinkId link, const net::IpAddress& next_hop) const;
+    [[nodiscard]] std::optional<net::MacAddress>
     mac_of(LinkId link, const net::IpAddress& next_hop) const;
     [[nodiscard]] std::optional<net::MacAddress>
     tunnel_address_of(LinkId link, const net::IpAddress& next_hop) const;

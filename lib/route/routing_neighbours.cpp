@@ -69,23 +69,24 @@ Routing::Impl::group_mac_of(LinkId link, const net::IpAddress& next_hop) const {
 }
 
 std::optional<net::MacAddress>
+Routing::Impl::known_mac_of(LinkId link, const net::IpAddress& next_hop) const {
+    const Neighbour* neighbour = neighbours_.find({link, next_hop});
+    return neighbour != nullptr && neighbour->has_mac ? std::optional(neighbour->mac)
+                                                      : std::nullopt;
+}
+
+std::optional<net::MacAddress>
 Routing::Impl::mac_of(LinkId link, const net::IpAddress& next_hop) const {
-    if (const Neighbour* neighbour = neighbours_.find({link, next_hop});
-        neighbour != nullptr && neighbour->has_mac) {
-        return neighbour->mac;
-    }
-    return group_mac_of(link, next_hop);
+    const auto known = known_mac_of(link, next_hop);
+    return known ? known : group_mac_of(link, next_hop);
 }
 
 // GRE-TX-03: where the packets go that a tunnel has for the neighbour.
 std::optional<net::MacAddress>
 Routing::Impl::tunnel_address_of(LinkId link, const net::IpAddress& next_hop) const {
     const Link* found = find_link(link);
-    const Neighbour* neighbour = found != nullptr && found->parameters.has_neighbours
-                                     ? neighbours_.find({link, next_hop})
-                                     : nullptr;
-    return neighbour != nullptr && neighbour->has_mac ? std::optional(neighbour->mac)
-                                                      : std::nullopt;
+    return found != nullptr && found->parameters.has_neighbours ? known_mac_of(link, next_hop)
+                                                                : std::nullopt;
 }
 
 Adjacency Routing::Impl::describe(const AdjacencyKey& key) const {
