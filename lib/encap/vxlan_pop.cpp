@@ -13,9 +13,8 @@ const net::VxlanHeader& vxlan_at(const rte_mbuf* packet, std::size_t offset) noe
     return *rte_pktmbuf_mtod_offset(packet, const net::VxlanHeader*, offset);
 }
 
-}  // namespace
-
-UdpVerdict examine_udp_length(rte_mbuf* packet, std::uint16_t offset) noexcept {
+[[gnu::always_inline]] inline UdpVerdict
+examine_length(rte_mbuf* packet, std::uint16_t offset) noexcept {
     if (packet->data_len < offset + sizeof(net::UdpHeader)) {
         return UdpVerdict::truncated;
     }
@@ -30,10 +29,15 @@ UdpVerdict examine_udp_length(rte_mbuf* packet, std::uint16_t offset) noexcept {
     return UdpVerdict::good;
 }
 
+}  // namespace
+
+UdpVerdict examine_udp_length(rte_mbuf* packet, std::uint16_t offset) noexcept {
+    return examine_length(packet, offset);
+}
+
 UdpVerdict examine_udp(rte_mbuf* packet, std::uint16_t l3_offset) noexcept {
     const std::uint16_t offset = udp_offset_of(packet, l3_offset);
-    if (const UdpVerdict verdict = examine_udp_length(packet, offset);
-        verdict != UdpVerdict::good) {
+    if (const UdpVerdict verdict = examine_length(packet, offset); verdict != UdpVerdict::good) {
         return verdict;
     }
     const net::UdpHeader& udp = udp_at(packet, offset);

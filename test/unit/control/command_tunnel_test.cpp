@@ -75,7 +75,7 @@ TEST_CASE_METHOD(
     CHECK(json("link show type gretap").back()["ifname"] == "h1");
 }
 
-TEST_CASE_METHOD(Lab, "link show -d of ipip", "[control][command]") {
+TEST_CASE_METHOD(Lab, "UI-SHOW-07 link show -d of ipip", "[control][command]") {
     run("link add t1 type ipip local 192.0.2.1 remote 192.0.2.9 ttl 64 tos 10 mode ipip dev port0");
     run("link add t2 type ipip local 192.0.2.1 remote 192.0.2.10 nopmtudisc tos inherit");
     run("link add t3 type ipip remote 192.0.2.11 tos 4 local any");
@@ -99,7 +99,7 @@ TEST_CASE_METHOD(Lab, "link show -d of ipip", "[control][command]") {
     );
 }
 
-TEST_CASE_METHOD(Lab, "link show -d of gre and gretap", "[control][command]") {
+TEST_CASE_METHOD(Lab, "UI-SHOW-08 link show -d of gre and gretap", "[control][command]") {
     run("link add g1 type gre local 192.0.2.1 remote 192.0.2.21 key 7 ttl 9 tos 11 dev port0");
     run("link add g2 type gre local 192.0.2.1 remote 192.0.2.21 ikey 1.2.3.4 okey 0 icsum oseq "
         "nopmtudisc ignore-df ttl inherit tos inherit");
@@ -224,7 +224,7 @@ TEST_CASE_METHOD(Lab, "what ip refuses is refused in its words", "[control][comm
     );
 }
 
-TEST_CASE_METHOD(Lab, "tunnel show", "[control][command]") {
+TEST_CASE_METHOD(Lab, "UI-TUN-02 tunnel show", "[control][command]") {
     run("tunnel add l1 mode ipip remote 192.0.2.41 local 192.0.2.1 dev port0");
     run("link add t2 type ipip local 192.0.2.1 remote 192.0.2.10 nopmtudisc tos inherit");
     run("tunnel add l3 mode gre remote 192.0.2.42 local 192.0.2.1 key 5 ttl 64 tos 10 csum seq");
@@ -306,7 +306,7 @@ TEST_CASE_METHOD(Lab, "IPIP-CRE-08 modes of ipip and sit", "[control][command]")
     CHECK_FALSE(refused("link add s3 type sit remote 192.0.2.74 local 192.0.2.1", 2).empty());
 }
 
-TEST_CASE_METHOD(Lab, "tunnel add, change and del", "[control][command]") {
+TEST_CASE_METHOD(Lab, "UI-TUN-02 tunnel add, change and del", "[control][command]") {
     run("tunnel add l1 mode ipip remote 192.0.2.41 local 192.0.2.1");
     CHECK(tunnel("l1").mode == encap::IpTunnelMode::ipip);
     CHECK(tunnel("l1").pmtudisc);

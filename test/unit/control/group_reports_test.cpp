@@ -86,8 +86,8 @@ TEST_CASE_METHOD(Lab, "VXLAN-MC-01 a vxlan that is up listens to its group", "[c
     CHECK_FALSE(is_ours(kGroup));
     add_vxlan("vx1", 1);
     CHECK(is_ours(kGroup));
-    expect_record(report(), net::igmp::kToExclude);
-    expect_record(report(1100), net::igmp::kToExclude);
+    expect_record(report(), net::group_record::kToExclude);
+    expect_record(report(1100), net::group_record::kToExclude);
     CHECK(report(5000).empty());
     const auto all = remotes(core->links().find("vx1")->id, net::MacAddress{});
     REQUIRE(all.size() == 1);
@@ -107,8 +107,8 @@ TEST_CASE_METHOD(Lab, "VXLAN-MC-03 VXLAN-DEL-02 the last one leaves", "[control]
     run("link del vx2");
     CHECK_FALSE(is_ours(kGroup));
     CHECK_FALSE(is_ours(0xe0000001));
-    expect_record(report(), net::igmp::kToInclude);
-    expect_record(report(1100), net::igmp::kToInclude);
+    expect_record(report(), net::group_record::kToInclude);
+    expect_record(report(1100), net::group_record::kToInclude);
     CHECK(report(5000).empty());
     run("link set vx1 up");
     CHECK(is_ours(kGroup));
@@ -119,12 +119,12 @@ TEST_CASE_METHOD(Lab, "queries are answered in time", "[control][igmp]") {
     while (!report(1100).empty()) {
     }
     query(100, 12);
-    expect_record(report(10'000), net::igmp::kIsExclude);
+    expect_record(report(10'000), net::group_record::kIsExclude);
     CHECK(report(20'000).empty());
     query(100, 12, kGroup + 1);
     CHECK(report(10'000).empty());
     query(20, 12, kGroup);
-    expect_record(report(2000), net::igmp::kIsExclude);
+    expect_record(report(2000), net::group_record::kIsExclude);
     // A querier of version 2, and then of 1: they are answered in their words for a time.
     query(10, 8);
     Bytes older = report(1000);
@@ -137,7 +137,7 @@ TEST_CASE_METHOD(Lab, "queries are answered in time", "[control][igmp]") {
     CHECK(int{older[kIgmpAt]} == 0x12);
     report(260'000);
     query(100, 12);
-    expect_record(report(10'000), net::igmp::kIsExclude);
+    expect_record(report(10'000), net::group_record::kIsExclude);
 }
 
 TEST_CASE_METHOD(Lab, "TUN-LKP-05 gre to a group listens to it", "[control][igmp]") {
@@ -145,7 +145,7 @@ TEST_CASE_METHOD(Lab, "TUN-LKP-05 gre to a group listens to it", "[control][igmp
     CHECK_FALSE(is_ours(kGroup));
     run("link set g1 up");
     CHECK(is_ours(kGroup));
-    expect_record(report(), net::igmp::kToExclude);
+    expect_record(report(), net::group_record::kToExclude);
     const LinkRecord& link = *core->links().find("g1");
     CHECK(link.ip_tunnel.in_key == kGroup);
     // TUN-LKP-05
@@ -190,7 +190,7 @@ TEST_CASE_METHOD(Lab, "a link that comes up says what is listened to on it", "[c
     add_vxlan("vx1", 1);
     CHECK(report(5000).empty());
     run("link set port0 up");
-    expect_record(report(), net::igmp::kToExclude, false);
+    expect_record(report(), net::group_record::kToExclude, false);
     while (!report(1100).empty()) {
     }
     CHECK(is_ours(kGroup));
