@@ -190,7 +190,7 @@ TEST_CASE_METHOD(Lab, "a link that comes up says what is listened to on it", "[c
     add_vxlan("vx1", 1);
     CHECK(report(5000).empty());
     run("link set port0 up");
-    expect_record(report(), net::group_record::kToExclude, false);
+    expect_record(report(10), net::group_record::kToExclude, false);
     while (!report(1100).empty()) {
     }
     CHECK(is_ours(kGroup));
