@@ -33,6 +33,10 @@ struct Way {
     Vector* direct = nullptr;
 };
 
+route::AdjacencyKind kind_of(const Way& way) noexcept {
+    return way.adjacency != nullptr ? way.adjacency->kind : route::AdjacencyKind::no_route;
+}
+
 // Keeps the good packets and cuts them into runs.
 void read_headers(
     Worker& worker, rte_mbuf* const* packets, std::uint32_t n, Chunk& chunk
@@ -296,8 +300,7 @@ bool is_for_dhcp_client(rte_mbuf* packet) noexcept {
 [[gnu::noinline]] void
 finish_here(Worker& worker, rte_mbuf* packet, std::uint32_t destination, const Way& way) noexcept {
     using route::AdjacencyKind;
-    const AdjacencyKind kind =
-        way.adjacency != nullptr ? way.adjacency->kind : AdjacencyKind::no_route;
+    const AdjacencyKind kind = kind_of(way);
     if (kind == AdjacencyKind::glean || kind == AdjacencyKind::incomplete) {
         resolve(worker, packet, destination, *way.adjacency);
     } else if (is_group(destination)) {
@@ -333,7 +336,7 @@ Way find_way(Worker& worker, route::AdjacencyId id) noexcept {
     const bool group = is_group(destination);
     const auto leave = [&](route::AdjacencyId id, rte_mbuf* const* first, std::uint32_t count) {
         const Way way = find_way(worker, id);
-        if (way.adjacency != nullptr && way.adjacency->kind == route::AdjacencyKind::rewrite) {
+        if (kind_of(way) == route::AdjacencyKind::rewrite) {
             rewrite(worker, first, count, group, way);
             return;
         }
@@ -343,6 +346,15 @@ Way find_way(Worker& worker, route::AdjacencyId id) noexcept {
     };
     for_each_next_hop(packets, n, several, MultipathHash(worker, false), leave);
 }
+
+// A run, or several by the same way.
+inline void send(
+    Worker& worker,
+    rte_mbuf* const* packets,
+    std::uint32_t n,
+    std::uint32_t destination,
+    const Way& way
+) noexcept;
 
 // RT-05: a run to a prefix that has routes by TOS.
 [[gnu::noinline]] void spread_by_tos(
@@ -362,24 +374,35 @@ Way find_way(Worker& worker, route::AdjacencyId id) noexcept {
             ++next;
         }
         const Way way = find_way(worker, choose_by_tos(worker, all, destination, tos));
-        const route::AdjacencyKind kind =
-            way.adjacency != nullptr ? way.adjacency->kind : route::AdjacencyKind::no_route;
-        if (kind == route::AdjacencyKind::rewrite) {
-            rewrite(worker, packets + i, next - i, is_group(destination), way);
-        } else if (route::is_ours(kind)) {
-            deliver(worker, packets + i, next - i, kind == route::AdjacencyKind::broadcast);
-        } else if (kind == route::AdjacencyKind::multipath) {
-            spread(worker, packets + i, next - i, destination, *way.adjacency->multipath);
-        } else {
-            for (std::uint32_t k = i; k < next; ++k) {
-                finish_here(worker, packets[k], destination, way);
-            }
+        send(worker, packets + i, next - i, destination, way);
+    }
+}
+
+[[gnu::always_inline]] inline void send(
+    Worker& worker,
+    rte_mbuf* const* packets,
+    std::uint32_t n,
+    std::uint32_t destination,
+    const Way& way
+) noexcept {
+    using route::AdjacencyKind;
+    const AdjacencyKind kind = kind_of(way);
+    if (kind == AdjacencyKind::rewrite) [[likely]] {
+        rewrite(worker, packets, n, is_group(destination), way);
+    } else if (route::is_ours(kind)) {
+        deliver(worker, packets, n, kind == AdjacencyKind::broadcast);
+    } else if (kind == AdjacencyKind::multipath) {
+        spread(worker, packets, n, destination, *way.adjacency->multipath);
+    } else if (kind == AdjacencyKind::by_tos) {
+        spread_by_tos(worker, packets, n, destination, way.id);
+    } else {
+        for (std::uint32_t i = 0; i < n; ++i) {
+            finish_here(worker, packets[i], destination, way);
         }
     }
 }
 
 void send_on(Worker& worker, const Chunk& chunk) noexcept {
-    using route::AdjacencyKind;
     Way way;
     std::uint32_t next = 0;
     for (std::uint32_t k = 0; k < chunk.run_count; k = next) {
@@ -387,12 +410,9 @@ void send_on(Worker& worker, const Chunk& chunk) noexcept {
         if (chunk.adjacencies[k] != way.id) [[unlikely]] {
             way = find_way(worker, chunk.adjacencies[k]);
         }
-        const AdjacencyKind kind =
-            way.adjacency != nullptr ? way.adjacency->kind : AdjacencyKind::no_route;
         const std::uint32_t destination = chunk.destinations[k];
-        rte_mbuf* const* packets = &chunk.packets[chunk.first[k]];
         const bool group = is_group(destination);
-        if (kind == AdjacencyKind::rewrite) [[likely]] {
+        if (kind_of(way) == route::AdjacencyKind::rewrite) [[likely]] {
             // Runs to one neighbour leave together.
             while (next < chunk.run_count && chunk.adjacencies[next] == way.id &&
                    is_group(chunk.destinations[next]) == group) {
@@ -400,19 +420,7 @@ void send_on(Worker& worker, const Chunk& chunk) noexcept {
             }
         }
         const auto n = static_cast<std::uint32_t>(chunk.first[next] - chunk.first[k]);
-        if (kind == AdjacencyKind::rewrite) [[likely]] {
-            rewrite(worker, packets, n, group, way);
-        } else if (route::is_ours(kind)) {
-            deliver(worker, packets, n, kind == AdjacencyKind::broadcast);
-        } else if (kind == AdjacencyKind::multipath) {
-            spread(worker, packets, n, destination, *way.adjacency->multipath);
-        } else if (kind == AdjacencyKind::by_tos) {
-            spread_by_tos(worker, packets, n, destination, way.id);
-        } else {
-            for (std::uint32_t i = 0; i < n; ++i) {
-                finish_here(worker, packets[i], destination, way);
-            }
-        }
+        send(worker, &chunk.packets[chunk.first[k]], n, destination, way);
     }
 }
 
