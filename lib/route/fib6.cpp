@@ -190,7 +190,9 @@ Result<void> Fib6::State::rebuild(Size next) {
     }
     rte_lpm6* old = lpm.exchange(other, std::memory_order_acq_rel);
     if (old != nullptr) {
-        domain.retire([old] { rte_lpm6_free(old); });
+        // At once, not when control comes round to it: the next one takes the same memory.
+        domain.synchronize();
+        rte_lpm6_free(old);
     }
     size = next;
     freed_group.reset();
