@@ -347,6 +347,23 @@ std::string path_text6(const Context& context, const route::Path& path) {
     return text + "pref medium\n" + (header.empty() ? "" : fmt::format("    header {}\n", header));
 }
 
+// What `ip -j route get` says of how long it would be remembered; `type`: of the route.
+void put_cache(Json& json, const std::string& type, bool is_ip6) {
+    json["flags"] = Json::array();
+    if (is_ip6) {
+        json["pref"] = "medium";
+        return;
+    }
+    json["uid"] = 0;
+    json["cache"] = Json::array();
+    if (!type.empty()) {
+        json["cache"].push_back("local");
+        if (type == "broadcast") {
+            json["cache"].push_back("brd");
+        }
+    }
+}
+
 }  // namespace
 
 std::string path_text(const Context& context, const RouteQuery& query, const route::Path& path) {
@@ -418,19 +435,7 @@ Json path_json(const Context& context, const RouteQuery& query, const route::Pat
     if (is_ip6) {
         json["metric"] = path.metric;
     }
-    json["flags"] = Json::array();
-    if (is_ip6) {
-        json["pref"] = "medium";
-    } else {
-        json["uid"] = 0;
-        json["cache"] = Json::array();
-    }
-    if (!type.empty() && !is_ip6) {
-        json["cache"].push_back("local");
-        if (type == "broadcast") {
-            json["cache"].push_back("brd");
-        }
-    }
+    put_cache(json, type, is_ip6);
     if (query.link_in != kNoLink) {
         json["iif"] = context.core.links().name_of(query.link_in);
     }

@@ -261,9 +261,6 @@ inline void IpTunnelPop<Underlay>::deliver_run(
     const Run& run, rte_mbuf* const* packets, std::uint32_t count
 ) noexcept {
     const Link& link = *run.link;
-    if (Underlay::is_to_group(run.outer.key)) [[unlikely]] {
-        worker_.counters.count_multicast(link.id, count);  // TUN-RX-01
-    }
     Drop reason{};
     if (is_refused(run, reason)) [[unlikely]] {
         drop_all(packets, count, link.id, reason);
@@ -325,6 +322,9 @@ void IpTunnelPop<Underlay>::run(rte_mbuf* const* packets, std::uint32_t count) n
         const std::uint32_t end = k + 1 < run_count_ ? runs_[k + 1].first : packet_count_;
         rte_mbuf* const* first = &packets_[run.first];
         if (run.link != nullptr) [[likely]] {
+            if (Underlay::is_to_group(run.outer.key)) [[unlikely]] {
+                worker_.counters.count_multicast(run.link->id, end - run.first);  // TUN-RX-01
+            }
             deliver_run(run, first, end - run.first);
         } else {
             refuse_all(first, end - run.first, run.link_in);

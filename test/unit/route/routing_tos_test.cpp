@@ -19,11 +19,11 @@ struct ByTos : Fixture {
 
     // What a worker ends in with a packet of this TOS.
     [[nodiscard]] Adjacency taken(std::string_view address, std::uint8_t tos) const {
-        const Adjacency adjacency = find(address);
-        if (adjacency.kind != AdjacencyKind::by_tos) {
-            return adjacency;
+        Adjacency adjacency = find(address);
+        if (adjacency.kind == AdjacencyKind::by_tos) {
+            adjacency = *routing->adjacencies().read(adjacency.multipath->of_tos(tos));
         }
-        return *routing->adjacencies().read(adjacency.multipath->of_tos(tos));
+        return adjacency;
     }
 
     // The next hop that lookups and workers agree on.
