@@ -127,7 +127,8 @@ def both_ways6(kind, encap, *more):
         for sender, receiver, address in ((tunnel.near, tunnel.far, "10.2.0.2"), (tunnel.far, tunnel.near, "10.1.0.1")):
             port = receiver.receive_stream(address)
             assert sender.send_stream(address, port, STREAM) == receiver.received(port)
-        assert set(tunnel.culvert.drops()) <= {"ip6_group_unknown"}, tunnel.culvert.drops()
+        # Linux's own IPv6 speaks up in a tunnel that is made anew before the other end is.
+        assert set(tunnel.culvert.drops()) <= {"ip6_group_unknown", "ip_tunnel_no_device"}, tunnel.culvert.drops()
 
 
 @case("FOU-02 FOU-04 ip6tnl in fou: both ways, under the headers that Linux sends", peer=True)
